@@ -1,0 +1,305 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{path::PathBuf, time::Duration};
+
+/// Load for any broker that speaks the Kafka protocol: open loop and closed loop, latency
+/// counted from the time a request was due.
+#[derive(Debug, Parser)]
+#[command(name = "flumen-load", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Produce, and optionally consume the same topics at their tail.
+    Produce(ProduceArgs),
+    /// Consume, from the start or at the tail, optionally beside a producer to another topic.
+    Consume(ConsumeArgs),
+    /// Produce and consume in one process; latency from the time a batch was due to the time
+    /// it was read back.
+    EndToEnd(ProduceArgs),
+    /// Open connections that stay idle, and see whether they still answer.
+    Connect(ConnectArgs),
+    /// Create topics and wait until every partition has a leader.
+    Create(CreateArgs),
+    /// Wait until a broker serves every partition, and print when that was.
+    Ready(ReadyArgs),
+    /// Make the kernel forget the cached pages of all files below a directory.
+    Evict { dir: PathBuf },
+    /// What this machine can do at most: loopback, durable writes.
+    Ceiling(CeilingArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// A broker's address.
+    #[arg(short, long, default_value = "127.0.0.1:9092")]
+    pub bootstrap: String,
+    /// Pin the one thread to this core.
+    #[arg(long)]
+    pub core: Option<usize>,
+    /// `json` prints one object.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Topics {
+    /// Name of the topic, or what the names of several begin with.
+    #[arg(long, default_value = "load")]
+    pub topic: String,
+    /// Number of topics.
+    #[arg(long, default_value_t = 1)]
+    pub topics: usize,
+    /// Partitions of each topic.
+    #[arg(long, default_value_t = 1)]
+    pub partitions: i32,
+    /// A configuration of topics that are created, as key=value; may be repeated.
+    #[arg(long = "config", value_parser = key_value)]
+    pub configs: Vec<(String, String)>,
+    /// Delete the topics first, if they exist.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Delete the topics when all is done.
+    #[arg(long)]
+    pub delete_after: bool,
+}
+
+impl Topics {
+    /// The names: the plain one, or numbered ones.
+    pub fn names(&self) -> Vec<String> {
+        if self.topics == 1 {
+            return vec![self.topic.clone()];
+        }
+        (0..self.topics).map(|i| format!("{}-{i}", self.topic)).collect()
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Span {
+    /// Seconds that are measured.
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Seconds of the same load before that.
+    #[arg(long, default_value = "0", value_parser = seconds)]
+    pub warmup: Duration,
+    /// Process id of the broker, to measure its CPU, memory and device use over the same span.
+    #[arg(long)]
+    pub broker_pid: Option<u32>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Records {
+    /// Key and value of a record together, in bytes.
+    #[arg(long, default_value_t = 1000)]
+    pub record_bytes: usize,
+    /// Records in each batch; a request carries one batch for one partition.
+    #[arg(long, default_value_t = 1)]
+    pub records_per_batch: usize,
+    /// Give every record a key.
+    #[arg(long)]
+    pub keyed: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ProduceArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    #[command(flatten)]
+    pub span: Span,
+    #[command(flatten)]
+    pub records: Records,
+    /// Connections that produce.
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Requests in flight on a connection. Open loop: 0 sends whatever is due, at once.
+    #[arg(long, default_value_t = 1)]
+    pub inflight: usize,
+    /// Who must have a record before it is acknowledged: 0, 1 or all.
+    #[arg(long, default_value = "all", value_parser = acks)]
+    pub acks: i16,
+    /// Requests a second by the clock (open loop); 0 sends the next when one is answered.
+    #[arg(long, default_value_t = 0.0)]
+    pub rate: f64,
+    /// Produce with producer ids and sequences, one id a connection.
+    #[arg(long)]
+    pub idempotent: bool,
+    #[command(flatten)]
+    pub tail: TailArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TailArgs {
+    /// Consumers of the same topics, at their tail.
+    #[arg(long, default_value_t = 0)]
+    pub consumers: usize,
+    /// Every consumer reads all partitions, instead of a share of them.
+    #[arg(long)]
+    pub fan_out: bool,
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct FetchArgs {
+    /// How long a broker may wait for data, in ms.
+    #[arg(long, default_value_t = 500)]
+    pub max_wait_ms: i32,
+    /// Bytes that a broker waits for.
+    #[arg(long, default_value_t = 1)]
+    pub min_bytes: i32,
+    /// Most bytes of an answer.
+    #[arg(long, default_value_t = 50 << 20)]
+    pub max_bytes: i32,
+    /// Most bytes of a partition in an answer.
+    #[arg(long, default_value_t = 1 << 20)]
+    pub partition_max_bytes: i32,
+    /// Fetch all partitions each time, without a fetch session.
+    #[arg(long)]
+    pub no_session: bool,
+    /// Verify the checksum of every batch.
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    Start,
+    End,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ConsumeArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    #[command(flatten)]
+    pub span: Span,
+    #[arg(long, default_value_t = 1)]
+    pub consumers: usize,
+    /// Every consumer reads all partitions, instead of a share of them.
+    #[arg(long)]
+    pub fan_out: bool,
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+    /// Where to begin; from the start, the run ends when it has read what was there when it began.
+    #[arg(long, value_enum, default_value_t = From::Start)]
+    pub from: From,
+    /// Beside the consumers, produce to a topic of this name, with as many partitions.
+    #[arg(long)]
+    pub live_topic: Option<String>,
+    /// Requests a second of the live producer.
+    #[arg(long, default_value_t = 1000.0)]
+    pub live_rate: f64,
+    /// Connections of the live producer.
+    #[arg(long, default_value_t = 4)]
+    pub live_connections: usize,
+    #[command(flatten)]
+    pub live_records: Records,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ConnectArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long, default_value_t = 1000)]
+    pub connections: usize,
+    /// Seconds to hold them.
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Process id of the broker, to measure what its memory grows by.
+    #[arg(long)]
+    pub broker_pid: Option<u32>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CreateArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ReadyArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    /// Give up after this many seconds.
+    #[arg(long, default_value = "300", value_parser = seconds)]
+    pub patience: Duration,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CeilingArgs {
+    #[command(flatten)]
+    pub common: Common,
+    /// Directory on the device to measure; a scratch file is written there and removed.
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// Bytes of a durable write of the bandwidth measurement.
+    #[arg(long, default_value_t = 1 << 20)]
+    pub write_bytes: usize,
+    /// Durable writes in flight.
+    #[arg(long, default_value_t = 1)]
+    pub depth: usize,
+    /// Core of the other end of the loopback measurement.
+    #[arg(long)]
+    pub peer_core: Option<usize>,
+    /// Seconds of each measurement.
+    #[arg(long, default_value = "3", value_parser = seconds)]
+    pub seconds: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    Duration::try_from_secs_f64(value).map_err(|e| e.to_string())
+}
+
+fn acks(text: &str) -> Result<i16, String> {
+    match text {
+        "0" => Ok(0),
+        "1" => Ok(1),
+        "all" | "-1" => Ok(-1),
+        other => Err(format!("acks is 0, 1 or all, not {other:?}")),
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not key=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_taken_apart() {
+        let cli =
+            Cli::try_parse_from(["flumen-load", "produce", "--acks", "all", "--config", "a=b=c"]).unwrap();
+        let Command::Produce(args) = cli.command else { panic!("another command") };
+        assert_eq!((args.acks, args.topics.configs), (-1, vec![("a".to_owned(), "b=c".to_owned())]));
+        assert!(Cli::try_parse_from(["flumen-load", "produce", "--acks", "2"]).is_err());
+        assert!(Cli::try_parse_from(["flumen-load", "produce", "--seconds", "-1"]).is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! Flumen's load tool: drives any broker that speaks the Kafka protocol, from one spinning thread.
+//!
+//! It is built so that one client core can outrun a broker on another core: record batches are
+//! made once and only a correlation id (and, where asked for, a sequence or a time stamp) is
+//! written into each request; sockets are non-blocking and polled without sleeping; answers are
+//! parsed in place.
+//!
+//! Latency is counted from the moment at which a request was *due*, not from when it was sent,
+//! so that a stall of the broker is seen by every request that it delayed (the opposite is known
+//! as coordinated omission). Every run ends with a proof that what was acknowledged is there:
+//! the log end offsets, and on the consuming side the checksum of every batch.
+//!
+//! The protocol is encoded by hand, without the broker's own codec, so that a mistake there
+//! cannot hide itself here.
+
+pub mod admin;
+pub mod args;
+pub mod batch;
+pub mod ceiling;
+pub mod connection;
+pub mod consumer;
+pub mod engine;
+pub mod error;
+pub mod idle;
+pub mod os;
+pub mod producer;
+pub mod report;
+pub mod requests;
+pub mod run;
+pub mod stats;
+pub mod wire;

@@ -1,0 +1,90 @@
+//! `flumen-load`: see the library's text.
+
+use clap::Parser;
+use load::{
+    args::{Cli, Command, Common, Output},
+    ceiling,
+    error::Error,
+    idle, os, report, run,
+};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("flumen-load: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command and prints its result. `false` when it ended but not as it must.
+fn execute(command: Command) -> Result<bool, Error> {
+    match command {
+        Command::Produce(args) => {
+            run::settle(args.common.core)?;
+            finished(&args.common, &run::produce(&args, false)?)
+        }
+        Command::EndToEnd(args) => {
+            run::settle(args.common.core)?;
+            finished(&args.common, &run::produce(&args, true)?)
+        }
+        Command::Consume(args) => {
+            run::settle(args.common.core)?;
+            finished(&args.common, &run::consume(&args)?)
+        }
+        Command::Connect(args) => {
+            run::settle(args.common.core)?;
+            let result = idle::run(&args)?;
+            print(&args.common, &result);
+            Ok(result["connections"] == result["alive_at_end"])
+        }
+        Command::Create(args) => {
+            run::settle(args.common.core)?;
+            print(&args.common, &json!({"workload": "create", "partitions": run::create(&args)?}));
+            Ok(true)
+        }
+        Command::Ready(args) => {
+            run::settle(args.common.core)?;
+            let (at, records) = run::ready(&args)?;
+            print(&args.common, &json!({"workload": "ready", "at_ns": at as u64, "records": records}));
+            Ok(true)
+        }
+        Command::Evict { dir } => {
+            let (files, bytes) = os::evict(&dir)?;
+            println!("{files} files, {bytes} bytes");
+            Ok(true)
+        }
+        Command::Ceiling(args) => {
+            run::settle(args.common.core)?;
+            print(&args.common, &ceiling::run(&args)?);
+            Ok(true)
+        }
+    }
+}
+
+fn finished(common: &Common, run: &run::Finished) -> Result<bool, Error> {
+    match common.output {
+        Output::Json => println!("{}", report::to_json(run)),
+        Output::Text => print!("{}", report::to_text(run)),
+    }
+    Ok(run.good())
+}
+
+/// Prints an object on one line, or one member a line without histogram curves.
+fn print(common: &Common, value: &Value) {
+    if common.output == Output::Json {
+        println!("{value}");
+        return;
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let mut member = member.clone();
+        if let Some(object) = member.as_object_mut() {
+            object.remove("curve");
+        }
+        println!("{name}: {member}");
+    }
+}

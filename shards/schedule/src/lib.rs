@@ -1,0 +1,9 @@
+//! What a thread asks of the kernel's scheduler and that std and rustix do not offer: [`set_slice`].
+//!
+//! Invariant: one system call a function, no state.
+
+#![allow(unsafe_code)] // The calls have no safe wrapper; see the notes at each block.
+
+mod slice;
+
+pub use slice::{SLICE_MAX, set_slice};

@@ -1,0 +1,278 @@
+//! The configuration of a broker, resolved: the keys that Flumen acts on.
+
+use super::layers::Layers;
+use super::listener::Listener;
+use super::typed::{Field, typed};
+use super::{ConfigError, Scope, Value, lookup_broker, require};
+
+/// The number of a node whose configuration and data directory give none.
+pub const DEFAULT_NODE_ID: i32 = 1;
+
+/// When a record is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Once the device has it.
+    Device,
+    /// Before the device has it: a power loss or crash loses acknowledged records.
+    Memory,
+}
+
+impl Field for Durability {
+    fn from_value(value: Option<Value>) -> Result<Self, String> {
+        match String::from_value(value)?.as_str() {
+            "device" => Ok(Durability::Device),
+            "memory" => Ok(Durability::Memory),
+            _ => Err("device or memory".to_owned()),
+        }
+    }
+}
+
+/// What a core does without work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It sleeps at once.
+    Park,
+    /// It looks for work a while, then sleeps.
+    Spin,
+    /// It never sleeps.
+    Poll,
+}
+
+impl Field for Idle {
+    fn from_value(value: Option<Value>) -> Result<Self, String> {
+        match String::from_value(value)?.as_str() {
+            "park" => Ok(Idle::Park),
+            "spin" => Ok(Idle::Spin),
+            "poll" => Ok(Idle::Poll),
+            _ => Err("park, spin or poll".to_owned()),
+        }
+    }
+}
+
+/// Numbers of cores, rising and without repetition.
+impl Field for Vec<u16> {
+    fn from_value(value: Option<Value>) -> Result<Self, String> {
+        // No machine that Linux runs on has more; a range must not size memory by itself.
+        const MOST: u16 = 8192;
+        let rule = || format!("core numbers below {MOST} and ranges with commas, such as 0,2-5");
+        let mut cores = Vec::new();
+        for entry in <Vec<String>>::from_value(value)? {
+            let (from, to) = entry.split_once('-').unwrap_or((&entry, &entry));
+            let number = |text: &str| text.trim().parse::<u16>().ok().filter(|core| *core < MOST);
+            match (number(from), number(to)) {
+                (Some(from), Some(to)) if from <= to => cores.extend(from..=to),
+                _ => return Err(rule()),
+            }
+            cores.sort_unstable();
+            cores.dedup();
+        }
+        Ok(cores)
+    }
+}
+
+typed! {
+    /// The effective configuration of a broker, as far as Flumen acts on it; the defaults of
+    /// topics are in [`super::TopicConfig`]. Sizes are bytes; times are in the unit of the name.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct BrokerConfig {
+        /// The node's number, from `node.id` or `broker.id`. Where neither is set the data
+        /// directory knows it, and a new one takes [`DEFAULT_NODE_ID`].
+        node_id: Option<i32> = "node.id",
+        /// The rack or zone told to clients.
+        rack: Option<String> = "broker.rack",
+        /// Addresses to listen on.
+        listeners: Vec<Listener> = "listeners",
+        /// Addresses told to clients; unset for those listened on.
+        advertised_listeners: Option<Vec<Listener>> = "advertised.listeners",
+        /// The data directory: `flumen.data` if set, else the one of `log.dirs`, else `log.dir`
+        /// if set, else the default.
+        data: String = "flumen.data",
+        /// Partitions of a topic created without a number.
+        num_partitions: i32 = "num.partitions",
+        /// Replicas of a partition created without a number.
+        default_replication_factor: i32 = "default.replication.factor",
+        /// Whether asking for an unknown topic creates it.
+        auto_create_topics: bool = "auto.create.topics.enable",
+        /// Whether topics can be deleted.
+        delete_topics: bool = "delete.topic.enable",
+        /// Largest request.
+        socket_request_max_bytes: i32 = "socket.request.max.bytes",
+        /// Milliseconds after which a quiet connection is closed; `None` for never.
+        connections_max_idle_ms: Option<u64> = "connections.max.idle.ms",
+        /// Connections open at one time.
+        max_connections: i32 = "max.connections",
+        /// Connections open from one address.
+        max_connections_per_ip: i32 = "max.connections.per.ip",
+        /// Largest answer to a fetch.
+        fetch_max_bytes: i32 = "fetch.max.bytes",
+        /// Fetch sessions remembered.
+        max_fetch_sessions: i32 = "max.incremental.fetch.session.cache.slots",
+        /// Partitions in one page of DescribeTopicPartitions.
+        max_request_partitions: i32 = "max.request.partition.size.limit",
+        /// Milliseconds between two looks for what retention may delete.
+        log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms",
+        /// Milliseconds after which an idle producer id is forgotten.
+        producer_id_expiration_ms: i32 = "producer.id.expiration.ms",
+        /// Partitions of the offsets topic.
+        offsets_topic_partitions: i32 = "offsets.topic.num.partitions",
+        /// Minutes that offsets outlive their group.
+        offsets_retention_minutes: i32 = "offsets.retention.minutes",
+        /// Milliseconds between two looks for expired offsets.
+        offsets_retention_check_interval_ms: i64 = "offsets.retention.check.interval.ms",
+        /// Largest note on a committed offset.
+        offset_metadata_max_bytes: i32 = "offset.metadata.max.bytes",
+        /// Smallest session timeout of a classic member.
+        group_min_session_timeout_ms: i32 = "group.min.session.timeout.ms",
+        /// Largest session timeout of a classic member.
+        group_max_session_timeout_ms: i32 = "group.max.session.timeout.ms",
+        /// Wait of an empty classic group before its first rebalance.
+        group_initial_rebalance_delay_ms: i32 = "group.initial.rebalance.delay.ms",
+        /// Members of a classic group.
+        group_max_size: i32 = "group.max.size",
+        /// Session timeout of consumer groups.
+        group_consumer_session_timeout_ms: i32 = "group.consumer.session.timeout.ms",
+        /// Heartbeat interval of consumer groups.
+        group_consumer_heartbeat_interval_ms: i32 = "group.consumer.heartbeat.interval.ms",
+        /// Members of a consumer group.
+        group_consumer_max_size: i32 = "group.consumer.max.size",
+        /// Partitions of the transaction topic.
+        transaction_log_partitions: i32 = "transaction.state.log.num.partitions",
+        /// Largest transaction timeout.
+        transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms",
+        /// Milliseconds after which an idle transactional id expires.
+        transactional_id_expiration_ms: i32 = "transactional.id.expiration.ms",
+        /// Milliseconds between two looks for transactions over their time.
+        transaction_abort_interval_ms: i32 = "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        /// Milliseconds between two looks for expired transactional ids.
+        transaction_expire_interval_ms: i32 = "transaction.remove.expired.transaction.cleanup.interval.ms",
+        /// When a record is acknowledged.
+        durability: Durability = "flumen.durability",
+        /// What a core does without work.
+        idle: Idle = "flumen.idle",
+        /// Microseconds of looking before sleep, for [`Idle::Spin`].
+        idle_spin_us: i32 = "flumen.idle.spin.us",
+        /// Memory of a core.
+        pool_bytes: u64 = "flumen.pool.bytes",
+        /// Memory of a core for data read back.
+        cache_bytes: u64 = "flumen.cache.bytes",
+        /// Size of a journal file.
+        journal_file_bytes: u64 = "flumen.journal.file.bytes",
+        /// Journal files of a core.
+        journal_files: i32 = "flumen.journal.files",
+        /// Journal writes under way at one time.
+        journal_inflight: i32 = "flumen.journal.inflight",
+        /// Size from which an append passes the journal by.
+        large_append_bytes: i32 = "flumen.large.append.bytes",
+        /// Kernel features not to be used.
+        io_features_disable: Vec<String> = "flumen.io.features.disable",
+        /// Cores to run on; empty for all that the process may use.
+        cores: Vec<u16> = "flumen.cores",
+        /// Address of the HTTP interface; empty for none.
+        http_listen: String = "flumen.http.listen",
+    }
+}
+
+impl BrokerConfig {
+    /// Further keys that decide a field together with the one that it names.
+    pub const ALSO: &'static [&'static str] = &["broker.id", "log.dirs", "log.dir"];
+
+    /// The effective configuration of the layers. Every name and value in them is checked,
+    /// those that Flumen only stores too.
+    pub fn resolve(layers: &Layers<'_>) -> Result<BrokerConfig, ConfigError> {
+        for (_, settings) in layers.in_order() {
+            for (name, text) in settings {
+                require(Scope::Broker, name)?.parse(text)?;
+            }
+        }
+        check_ids(layers)?;
+        let value = |name: &'static str| match lookup_broker(name) {
+            Some(key) => layers.broker_value(key),
+            None => require(Scope::Broker, name).map(|_| None),
+        };
+        let mut config = BrokerConfig::read(&value)?;
+        if let Some(data) = data_directory(layers, &value)? {
+            config.data = data;
+        }
+        config.check()?;
+        check_retention(layers)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        no_more(
+            ("group.min.session.timeout.ms", self.group_min_session_timeout_ms),
+            ("group.max.session.timeout.ms", self.group_max_session_timeout_ms),
+        )?;
+        no_more(
+            ("group.consumer.heartbeat.interval.ms", self.group_consumer_heartbeat_interval_ms),
+            ("group.consumer.session.timeout.ms", self.group_consumer_session_timeout_ms.saturating_sub(1)),
+        )
+    }
+}
+
+/// The configuration of a broker for which nothing is set anywhere.
+impl Default for BrokerConfig {
+    fn default() -> BrokerConfig {
+        BrokerConfig::resolve(&Layers::empty()).expect("the defaults resolve, as tests show")
+    }
+}
+
+fn no_more(small: (&'static str, i32), large: (&'static str, i32)) -> Result<(), ConfigError> {
+    if small.1 <= large.1 {
+        return Ok(());
+    }
+    let rule = format!("no more than {}, as {} asks", large.1, large.0);
+    Err(ConfigError::Conflict { key: small.0, value: small.1.to_string(), rule })
+}
+
+/// The two names of the node's number must agree where both are used.
+fn check_ids(layers: &Layers<'_>) -> Result<(), ConfigError> {
+    let number = |name| layers.set(name).and_then(|text| text.trim().parse::<i32>().ok());
+    match (number("node.id"), number("broker.id")) {
+        (Some(node), Some(broker)) if broker >= 0 && node != broker => Err(ConfigError::Conflict {
+            key: "broker.id",
+            value: broker.to_string(),
+            rule: format!("the same as node.id, which is {node}"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Kept for no time at all is a slip for kept for ever; Kafka refuses it too.
+fn check_retention(layers: &Layers<'_>) -> Result<(), ConfigError> {
+    for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
+        if layers.set(name).is_some_and(|text| text.trim().parse() == Ok(0)) {
+            return Err(ConfigError::Conflict {
+                key: name,
+                value: "0".to_owned(),
+                rule: "1 or more, or -1 to keep records for ever".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The data directory that Kafka's keys name, unless Flumen's own is set.
+fn data_directory(
+    layers: &Layers<'_>,
+    value: &dyn Fn(&'static str) -> Result<Option<Value>, ConfigError>,
+) -> Result<Option<String>, ConfigError> {
+    if layers.set("flumen.data").is_some() {
+        return Ok(None);
+    }
+    for name in ["log.dirs", "log.dir"] {
+        if layers.set(name).is_none() {
+            continue;
+        }
+        let Some(Value::List(mut directories)) = value(name)? else { continue };
+        if directories.len() > 1 {
+            return Err(ConfigError::Conflict {
+                key: if name == "log.dirs" { "log.dirs" } else { "log.dir" },
+                value: directories.join(","),
+                rule: "one directory: Flumen keeps all data in one".to_owned(),
+            });
+        }
+        return Ok(directories.pop());
+    }
+    Ok(None)
+}

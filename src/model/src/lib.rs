@@ -1,0 +1,14 @@
+//! The nouns that every part of Flumen shares: ids, offsets, epochs, and the configuration catalogue.
+//!
+//! - [`id`]: [`TopicId`], [`PartitionId`], [`TopicPartition`], [`ShardId`], [`NodeId`].
+//! - [`log`]: [`Offset`], [`LeaderEpoch`], [`ProducerId`].
+//! - [`config`]: every configuration that Kafka 4 lists, and Flumen's own.
+//!
+//! Model knows no I/O and no wire format.
+
+pub mod config;
+mod id;
+mod log;
+
+pub use id::{NodeId, PartitionId, ShardId, TopicId, TopicPartition};
+pub use log::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};

@@ -1,0 +1,307 @@
+//! One turn: a system, a row, and the figures that come out.
+
+use super::{
+    rows::{Kind, Row},
+    system::{Broker, LOAD_CORE, Places, System, address},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// How long things take.
+#[derive(Debug, Clone, Copy)]
+pub struct Spans {
+    /// Seconds measured in a turn.
+    pub seconds: u32,
+    /// Seconds of full load on Kafka before that: its compiler needs them.
+    pub kafka_warmup: u32,
+    /// The same for Flumen, which has nothing to compile.
+    pub flumen_warmup: u32,
+    /// Bytes that the topics of a row may keep on the disk.
+    pub disk: u64,
+}
+
+/// The figures of one turn, by name, and what pictures need.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    pub values: BTreeMap<String, f64>,
+    /// Share of requests and the latency in µs that they stayed within.
+    pub curve: Vec<(f64, f64)>,
+    /// Requests answered in each second.
+    pub every_second: Vec<f64>,
+}
+
+impl Figures {
+    fn set(&mut self, name: &str, value: f64) {
+        if value.is_finite() {
+            self.values.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// Seconds that a freshly started broker is measured in the row of that name.
+const FIRST: u32 = 15;
+/// Seconds of load before the broker of the restart row is killed.
+const BEFORE_RESTART: u32 = 10;
+const IDLE_TOPICS: u32 = 10;
+/// Name of the topic that is measured.
+const ROW: &str = "row";
+/// Most seconds that the topic of a cold read is filled: retention must not reach it.
+const FILL: u32 = 15;
+
+/// Runs a turn. `half` is the rate of a row at half load: found by the first system that runs
+/// it, used by all others.
+pub fn turn(
+    row: &Row,
+    system: System,
+    spans: &Spans,
+    places: &Places,
+    half: &mut Option<f64>,
+) -> Result<Figures, String> {
+    let mut broker = Broker::start_fresh(system, places)?;
+    let load = Load { row, system, spans, places, pid: broker.pid() };
+    match row.kind {
+        Kind::First => load.measure(FIRST, 0, f64::from(row.rate)),
+        Kind::Steady => {
+            load.warm_up(ROW)?;
+            load.measure(spans.seconds, load.settle(), f64::from(row.rate))
+        }
+        Kind::Half => {
+            load.warm_up(ROW)?;
+            let rate = match *half {
+                Some(rate) => rate,
+                None => *half.insert((load.full_rate()? / 2.0).max(1.0)),
+            };
+            let mut figures = load.measure(spans.seconds, load.settle(), rate)?;
+            figures.set("rate", rate);
+            Ok(figures)
+        }
+        Kind::Cold => load.cold_read(&broker),
+        Kind::Restart => load.restart(&mut broker),
+        Kind::Idle => load.idle(),
+    }
+}
+
+struct Load<'a> {
+    row: &'a Row,
+    system: System,
+    spans: &'a Spans,
+    places: &'a Places,
+    pid: u32,
+}
+
+impl Load<'_> {
+    fn base(&self, command: &str, topic: &str) -> Command {
+        let mut load = Command::new(self.places.load());
+        load.args([command, "-b", &address(), "--core", LOAD_CORE, "--output", "json"]);
+        load.args(["--topic", topic, "--partitions", &self.row.partitions.to_string()]);
+        load
+    }
+
+    /// The topic's configuration: what the system's promise needs, and limits so that the row
+    /// does not fill the disk. Segments are a quarter of what is kept, so that deletion happens.
+    fn configure(&self, load: &mut Command) {
+        let kept = (self.spans.disk / u64::from(self.row.partitions)).clamp(8 << 20, 4 << 30);
+        load.args(["--config", &format!("retention.bytes={kept}")]);
+        load.args(["--config", &format!("segment.bytes={}", (kept / 4).min(1 << 30))]);
+        for config in self.system.topic_config() {
+            load.args(["--config", config]);
+        }
+    }
+
+    fn produce(&self, command: &str, topic: &str, seconds: u32, warmup: u32, rate: f64) -> Command {
+        let mut load = self.base(command, topic);
+        self.configure(&mut load);
+        load.args(self.row.options).args(["--broker-pid", &self.pid.to_string()]);
+        load.args(["--connections", &self.row.connections.to_string()]);
+        let inflight = if rate > 0.0 { 0 } else { self.row.inflight };
+        load.args(["--inflight", &inflight.to_string(), "--rate", &rate.to_string()]);
+        load.args(["--seconds", &seconds.to_string(), "--warmup", &warmup.to_string()]);
+        load
+    }
+
+    /// The row's load as fast as it goes. It is the measured topic itself that is warmed up: one
+    /// that is new is slow for seconds, and one that is deleted costs while it is.
+    fn warm_up(&self, topic: &str) -> Result<(), String> {
+        let seconds = if self.system.is_kafka() { self.spans.kafka_warmup } else { self.spans.flumen_warmup };
+        if seconds > 0 {
+            finish(start(self.produce(self.row.command, topic, seconds, 0, 0.0))?)?;
+        }
+        Ok(())
+    }
+
+    /// Seconds at the beginning of a measurement that are left out: connections are new.
+    fn settle(&self) -> u32 {
+        self.spans.seconds.div_ceil(5).min(5)
+    }
+
+    /// Requests a second of the row's load as fast as it goes.
+    fn full_rate(&self) -> Result<f64, String> {
+        let json = finish(start(self.produce("produce", ROW, self.spans.seconds, 1, 0.0))?)?;
+        Ok(number(&json["produced"]["requests_per_s"]))
+    }
+
+    fn measure(&self, seconds: u32, warmup: u32, rate: f64) -> Result<Figures, String> {
+        let json = finish(start(self.produce(self.row.command, ROW, seconds, warmup, rate))?)?;
+        Ok(figures(&json))
+    }
+
+    /// Fills a topic, makes the kernel forget it, and reads it from its start.
+    fn cold_read(&self, broker: &Broker) -> Result<Figures, String> {
+        self.warm_up("warm")?;
+        finish(start(self.produce("produce", ROW, self.spans.seconds.min(FILL), 0, 0.0))?)?;
+        let evict = Command::new(self.places.load()).arg("evict").arg(&broker.data).output();
+        if !evict.map_err(|e| format!("starting flumen-load: {e}"))?.status.success() {
+            return Err("the page cache could not be emptied".into());
+        }
+        let mut load = self.base("consume", ROW);
+        self.configure(&mut load);
+        load.args(["--broker-pid", &self.pid.to_string(), "--from", "start"]);
+        load.args(["--live-topic", "live", "--live-rate", "1000"]);
+        Ok(figures(&finish(start(load)?)?))
+    }
+
+    fn restart(&self, broker: &mut Broker) -> Result<Figures, String> {
+        let load = self.produce("produce", ROW, BEFORE_RESTART, 0, 0.0);
+        let json = finish(start(load)?)?;
+        let acknowledged = number(&json["arrived"]["records"]);
+        let mut figures = Figures::default();
+        broker.kill();
+        figures.set("s_after_kill", self.ready_again(broker, acknowledged)?);
+        broker.stop()?;
+        figures.set("s_after_stop", self.ready_again(broker, acknowledged)?);
+        Ok(figures)
+    }
+
+    /// Starts the broker and returns the seconds until every partition is served, with all
+    /// that was acknowledged.
+    fn ready_again(&self, broker: &mut Broker, acknowledged: f64) -> Result<f64, String> {
+        let ready = start(self.base("ready", ROW))?;
+        let from = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
+        broker.start_again()?;
+        let json = finish(ready)?;
+        let records = number(&json["records"]);
+        if records != acknowledged {
+            let name = self.system.name();
+            return Err(format!("{name} came back with {records} records, not {acknowledged}"));
+        }
+        let at = json["at_ns"].as_u64().ok_or("flumen-load told no time")?;
+        Ok((u128::from(at).saturating_sub(from.as_nanos())) as f64 / 1e9)
+    }
+
+    fn idle(&self) -> Result<Figures, String> {
+        let before = resident(self.pid)?;
+        let mut load = Command::new(self.places.load());
+        load.args(["create", "-b", &address(), "--output", "json", "--topic", "idle"]);
+        load.args(["--topics", &IDLE_TOPICS.to_string()]);
+        load.args(["--partitions", &(self.row.partitions / IDLE_TOPICS).to_string()]);
+        finish(start(load)?)?;
+        let after = resident(self.pid)?;
+        let mut figures = Figures::default();
+        let grown = (after - before).max(0.0) / 1024.0;
+        figures.set("kib_per_partition", grown / f64::from(self.row.partitions));
+        figures.set("resident_mb", after / 1e6);
+        Ok(figures)
+    }
+}
+
+/// Resident bytes of a process.
+fn resident(pid: u32) -> Result<f64, String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.map_err(|e| format!("the broker is gone: {e}"))?;
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    kib.map(|kib: f64| kib * 1024.0).ok_or_else(|| "/proc tells no resident memory".into())
+}
+
+fn start(mut load: Command) -> Result<Child, String> {
+    load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    load.spawn().map_err(|e| format!("starting flumen-load: {e}"))
+}
+
+/// Waits for a load's report. One that says that something was lost is an error: a figure
+/// without its proof is none.
+pub fn finish(load: Child) -> Result<Value, String> {
+    let output = load.wait_with_output().map_err(|e| format!("waiting for flumen-load: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let json: Value = match serde_json::from_str(text.trim()) {
+        Ok(json) => json,
+        Err(_) => return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    };
+    if output.status.success() {
+        return Ok(json);
+    }
+    let part = |name: &str| format!("{name} {}", json[name]);
+    let names = ["arrived", "to_read", "lost_connections", "unanswered", "unread"];
+    let errors = format!("errors {} {}", json["produced"]["errors"], json["consumed"]["errors"]);
+    Err(format!("the load did not end as it must: {}; {errors}", names.map(part).join(", ")))
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(0.0)
+}
+
+/// Takes from a load's report what rows compare.
+fn figures(json: &Value) -> Figures {
+    let mut figures = Figures::default();
+    let (produced, consumed, broker) = (&json["produced"], &json["consumed"], &json["broker"]);
+    // A catch-up is about what was read; its live producer is only company.
+    let live = json["workload"] == "consume";
+    figures.set("requests_per_s", number(&produced["requests_per_s"]));
+    figures.set("mb_per_s", number(&produced["mb_per_s"]));
+    if !consumed.is_null() {
+        figures.set("consumed_mb_per_s", number(&consumed["mb_per_s"]));
+    }
+    let latency =
+        if json["end_to_end_us"].is_null() { &produced["latency_us"] } else { &json["end_to_end_us"] };
+    for name in ["p50", "p90", "p99", "p99.9", "p99.99", "max"] {
+        figures.set(name, number(&latency[name]));
+    }
+    let (in_bytes, out_bytes) = (number(&produced["bytes"]), number(&consumed["bytes"]));
+    let cpu = number(&broker["cpu_s"]);
+    figures.set("cpu_s_per_gb", cpu / (in_bytes + out_bytes) * 1e9);
+    if !live {
+        figures.set("cpu_us_per_request", cpu / number(&produced["requests"]) * 1e6);
+        figures.set("cpu_s_per_million", cpu / number(&produced["records"]) * 1e6);
+        figures.set("written_per_byte", number(&broker["written_bytes"]) / in_bytes);
+    }
+    figures.set("read_per_byte", number(&broker["read_bytes"]) / out_bytes);
+    figures.set("broker_cores", number(&broker["cores"]));
+    figures.set("resident_mb", number(&broker["resident_bytes"]) / 1e6);
+    figures.set("client_busy", number(&json["client_busy"]));
+    figures.set("other_cores", number(&json["other_cores"]) + number(&json["stolen_cores"]));
+    figures.set("sent_late_p99", number(&produced["send_delay_us"]["p99"]));
+    for step in latency["curve"].as_array().into_iter().flatten() {
+        figures.curve.push((number(&step[0]), number(&step[1])));
+    }
+    figures.every_second = produced["every_second"].as_array().into_iter().flatten().map(number).collect();
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn costs_are_per_byte_moved_and_per_request() {
+        let report = json!({
+            "workload": "produce",
+            "produced": {"requests_per_s": 10.0, "mb_per_s": 1.0, "requests": 100, "records": 200,
+                "bytes": 1_000_000_000u64, "latency_us": {"p50": 5.0, "curve": [[0.5, 5.0], [1.0, 9.0]]},
+                "every_second": [1, 2]},
+            "consumed": {"mb_per_s": 3.0, "bytes": 3_000_000_000u64},
+            "broker": {"cpu_s": 2.0, "written_bytes": 1_500_000_000u64, "resident_bytes": 5e6},
+        });
+        let figures = figures(&report);
+        let value = |name: &str| figures.values[name];
+        assert_eq!(value("cpu_s_per_gb"), 0.5);
+        assert_eq!(value("cpu_us_per_request"), 20_000.0);
+        assert_eq!(value("written_per_byte"), 1.5);
+        assert_eq!((value("p50"), value("consumed_mb_per_s")), (5.0, 3.0));
+        assert_eq!(figures.curve, [(0.5, 5.0), (1.0, 9.0)]);
+        assert_eq!(figures.every_second, [1.0, 2.0]);
+    }
+}

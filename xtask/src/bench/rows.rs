@@ -1,0 +1,425 @@
+//! The rows of the comparison: what is run, on which systems, and what must come out.
+
+use super::system::System::{self, FlumenDurable, FlumenRelaxed, Kafka, KafkaFlush};
+
+/// How a row is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Warmed up, then measured.
+    Steady,
+    /// Measured from the first second after the start.
+    First,
+    /// As [`Steady`](Kind::Steady), open loop at half of what the first system of the row takes.
+    Half,
+    /// Catching up from the start of a log that no cache holds, beside a live producer.
+    Cold,
+    /// Time until every partition is served again, after kill -9 and after a clean stop.
+    Restart,
+    /// Memory of partitions that nobody uses.
+    Idle,
+}
+
+/// What a figure is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// The same figure of another system: the ratio counts.
+    Other(System),
+    /// The device's durable write bandwidth: the share counts.
+    DeviceBandwidth,
+    /// The device's own lone durable write: the difference in µs counts.
+    DeviceLatency,
+    /// Nothing: the figure itself counts.
+    Nothing,
+}
+
+/// What must come out.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub ours: System,
+    pub metric: &'static str,
+    pub against: Against,
+    pub bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    pub fn met(self, value: f64) -> bool {
+        match self {
+            Bound::AtLeast(bound) => value >= bound,
+            Bound::AtMost(bound) => value <= bound,
+        }
+    }
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub kind: Kind,
+    /// In the order of their turns.
+    pub systems: &'static [System],
+    /// Command of `flumen-load`.
+    pub command: &'static str,
+    pub partitions: u32,
+    pub connections: u32,
+    /// In flight on a connection in a closed loop.
+    pub inflight: u32,
+    /// Requests a second; 0 is a closed loop.
+    pub rate: u32,
+    /// Further options of `flumen-load`.
+    pub options: &'static [&'static str],
+    /// The figures that its line of the table shows.
+    pub shown: &'static [&'static str],
+    pub targets: &'static [Target],
+}
+
+const fn over(ours: System, metric: &'static str, theirs: System, bound: f64) -> Target {
+    Target { ours, metric, against: Against::Other(theirs), bound: Bound::AtLeast(bound) }
+}
+
+const fn under(ours: System, metric: &'static str, theirs: System, bound: f64) -> Target {
+    Target { ours, metric, against: Against::Other(theirs), bound: Bound::AtMost(bound) }
+}
+
+const fn alone(ours: System, metric: &'static str, against: Against, bound: Bound) -> Target {
+    Target { ours, metric, against, bound }
+}
+
+const ALL: &[System] = &[Kafka, FlumenDurable, KafkaFlush, FlumenRelaxed];
+const DURABLE: &[System] = &[Kafka, FlumenDurable, KafkaFlush];
+const DEFAULTS: &[System] = &[Kafka, FlumenDurable];
+const ACKED: &[System] = &[Kafka, FlumenDurable, FlumenRelaxed];
+const SAME_PROMISE: &[System] = &[KafkaFlush, FlumenDurable];
+
+const VOLUME: &[&str] = &["mb_per_s", "cpu_s_per_gb", "written_per_byte"];
+const COUNT: &[&str] = &["requests_per_s", "cpu_us_per_request", "written_per_byte"];
+const TAIL: &[&str] = &["p50", "p99", "p99.9", "max"];
+
+const KB: &[&str] = &["--record-bytes", "1000"];
+const KB_16: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "16"];
+const KB_64: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "64"];
+const KB_1000: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "1000"];
+const SMALL: &[&str] = &["--record-bytes", "100", "--keyed"];
+
+const HALF: f64 = 1.0 / 2.0;
+const THIRD: f64 = 1.0 / 3.0;
+
+/// A row that others vary.
+const BASE: Row = Row {
+    name: "",
+    title: "",
+    kind: Kind::Steady,
+    systems: ALL,
+    command: "produce",
+    partitions: 16,
+    connections: 4,
+    inflight: 5,
+    rate: 0,
+    options: KB,
+    shown: VOLUME,
+    targets: &[],
+};
+
+/// Tail latency of an open loop against the same promise.
+const TAILS_SAME: &[Target] = &[
+    under(FlumenDurable, "p50", KafkaFlush, 0.6),
+    under(FlumenDurable, "p99", KafkaFlush, THIRD),
+    under(FlumenDurable, "p99.9", KafkaFlush, HALF),
+];
+
+/// Tail latency of an open loop against Kafka's default.
+const TAILS_DEFAULT: &[Target] = &[
+    under(FlumenDurable, "p99.9", Kafka, 1.0),
+    under(FlumenRelaxed, "p99", Kafka, HALF),
+    under(FlumenRelaxed, "p99.9", Kafka, HALF),
+];
+
+/// Every row, in the order of the table.
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "bulk",
+        title: "bulk: 1 MB batches, 16 partitions, 4 connections × 2",
+        systems: DURABLE,
+        inflight: 2,
+        options: KB_1000,
+        targets: &[
+            over(FlumenDurable, "mb_per_s", Kafka, 1.1),
+            alone(FlumenDurable, "mb_per_s", Against::DeviceBandwidth, Bound::AtLeast(0.85)),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, HALF),
+            alone(FlumenDurable, "written_per_byte", Against::Nothing, Bound::AtMost(1.1)),
+            over(FlumenDurable, "mb_per_s", KafkaFlush, 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "64k",
+        title: "64 KB batches, 16 partitions, 16 connections × 2",
+        systems: DURABLE,
+        connections: 16,
+        inflight: 2,
+        options: KB_64,
+        targets: &[
+            over(FlumenDurable, "mb_per_s", Kafka, 1.2),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, HALF),
+            over(FlumenDurable, "mb_per_s", KafkaFlush, 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "typical",
+        title: "typical: 16 KB batches, 100 partitions, 4 connections × 5",
+        partitions: 100,
+        options: KB_16,
+        targets: &[
+            over(FlumenDurable, "mb_per_s", Kafka, 2.5),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, THIRD),
+            over(FlumenDurable, "mb_per_s", KafkaFlush, 8.0),
+            over(FlumenRelaxed, "mb_per_s", Kafka, 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "keyed",
+        title: "keyed: one 100 B record a batch, 100 partitions, 100 connections × 1",
+        partitions: 100,
+        connections: 100,
+        inflight: 1,
+        options: SMALL,
+        shown: COUNT,
+        targets: &[
+            over(FlumenDurable, "requests_per_s", Kafka, 2.0),
+            over(FlumenDurable, "requests_per_s", KafkaFlush, 8.0),
+            over(FlumenRelaxed, "requests_per_s", Kafka, 2.5),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "keyed5",
+        title: "keyed, 100 connections × 5",
+        partitions: 100,
+        connections: 100,
+        options: SMALL,
+        shown: COUNT,
+        targets: &[
+            over(FlumenDurable, "requests_per_s", Kafka, 4.0),
+            alone(FlumenDurable, "written_per_byte", Against::Nothing, Bound::AtMost(2.2)),
+            over(FlumenDurable, "requests_per_s", KafkaFlush, 15.0),
+            over(FlumenRelaxed, "requests_per_s", Kafka, 5.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "partitions",
+        title: "1,000 partitions, 16 KB batches, 16 connections × 5",
+        systems: DURABLE,
+        partitions: 1000,
+        connections: 16,
+        options: KB_16,
+        shown: &["mb_per_s", "cpu_s_per_gb", "resident_mb"],
+        targets: &[
+            over(FlumenDurable, "mb_per_s", Kafka, 2.0),
+            over(FlumenDurable, "mb_per_s", KafkaFlush, 8.0),
+            under(FlumenDurable, "resident_mb", Kafka, 1.0 / 6.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "one",
+        title: "one 1 KB record at a time",
+        partitions: 1,
+        connections: 1,
+        inflight: 1,
+        shown: TAIL,
+        targets: &[
+            alone(FlumenDurable, "p50", Against::DeviceLatency, Bound::AtMost(80.0)),
+            under(FlumenDurable, "p50", KafkaFlush, 0.6),
+            under(FlumenDurable, "p99", KafkaFlush, 0.6),
+            under(FlumenRelaxed, "p50", Kafka, 0.6),
+            under(FlumenRelaxed, "p99", Kafka, 0.6),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "open",
+        title: "open loop, 5,000/s, 1 KB, 16 connections",
+        systems: ACKED,
+        connections: 16,
+        rate: 5000,
+        shown: TAIL,
+        targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "open-flush",
+        title: "open loop, 2,000/s, 1 KB, 16 connections",
+        systems: SAME_PROMISE,
+        connections: 16,
+        rate: 2000,
+        shown: TAIL,
+        targets: TAILS_SAME,
+        ..BASE
+    },
+    Row {
+        name: "open100",
+        title: "open loop, 5,000/s, 100 B, 100 partitions, 100 connections",
+        partitions: 100,
+        connections: 100,
+        rate: 5000,
+        options: SMALL,
+        shown: TAIL,
+        targets: &[
+            under(FlumenDurable, "p99.9", Kafka, 1.0),
+            under(FlumenDurable, "p50", KafkaFlush, 0.6),
+            under(FlumenDurable, "p99", KafkaFlush, THIRD),
+            under(FlumenDurable, "p99.9", KafkaFlush, HALF),
+            under(FlumenRelaxed, "p99", Kafka, HALF),
+            under(FlumenRelaxed, "p99.9", Kafka, HALF),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "half",
+        title: "open loop at half of what Kafka takes, 1 KB, 16 connections",
+        kind: Kind::Half,
+        systems: ACKED,
+        connections: 16,
+        shown: TAIL,
+        targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "half-flush",
+        title: "open loop at half of what Kafka with flush takes, 1 KB, 16 connections",
+        kind: Kind::Half,
+        systems: SAME_PROMISE,
+        connections: 16,
+        shown: TAIL,
+        targets: TAILS_SAME,
+        ..BASE
+    },
+    Row {
+        name: "end-to-end",
+        title: "end to end, 5,000/s, 1 KB, 16 connections",
+        systems: ACKED,
+        command: "end-to-end",
+        connections: 16,
+        rate: 5000,
+        shown: TAIL,
+        targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "end-to-end-flush",
+        title: "end to end, 2,000/s, 1 KB, 16 connections",
+        systems: SAME_PROMISE,
+        command: "end-to-end",
+        connections: 16,
+        rate: 2000,
+        shown: TAIL,
+        targets: TAILS_SAME,
+        ..BASE
+    },
+    Row {
+        name: "end-to-end-half",
+        title: "end to end at half of what Kafka takes, 1 KB, 16 connections",
+        kind: Kind::Half,
+        systems: ACKED,
+        command: "end-to-end",
+        connections: 16,
+        shown: TAIL,
+        targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "first",
+        title: "the first 15 s after the start, keyed × 5",
+        kind: Kind::First,
+        systems: DEFAULTS,
+        partitions: 100,
+        connections: 100,
+        options: SMALL,
+        shown: &["requests_per_s", "cpu_us_per_request"],
+        targets: &[over(FlumenDurable, "requests_per_s", Kafka, 10.0)],
+        ..BASE
+    },
+    Row {
+        name: "tail-read",
+        title: "tail read: 3 consumers of a live topic, 64 KB batches",
+        systems: DEFAULTS,
+        inflight: 2,
+        options: &["--record-bytes", "1000", "--records-per-batch", "64", "--consumers", "3", "--fan-out"],
+        shown: &["consumed_mb_per_s", "mb_per_s", "cpu_s_per_gb"],
+        targets: &[
+            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "cold-read",
+        title: "cold read: catch-up from the start, beside a live producer",
+        kind: Kind::Cold,
+        systems: DEFAULTS,
+        inflight: 2,
+        options: KB_64,
+        shown: &["consumed_mb_per_s", "cpu_s_per_gb", "read_per_byte"],
+        targets: &[
+            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "restart",
+        title: "1,000 partitions: served again after kill -9; after a clean stop",
+        kind: Kind::Restart,
+        systems: DEFAULTS,
+        partitions: 1000,
+        connections: 16,
+        options: KB_16,
+        shown: &["s_after_kill", "s_after_stop"],
+        targets: &[
+            under(FlumenDurable, "s_after_kill", Kafka, 1.0 / 40.0),
+            under(FlumenDurable, "s_after_stop", Kafka, 1.0 / 20.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "idle",
+        title: "10,000 idle partitions",
+        kind: Kind::Idle,
+        systems: &[FlumenDurable],
+        partitions: 10_000,
+        shown: &["kib_per_partition", "resident_mb"],
+        targets: &[alone(FlumenDurable, "kib_per_partition", Against::Nothing, Bound::AtMost(16.0))],
+        ..BASE
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_target_can_be_judged_from_its_own_row() {
+        let mut names = HashSet::new();
+        for row in ROWS {
+            assert!(names.insert(row.name), "{} twice", row.name);
+            for target in row.targets {
+                assert!(row.systems.contains(&target.ours), "{}: {:?}", row.name, target.ours);
+                if let Against::Other(theirs) = target.against {
+                    assert!(row.systems.contains(&theirs), "{}: {theirs:?}", row.name);
+                }
+                let shown = row.shown.contains(&target.metric);
+                assert!(shown, "{}: {} is not in the table", row.name, target.metric);
+            }
+        }
+    }
+}

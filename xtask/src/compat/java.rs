@@ -1,0 +1,84 @@
+//! Kafka's own tools and clients, on the Java virtual machine.
+//!
+//! A virtual machine costs about a second to start, so one of them calls the tools' `main`
+//! methods one after the other, with `System.out` and `exit` replaced.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Job, Outcome, Place, Suite, process};
+
+pub const TOOLS: Suite = Suite {
+    name: "java-tools",
+    about: "the command line tools of Apache Kafka 4.3.1",
+    settings: &[],
+    fixed: None,
+    limit: Duration::from_secs(300),
+    prepare,
+    run: |job| run(job, "Tools"),
+};
+
+pub const CLIENTS: Suite = Suite {
+    name: "java-clients",
+    about: "producer, consumer and admin client of Apache Kafka 4.3.1",
+    settings: &[],
+    fixed: None,
+    limit: Duration::from_secs(300),
+    prepare,
+    run: |job| run(job, "Clients"),
+};
+
+const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+const SOURCES: &[&str] = &["Compat.java", "Tools.java", "Clients.java", "Administration.java", "Groups.java"];
+
+/// The jars of Kafka 4.3.1, which hold a broker too.
+pub fn jars(place: &Place) -> Result<(), String> {
+    let dir = place.build_dir("java")?;
+    let sources = place.tests.join("java");
+    let libs = dir.join("libs");
+    // Written last, so that a copy cut short is done again.
+    let complete = dir.join("complete.xml");
+    let pom = fs::read(sources.join("pom.xml")).map_err(|e| format!("pom.xml: {e}"))?;
+    if fs::read(&complete).ok().as_ref() != Some(&pom) {
+        let _ = fs::remove_dir_all(&libs);
+        let mut maven = Command::new("mvn");
+        maven
+            .args(["-q", "-B", PLUGIN])
+            .arg(format!("-DoutputDirectory={}", libs.display()))
+            .current_dir(&sources);
+        process::step(&mut maven, &place.target.join("logs/maven"), Duration::from_secs(600))?;
+        fs::write(&complete, pom).map_err(|e| format!("{}: {e}", complete.display()))?;
+    }
+    Ok(())
+}
+
+/// The jars and our classes.
+fn prepare(place: &Place) -> Result<(), String> {
+    jars(place)?;
+    let (dir, sources) = (place.target.join("java"), place.tests.join("java"));
+    let mut compiler = Command::new("javac");
+    compiler.arg("-cp").arg(dir.join("libs/*")).arg("-d").arg(dir.join("classes"));
+    compiler.args(SOURCES.iter().map(|s| sources.join(s)));
+    process::step(&mut compiler, &place.target.join("logs/javac"), Duration::from_secs(120)).map(drop)
+}
+
+/// A virtual machine with Kafka's jars and our classes, its log on standard error.
+pub fn java(place: &Place, megabytes: u32) -> Command {
+    let dir: PathBuf = place.target.join("java");
+    let mut command = Command::new("java");
+    command.arg(format!("-Xmx{megabytes}m")).arg("-XX:TieredStopAtLevel=1");
+    command
+        .arg(format!("-Dlog4j2.configurationFile={}", place.tests.join("java/log4j2.properties").display()));
+    command.arg("-cp").arg(format!("{0}/classes:{0}/libs/*", dir.display()));
+    command
+}
+
+fn run(job: &Job<'_>, class: &str) -> Result<Outcome, String> {
+    let mut command = java(job.place, 512);
+    if let Some(data) = &job.data {
+        command.arg(format!("-Ddata={}", data.display()));
+    }
+    job.program(command.arg(class))
+}

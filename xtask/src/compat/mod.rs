@@ -1,0 +1,278 @@
+//! `cargo xtask compat`: foreign Kafka clients against a broker.
+//!
+//! Each suite is a client somebody else wrote, at a pinned version, driven by its own tests or
+//! by a program in `tests/compat/<suite>`. It gets a broker, a port and a directory of its own.
+//! What a suite leaves out, and why, stands in `tests/compat/left-out.txt`; deleting a line
+//! there switches the test on.
+//!
+//! The bar is Apache Kafka: `--broker kafka` runs the same suites against it, so that a test
+//! that fails there too is seen to be no fault of ours.
+
+mod broker;
+mod cargo_crate;
+mod franz_go;
+mod java;
+mod kafkajs;
+mod kcat;
+mod namespace;
+mod outcome;
+mod process;
+mod python;
+mod rdkafka;
+mod rskafka;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use broker::{Broker, Kind};
+use outcome::Outcome;
+
+/// One foreign client.
+pub struct Suite {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Broker settings on top of the reference ones.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// The port and host name that the tests insist on. Such a suite runs in a network namespace.
+    pub fixed: Option<(&'static str, u16)>,
+    /// How long the tests may take, without what `prepare` builds.
+    pub limit: Duration,
+    /// Downloads and builds; the only stage that needs a network.
+    pub prepare: fn(&Place) -> Result<(), String>,
+    pub run: fn(&Job<'_>) -> Result<Outcome, String>,
+}
+
+/// The order is the order of the run: the cheap ones first.
+const SUITES: &[&Suite] = &[
+    &kcat::SUITE,
+    &java::TOOLS,
+    &java::CLIENTS,
+    &python::KAFKA_PYTHON,
+    &python::CONFLUENT,
+    &python::AIOKAFKA,
+    &kafkajs::SUITE,
+    &franz_go::SUITE,
+    &rdkafka::SUITE,
+    &rskafka::SUITE,
+];
+
+/// Where things lie.
+#[derive(Clone)]
+pub struct Place {
+    /// `tests/compat`
+    pub tests: PathBuf,
+    /// `target/compat`
+    pub target: PathBuf,
+    /// The root of the repository.
+    pub root: PathBuf,
+}
+
+impl Place {
+    fn find() -> Self {
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_path_buf();
+        Self { tests: root.join("tests/compat"), target: root.join("target/compat"), root }
+    }
+
+    /// The directory for what belongs to one suite's build, made if missing.
+    pub fn build_dir(&self, name: &str) -> Result<PathBuf, String> {
+        let dir = self.target.join(name);
+        fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        Ok(dir)
+    }
+}
+
+/// What a suite's `run` is given.
+pub struct Job<'a> {
+    pub place: &'a Place,
+    /// `host:port`
+    pub address: String,
+    /// The broker's data directory, where it is ours to look into.
+    pub data: Option<PathBuf>,
+    /// Test name to reason, from the left-out file.
+    pub left_out: BTreeMap<String, String>,
+    /// An empty directory, removed afterwards.
+    pub scratch: PathBuf,
+    /// Where output is kept for reading after a failure.
+    pub logs: PathBuf,
+    pub limit: Duration,
+}
+
+impl Job<'_> {
+    /// Runs one of our own test programs and reads its lines. It gets as arguments the broker's
+    /// address and the names to leave out, with commas between.
+    pub fn program(&self, command: &mut Command) -> Result<Outcome, String> {
+        let names = self.left_out.keys().map(String::as_str).collect::<Vec<_>>().join(",");
+        command.arg(&self.address).arg(names).current_dir(&self.scratch);
+        let finished = process::run(command, &self.logs.join("tests"), self.limit)?;
+        let mut outcome = Outcome::parse(&finished.stdout);
+        if !finished.success && outcome.failed.is_empty() {
+            outcome.fail("program", finished.why);
+        }
+        Ok(outcome)
+    }
+}
+
+struct Options {
+    broker: Kind,
+    suites: Vec<&'static Suite>,
+    everything: bool,
+    prepare_only: bool,
+    /// Set when this process was started inside a namespace to run one suite.
+    inside: bool,
+}
+
+const USAGE: &str = "\
+usage: cargo xtask compat [--broker flumen|kafka|HOST:PORT] [--suite NAME[,NAME]] [--all] [--prepare] [--list]
+  --broker   what to test: target/release/flumen (default), Apache Kafka, or a running broker
+  --suite    only these suites
+  --all      also what tests/compat/left-out.txt leaves out
+  --prepare  download and build, run nothing
+  --list     name the suites and what each leaves out";
+
+/// Runs the command. An error is one line for the user; the caller exits with 1.
+pub fn run(args: &[String]) -> Result<(), String> {
+    let place = Place::find();
+    let left_out = outcome::read_left_out(&place.tests.join("left-out.txt"))?;
+    for (suite, ..) in &left_out {
+        if !SUITES.iter().any(|s| s.name == suite) {
+            return Err(format!("left-out.txt names the suite {suite}, which there is not"));
+        }
+    }
+    let Some(options) = parse(args, &left_out)? else { return Ok(()) };
+    if options.inside {
+        let suite = options.suites[0];
+        return namespace::inside(
+            &place,
+            suite,
+            &options.broker,
+            reasons(&left_out, suite, options.everything),
+        );
+    }
+    options.broker.prepare(&place).map_err(|e| format!("the broker could not be built: {e}"))?;
+    let mut total = Outcome::default();
+    for suite in &options.suites {
+        let started = Instant::now();
+        let reasons = reasons(&left_out, suite, options.everything);
+        if options.prepare_only {
+            (suite.prepare)(&place).map_err(|e| format!("{}: {e}", suite.name))?;
+            println!("{}: prepared in {:.0} s", suite.name, started.elapsed().as_secs_f64());
+            continue;
+        }
+        let outcome = run_suite(&place, suite, &options.broker, reasons, options.everything);
+        outcome.print(suite.name, started.elapsed());
+        total.add(outcome);
+    }
+    if options.prepare_only {
+        return Ok(());
+    }
+    println!("{} passed, {} failed", total.passed.len(), total.failed.len());
+    if total.failed.is_empty() { Ok(()) } else { Err(format!("{} foreign tests failed", total.failed.len())) }
+}
+
+fn parse(args: &[String], left_out: &[(String, String, String)]) -> Result<Option<Options>, String> {
+    let mut options = Options {
+        broker: Kind::Flumen,
+        suites: SUITES.to_vec(),
+        everything: false,
+        prepare_only: false,
+        inside: false,
+    };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value\n{USAGE}"));
+        match arg.as_str() {
+            "--broker" => options.broker = Kind::parse(value()?)?,
+            "--suite" => options.suites = value()?.split(',').map(named).collect::<Result<_, _>>()?,
+            "--all" => options.everything = true,
+            "--prepare" => options.prepare_only = true,
+            "--inside-namespace" => options.inside = true,
+            "--list" => {
+                list(left_out);
+                return Ok(None);
+            }
+            _ => return Err(format!("unknown argument {arg}\n{USAGE}")),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn named(name: &str) -> Result<&'static Suite, String> {
+    SUITES.iter().find(|s| s.name == name).copied().ok_or_else(|| {
+        let names: Vec<_> = SUITES.iter().map(|s| s.name).collect();
+        format!("no suite is named {name}; there are {}", names.join(", "))
+    })
+}
+
+fn list(left_out: &[(String, String, String)]) {
+    for suite in SUITES {
+        println!("{}: {}", suite.name, suite.about);
+        for (_, test, reason) in left_out.iter().filter(|(s, ..)| s == suite.name) {
+            println!("  left out {test}: {reason}");
+        }
+    }
+}
+
+/// What a suite leaves out; nothing with `--all`.
+fn reasons(
+    left_out: &[(String, String, String)],
+    suite: &Suite,
+    everything: bool,
+) -> BTreeMap<String, String> {
+    let ours = left_out.iter().filter(|(s, ..)| s == suite.name && !everything);
+    ours.map(|(_, test, reason)| (test.clone(), reason.clone())).collect()
+}
+
+/// Prepares and runs one suite. Whatever keeps it from running is a failed test of that suite.
+fn run_suite(
+    place: &Place,
+    suite: &'static Suite,
+    kind: &Kind,
+    left_out: BTreeMap<String, String>,
+    everything: bool,
+) -> Outcome {
+    let result = (suite.prepare)(place).and_then(|()| match (suite.fixed, kind) {
+        (Some(_), Kind::Flumen | Kind::Kafka) => {
+            namespace::outside(place, suite, kind, &left_out, everything)
+        }
+        _ => with_broker(place, suite, kind, left_out),
+    });
+    result.unwrap_or_else(Outcome::could_not_run)
+}
+
+/// Starts the broker, runs the suite against it and stops it.
+fn with_broker(
+    place: &Place,
+    suite: &Suite,
+    kind: &Kind,
+    left_out: BTreeMap<String, String>,
+) -> Result<Outcome, String> {
+    let logs = place.target.join("logs").join(suite.name);
+    let scratch = place.target.join("run").join(suite.name);
+    for dir in [&logs, &scratch] {
+        let _ = fs::remove_dir_all(dir);
+        fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    }
+    let mut broker = Broker::start(kind, place, suite, &scratch, &logs)?;
+    let job = Job {
+        place,
+        address: broker.address.clone(),
+        data: broker.data.clone(),
+        left_out,
+        scratch: scratch.clone(),
+        logs: logs.clone(),
+        limit: suite.limit,
+    };
+    let result = (suite.run)(&job);
+    let stopped = broker.stop();
+    let _ = fs::remove_dir_all(&scratch);
+    let mut outcome = result.map_err(|e| format!("{e} (output: {})", logs.display()))?;
+    outcome.finish(&job.left_out);
+    if let Err(why) = stopped {
+        outcome.failed.push(("the broker".into(), why));
+    }
+    Ok(outcome)
+}

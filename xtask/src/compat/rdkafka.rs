@@ -1,0 +1,40 @@
+//! The integration tests of the crate rdkafka.
+
+use std::time::Duration;
+
+use super::Suite;
+use super::cargo_crate::Published;
+
+const CRATE: Published = Published {
+    name: "rdkafka",
+    version: "0.39.0",
+    tests: &[
+        "test_admin",
+        "test_high_consumers",
+        "test_high_producers",
+        "test_low_consumers",
+        "test_low_producers",
+        "test_metadata",
+        "test_transactions",
+    ],
+};
+
+/// They fail now and then on Kafka too. The first expects that nothing is delivered within 100 ms
+/// to a topic that is created in that moment; the second that a consumer which starts right after
+/// its topic was made hears nothing for a second, and a leader not known yet is something.
+const RACY: &[&str] = &[
+    "test_low_producers::test_base_producer_timeout",
+    "test_low_consumers::test_produce_consume_message_queue_nonempty_callback",
+];
+
+pub const SUITE: Suite = Suite {
+    name: "rdkafka",
+    about: "the integration tests of the crate rdkafka 0.39.0 (librdkafka 2.12.1)",
+    // test_configs alters broker 0, and many tests expect three partitions.
+    settings: &[("node.id", "0"), ("num.partitions", "3")],
+    // Some tests ignore KAFKA_HOST, and test_metadata compares the port.
+    fixed: Some(("localhost", 9092)),
+    limit: Duration::from_secs(420),
+    prepare: |place| CRATE.prepare(place),
+    run: |job| CRATE.run(job, &[("KAFKA_HOST", &job.address), ("RUST_LOG", "off")], RACY),
+};
