@@ -1,0 +1,25 @@
+//! The driver on io_uring: the production side of the seam.
+//!
+//! - [`ring`]: [`UringDriver`]: submission, the turn, completions.
+//! - [`flight`]: an operation under way: what must stay where it is while the kernel looks at it.
+//! - [`lend`]: blocks lent to the kernel for receiving, so that an idle connection holds none.
+//! - [`socket`]: addresses, listening.
+//! - [`wake`]: waking a core from others: `MSG_RING` between cores, an eventfd from anywhere else.
+//! - [`features`]: what is optional, found by asking the kernel, and switched off by name.
+//!
+//! One ring a core: single issuer, task work deferred to our own turns, so that the kernel interrupts nothing.
+//! This crate is the only one beside `memory` and `mesh` that may use `unsafe`; each block says why it
+//! is sound. The one rule behind most of them: memory that the kernel was told of belongs to a `Flight`,
+//! and a flight is dropped only when its last completion has come.
+
+#![allow(unsafe_code)]
+
+mod features;
+mod flight;
+mod lend;
+mod ring;
+mod socket;
+mod wake;
+
+pub use features::Features;
+pub use ring::{UringDriver, UringError, UringOptions};
