@@ -1,0 +1,127 @@
+//! What a store and a log may be told.
+
+use memory::Pool;
+use model::ShardId;
+use std::path::PathBuf;
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The record is on the device.
+    Device,
+    /// The record is in this process's memory: a crash of the process, the system or the machine loses what
+    /// was acknowledged last.
+    Memory,
+}
+
+/// How one shard's store behaves.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Which shard this is: names its journal.
+    pub shard: ShardId,
+    /// The shard's memory. Half of it at most holds recent data.
+    pub pool: Pool,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Size of a journal file in bytes; a multiple of 4 KiB, at least 64 KiB.
+    pub journal_file_bytes: u64,
+    /// How many journal files there are, at least 2.
+    pub journal_files: u32,
+    /// Commits that may be on their way to the device at once.
+    pub journal_inflight: usize,
+    /// Appends of at least so many bytes go straight to the segment.
+    pub large_append_bytes: usize,
+    /// Bytes of the pool for what was read from the device.
+    pub cache_bytes: usize,
+    /// Segment files that are open at once.
+    pub open_files_max: usize,
+    /// Past the page cache.
+    pub direct: bool,
+}
+
+impl StoreOptions {
+    /// Options with the defaults: 4 journal files of 64 MiB, 4 commits in flight, large from 64 KiB.
+    pub fn new(data: impl Into<PathBuf>, shard: ShardId, pool: Pool) -> StoreOptions {
+        let cache_bytes = pool.budget_bytes() / 4;
+        StoreOptions {
+            data: data.into(),
+            shard,
+            pool,
+            durability: Durability::Device,
+            journal_file_bytes: 64 << 20,
+            journal_files: 4,
+            journal_inflight: 4,
+            large_append_bytes: 64 << 10,
+            cache_bytes,
+            open_files_max: 1024,
+            direct: true,
+        }
+    }
+}
+
+/// Whose timestamps a log keeps: `message.timestamp.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's.
+    CreateTime,
+    /// The broker's at the append.
+    LogAppendTime,
+}
+
+/// A topic's settings as far as its logs obey them. Names and meanings are Kafka's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`.
+    pub segment_bytes: u32,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`: up to so much is taken off `segment.ms`, another amount for each segment.
+    pub segment_jitter_ms: i64,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// `max.message.bytes`: of a whole batch with its header.
+    pub max_message_bytes: usize,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `cleanup.policy` contains `compact`.
+    pub compact: bool,
+    /// `cleanup.policy` contains `delete`.
+    pub delete: bool,
+    /// `retention.ms`; -1: without limit.
+    pub retention_ms: i64,
+    /// `retention.bytes`; -1: without limit.
+    pub retention_bytes: i64,
+    /// `file.delete.delay.ms`.
+    pub file_delete_delay_ms: i64,
+    /// `producer.id.expiration.ms`: a producer that is silent for so long is forgotten.
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    /// Kafka's defaults.
+    fn default() -> LogConfig {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        LogConfig {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * DAY_MS,
+            segment_jitter_ms: 0,
+            index_interval_bytes: 4096,
+            max_message_bytes: 1_048_588,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 60 * 60 * 1000,
+            compact: false,
+            delete: true,
+            retention_ms: 7 * DAY_MS,
+            retention_bytes: -1,
+            file_delete_delay_ms: 60_000,
+            producer_id_expiration_ms: DAY_MS,
+        }
+    }
+}

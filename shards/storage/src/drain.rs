@@ -1,0 +1,334 @@
+//! From the journal's memory into segments, in the background.
+//!
+//! A pass writes what all logs have in memory only, each log's batches in large aligned writes that nobody
+//! waits for; then it syncs every file it touched; then the journal's files are free for new commits.
+
+use crate::error::StorageError;
+use crate::partition::{Log, finish, producers};
+use crate::stats;
+use crate::store::Shared;
+use crate::window::Window;
+use driver::Errno;
+use executor::{Either, io, join_all, race, sleep};
+use memory::{Block, Slice};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Records are in segments at the latest so long after they came, if not for more important work.
+const AGE: Duration = Duration::from_secs(1);
+/// How long to wait before trying again when the device is full.
+const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
+/// What is gathered of one log before it is written.
+const GATHER_BYTES: usize = 4 << 20;
+/// A checkpoint is written after so many bytes: a start looks at what came behind it.
+pub(crate) const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// Syncs under way at once.
+const SYNCS: usize = 16;
+/// Direct I/O: what everything is a multiple of.
+pub(crate) const ALIGN: usize = 4096;
+
+/// What was written to and is not synced.
+#[derive(Default)]
+pub(crate) struct Touched {
+    pub files: BTreeSet<PathBuf>,
+    pub directories: BTreeSet<PathBuf>,
+}
+
+/// The drain's task; ends when the store stops or goes offline.
+pub(crate) async fn run(shared: Rc<Shared>) {
+    while !shared.stopping.get() && shared.offline.borrow().is_none() {
+        let (seen, dirtied, moved) = (shared.drain_now.count(), shared.dirtied.count(), shared.room.count());
+        if !shared.has_undrained() {
+            race(shared.dirtied.after(dirtied), shared.drain_now.after(seen)).await;
+            if !shared.has_undrained() {
+                continue;
+            }
+        }
+        if !shared.wants_drain() {
+            race(sleep(AGE), shared.drain_now.after(seen)).await;
+        }
+        if shared.stopping.get() {
+            return;
+        }
+        match pass(&shared).await {
+            Ok(true) => shared.stats.no_space.store(false, Ordering::Relaxed),
+            // What there is is still on its way into the journal.
+            Ok(false) => {
+                race(shared.room.after(moved), sleep(AGE)).await;
+                continue;
+            }
+            Err(StorageError::NoSpace) => {
+                if !shared.stats.no_space.swap(true, Ordering::Relaxed) {
+                    log::error!("no space left on the device: records stay in the journal until there is");
+                }
+                let seen = shared.stop.count();
+                if let Either::Right(()) = race(sleep(NO_SPACE_PAUSE), shared.stop.after(seen)).await {
+                    return;
+                }
+            }
+            Err(error) => {
+                log::error!("the drain has failed: {error}");
+                shared.go_offline(Errno::IO, "drain to", &shared.options.data);
+                return;
+            }
+        }
+        shared.room.notify();
+    }
+}
+
+/// Everything that is durable now goes into segments; false if that was nothing.
+pub(crate) async fn pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
+    let cut = shared.journal.borrow().durable_through;
+    let logs = shared.dirty.take();
+    let mut result = Ok(());
+    for log in logs {
+        log.dirty.set(false);
+        let drained = match &result {
+            Ok(()) => drain_log(shared, &log).await,
+            Err(_) => Ok(()),
+        };
+        let left = {
+            let state = log.state.borrow();
+            !state.deleted && state.drained < state.tail.len()
+        };
+        if left && !log.dirty.replace(true) {
+            shared.dirty.borrow_mut().push(log.clone());
+        }
+        if result.is_ok() {
+            result = drained;
+        }
+    }
+    // What was written must be synced before the journal goes, also after an error.
+    let touched = shared.touched.take();
+    let synced = sync(shared, touched).await;
+    result?;
+    synced?;
+    // A checkpoint takes over what notes say before their file is used anew.
+    let notes_go = shared.noted_in_journal.get() && shared.journal.borrow().files.may_recycle(cut);
+    if shared.unverified.get() > CHECKPOINT_BYTES || shared.checkpoint_due.replace(false) || notes_go {
+        shared.unverified.set(0);
+        shared.noted_in_journal.set(false);
+        shared.write_checkpoint(false).await?;
+    }
+    shared.written_through.set(cut);
+    let mut journal = shared.journal.borrow_mut();
+    let progress = journal.drained_through < cut;
+    journal.drained_through = cut;
+    journal.files.recycle(cut);
+    drop(journal);
+    shared.activate.notify();
+    Ok(progress)
+}
+
+async fn sync(shared: &Rc<Shared>, touched: Touched) -> Result<(), StorageError> {
+    let files: Vec<PathBuf> = touched.files.into_iter().collect();
+    for some in files.chunks(SYNCS) {
+        let syncs = some.iter().map(|path| sync_file(shared, path)).collect();
+        for result in join_all(syncs).await {
+            result?;
+        }
+    }
+    for directory in &touched.directories {
+        match io::sync_directory(directory).await {
+            // A partition that was deleted meanwhile took its names along.
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(StorageError::io("sync", directory)(errno)),
+        }
+    }
+    Ok(())
+}
+
+async fn sync_file(shared: &Shared, path: &PathBuf) -> Result<(), StorageError> {
+    let file = match shared.files.open(path, false).await {
+        Ok(file) => file,
+        // Deleted since.
+        Err(StorageError::Io { errno: Errno::NOENT, .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    io::sync(file.handle).await.map_err(StorageError::io("sync", path))
+}
+
+/// Batches of one segment that follow each other and are to be written.
+struct Portion {
+    segment: i64,
+    position: u32,
+    slices: Vec<Slice>,
+    bytes: usize,
+    /// The offset after the last record.
+    next: i64,
+}
+
+fn next_portion(log: &Log) -> Option<Portion> {
+    let state = log.state.borrow();
+    let first = state.tail.get(state.drained).filter(|_| !state.deleted)?;
+    let mut portion = Portion {
+        segment: first.segment,
+        position: first.position,
+        slices: Vec::new(),
+        bytes: 0,
+        next: first.base,
+    };
+    for batch in state.tail.range(state.drained..) {
+        // Only what is durable in the journal: what is not may never have been.
+        if batch.segment != portion.segment || batch.last >= state.high_watermark {
+            break;
+        }
+        if portion.bytes > 0 && portion.bytes + batch.bytes.len() > GATHER_BYTES {
+            break;
+        }
+        portion.bytes += batch.bytes.len();
+        portion.next = batch.last + 1;
+        portion.slices.push(batch.bytes.clone());
+    }
+    (portion.bytes > 0).then_some(portion)
+}
+
+async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
+    let _writing = log.writer.take(1).await;
+    drain_held(shared, log).await?;
+    finish::full_segments(shared, log).await?;
+    producers::save(log, false).await?;
+    finish::save_epochs(log).await
+}
+
+/// Writes what a log has in the journal only; the caller holds the log's writer.
+pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
+    while let Some(portion) = next_portion(log) {
+        let path = log.segment_path(portion.segment);
+        if portion.position == 0 {
+            io::make_directories(&log.directory).await.map_err(StorageError::io("make", &log.directory))?;
+        }
+        let file = shared.files.open(&path, portion.position == 0).await?;
+        let head = head_of(shared, log, &file, portion.segment, portion.position).await?;
+        let written = write_portion(shared, file.handle, &path, &portion, head).await;
+        // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
+        // so that a write which ends later would never be synced.
+        let mut touched = shared.touched.borrow_mut();
+        touched.files.insert(path);
+        if portion.position == 0 {
+            touched.directories.insert(log.directory.clone());
+        }
+        drop(touched);
+        let written = written?;
+        stats::add(&shared.stats.drained_bytes, written.bytes);
+        let mut state = log.state.borrow_mut();
+        if state.deleted {
+            return Ok(());
+        }
+        let end = portion.position + portion.bytes as u32;
+        if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == portion.segment) {
+            segment.written = end;
+            segment.written_next = portion.next;
+        }
+        state.head = (portion.segment, written.head);
+        state.drained += portion.slices.len();
+        drop(state);
+        shared.undrained_less(portion.bytes as u64);
+        shared.unverified.set(shared.unverified.get() + portion.bytes as u64);
+    }
+    Ok(())
+}
+
+/// The bytes between the last block boundary and `position`: they are written again with what comes there.
+pub(crate) async fn head_of(
+    shared: &Shared,
+    log: &Log,
+    file: &crate::open_files::OpenFile,
+    segment: i64,
+    position: u32,
+) -> Result<Vec<u8>, StorageError> {
+    let length = position as usize % ALIGN;
+    {
+        let mut state = log.state.borrow_mut();
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        if state.head.0 == segment && state.head.1.len() == length {
+            return Ok(std::mem::take(&mut state.head.1));
+        }
+    }
+    let start = u64::from(position) - length as u64;
+    let mut window = Window::new(file.handle, &file.path, shared.options.pool.clone(), u64::from(position));
+    let head = window.at(start, length).await?.to_vec();
+    match head.len() == length {
+        true => Ok(head),
+        false => {
+            Err(StorageError::Format { path: file.path.clone(), what: "shorter than what was written to it" })
+        }
+    }
+}
+
+/// What a write has done.
+struct Written {
+    /// Bytes written, padding included.
+    bytes: u64,
+    /// The bytes behind the last block boundary.
+    head: Vec<u8>,
+}
+
+async fn write_portion(
+    shared: &Shared,
+    handle: driver::Handle,
+    path: &std::path::Path,
+    portion: &Portion,
+    head: Vec<u8>,
+) -> Result<Written, StorageError> {
+    let mut at = u64::from(portion.position) - head.len() as u64;
+    let mut block = shared.take_drain_block().await;
+    let mut filled = head.len();
+    block[..filled].copy_from_slice(&head);
+    let (mut total, mut last_head) = (0, Vec::new());
+    let mut slices = portion.slices.iter();
+    let mut rest: &[u8] = &[];
+    loop {
+        let done = fill(&mut block, &mut filled, &mut rest, &mut slices);
+        if done {
+            last_head = block[filled / ALIGN * ALIGN..filled].to_vec();
+        }
+        let padded = filled.next_multiple_of(ALIGN);
+        block[filled..padded].fill(0);
+        let (result, data) = io::write(handle, at, block.freeze(padded), false).await;
+        block = match data.try_into_block() {
+            Ok(block) => block,
+            Err(_) => unreachable!("the driver gives back the only owner"),
+        };
+        if let Err(errno) = result {
+            shared.give_drain_block(block);
+            return Err(StorageError::io("write", path)(errno));
+        }
+        total += padded as u64;
+        at += padded as u64;
+        filled = 0;
+        if done {
+            shared.give_drain_block(block);
+            return Ok(Written { bytes: total, head: last_head });
+        }
+    }
+}
+
+/// Copies as much as fits; true when nothing is left.
+fn fill<'a>(
+    block: &mut Block,
+    filled: &mut usize,
+    rest: &mut &'a [u8],
+    slices: &mut std::slice::Iter<'a, Slice>,
+) -> bool {
+    loop {
+        if rest.is_empty() {
+            match slices.next() {
+                Some(slice) => *rest = slice,
+                None => return true,
+            }
+        }
+        let count = rest.len().min(block.len() - *filled);
+        if count == 0 {
+            return false;
+        }
+        block[*filled..*filled + count].copy_from_slice(&rest[..count]);
+        *filled += count;
+        *rest = &rest[count..];
+    }
+}

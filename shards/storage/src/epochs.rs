@@ -1,0 +1,126 @@
+//! At which offsets a partition's leader epochs began: `leader-epoch-checkpoint`, in Kafka's text format.
+
+use model::{LeaderEpoch, Offset};
+
+/// More are not kept: the oldest go.
+const EPOCHS_MAX: usize = 4096;
+
+/// The epochs of a log and their first offsets, both growing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Epochs {
+    entries: Vec<(i32, i64)>,
+}
+
+impl Epochs {
+    /// Records of `epoch` begin at `offset`. An epoch that is not newer is no news.
+    pub fn begin(&mut self, epoch: i32, offset: i64) -> bool {
+        if epoch < 0 || self.entries.last().is_some_and(|&(last, _)| last >= epoch) {
+            return false;
+        }
+        // Of an epoch in which nothing was appended nothing is left to say.
+        while self.entries.last().is_some_and(|&(_, start)| start >= offset) {
+            self.entries.pop();
+        }
+        self.entries.push((epoch, offset));
+        if self.entries.len() > EPOCHS_MAX {
+            self.entries.remove(0);
+        }
+        true
+    }
+
+    /// The newest epoch that is not after `wanted`, and where it ends, as Kafka's OffsetForLeaderEpoch has it:
+    /// -1 and -1 when there is none.
+    pub fn end_of(&self, wanted: i32, log_end: i64) -> (LeaderEpoch, Offset) {
+        let none = (LeaderEpoch::UNKNOWN, Offset(-1));
+        let Some(&(newest, _)) = self.entries.last() else { return none };
+        if wanted < 0 {
+            return none;
+        }
+        if wanted == newest {
+            return (LeaderEpoch(newest), Offset(log_end));
+        }
+        if wanted > newest {
+            return none;
+        }
+        let after = self.entries.partition_point(|&(epoch, _)| epoch <= wanted);
+        match after.checked_sub(1) {
+            // Before the first epoch: it begins where the first one does.
+            None => (LeaderEpoch(wanted), Offset(self.entries[0].1)),
+            Some(index) => (LeaderEpoch(self.entries[index].0), Offset(self.entries[after].1)),
+        }
+    }
+
+    /// The epoch of the record at an offset; -1 if it is not known.
+    pub fn at(&self, offset: i64) -> LeaderEpoch {
+        let after = self.entries.partition_point(|&(_, start)| start <= offset);
+        after.checked_sub(1).map_or(LeaderEpoch::UNKNOWN, |index| LeaderEpoch(self.entries[index].0))
+    }
+
+    /// Where the newest epoch began.
+    pub fn latest(&self) -> Option<(LeaderEpoch, Offset)> {
+        self.entries.last().map(|&(epoch, start)| (LeaderEpoch(epoch), Offset(start)))
+    }
+
+    /// All of them, oldest first, each with its first offset.
+    pub fn entries(&self) -> impl Iterator<Item = (LeaderEpoch, Offset)> {
+        self.entries.iter().map(|&(epoch, start)| (LeaderEpoch(epoch), Offset(start)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The file's text.
+    pub fn encode(&self) -> String {
+        let mut text = format!("0\n{}\n", self.entries.len());
+        for (epoch, start) in &self.entries {
+            text.push_str(&format!("{epoch} {start}\n"));
+        }
+        text
+    }
+
+    /// The epochs in a file's bytes; `None` if they are none.
+    pub fn decode(bytes: &[u8]) -> Option<Epochs> {
+        let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+        if lines.next()? != "0" {
+            return None;
+        }
+        let count: usize = lines.next()?.parse().ok()?;
+        let mut epochs = Epochs::default();
+        for line in lines {
+            let (epoch, start) = line.split_once(' ')?;
+            let (epoch, start) = (epoch.parse().ok()?, start.parse().ok()?);
+            if epochs.entries.last().is_some_and(|&(last, at)| last >= epoch || at >= start) {
+                return None;
+            }
+            epochs.entries.push((epoch, start));
+        }
+        (epochs.len() == count).then_some(epochs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_end_where_the_next_begins() {
+        let mut epochs = Epochs::default();
+        assert_eq!(epochs.end_of(0, 9), (LeaderEpoch(-1), Offset(-1)));
+        for (epoch, start) in [(1, 0), (2, 10), (2, 15), (3, 20), (5, 20), (4, 30)] {
+            epochs.begin(epoch, start);
+        }
+        let end = |wanted| {
+            let (epoch, offset) = epochs.end_of(wanted, 99);
+            (epoch.0, offset.0)
+        };
+        assert_eq!((end(0), end(1), end(2)), ((0, 0), (1, 10), (2, 20)));
+        assert_eq!((end(3), end(4), end(5), end(6)), ((2, 20), (2, 20), (5, 99), (-1, -1)));
+        assert_eq!((epochs.at(9).0, epochs.at(10).0, epochs.at(500).0), (1, 2, 5));
+        assert_eq!(Epochs::decode(epochs.encode().as_bytes()), Some(epochs));
+        for wrong in ["", "0\n", "0\n1\n", "0\n1\n1 x\n", "1\n0\n", "0\n2\n1 5\n1 6\n"] {
+            assert_eq!(Epochs::decode(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+}

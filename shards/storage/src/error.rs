@@ -1,0 +1,212 @@
+//! What can go wrong, for those who append, read, and start.
+
+use driver::Errno;
+use model::{Offset, TopicPartition};
+use std::fmt;
+use std::path::PathBuf;
+
+/// A place where bytes that were durable are not there, or are others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The partition whose records are affected; `None` when that cannot be known (a journal's own block).
+    pub partition: Option<TopicPartition>,
+    /// The file.
+    pub file: PathBuf,
+    /// The byte in the file at which what is damaged begins.
+    pub position: u64,
+    /// The first offset that is affected, and the first after it that is not (`None`: not known).
+    pub offsets: Option<(Offset, Offset)>,
+    /// What was found there.
+    pub what: &'static str,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} at byte {}: {}", self.file.display(), self.position, self.what)?;
+        if let Some(partition) = self.partition {
+            write!(out, "; partition {partition}")?;
+        }
+        match self.offsets {
+            Some((from, to)) => write!(out, "; offsets {from} to before {to} are affected")?,
+            None => write!(out, "; which offsets are affected is not known")?,
+        }
+        write!(
+            out,
+            "; choices: restore the file from a copy, delete the records up to behind the hole (kafka-delete-records), or delete the partition"
+        )
+    }
+}
+
+/// Why the storage of a shard, or a part of it, does not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageError {
+    /// The kernel refused.
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// A write or flush of this shard failed earlier: it takes no appends until the broker is restarted.
+    Offline(Errno),
+    /// The device is full; goes on by itself when there is room.
+    NoSpace,
+    /// The device is full at a start, which must write what the journals hold into segments first.
+    NoSpaceToStart,
+    /// The pool has no block of this size.
+    OutOfMemory {
+        /// The size in bytes that was asked for.
+        bytes: usize,
+    },
+    /// Durable bytes are damaged.
+    Damaged(Box<Damage>),
+    /// A file of ours has contents that no version of ours writes.
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The partition was deleted, or never created here.
+    UnknownPartition(TopicPartition),
+    /// The store was stopped.
+    Stopped,
+}
+
+impl StorageError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(Errno) -> StorageError {
+        let path = path.into();
+        move |errno| match errno.is_out_of_space() {
+            true => StorageError::NoSpace,
+            false => StorageError::Io { action, path, errno },
+        }
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageError::Io { action, path, errno } => {
+                write!(out, "cannot {action} {}: {errno}", path.display())
+            }
+            StorageError::Offline(errno) => {
+                write!(out, "this shard's log is offline since a write failed ({errno}); restart the broker")
+            }
+            StorageError::NoSpace => {
+                out.write_str("no space left on the device; free some and it goes on by itself")
+            }
+            StorageError::NoSpaceToStart => out.write_str(
+                "no space left on the device to start with; nothing is lost: free some space and start again",
+            ),
+            StorageError::OutOfMemory { bytes } => {
+                write!(out, "no block of {bytes} bytes is free; raise flumen.pool.bytes")
+            }
+            StorageError::Damaged(damage) => fmt::Display::fmt(damage, out),
+            StorageError::Format { path, what } => write!(out, "{}: {what}", path.display()),
+            StorageError::UnknownPartition(id) => write!(out, "no partition {id} on this shard"),
+            StorageError::Stopped => out.write_str("the store was stopped"),
+        }
+    }
+}
+
+impl std::error::Error for StorageError {}
+
+/// Why nothing was appended. Each but the last three is one of Kafka's errors by the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// CORRUPT_MESSAGE: lengths contradict each other, or the CRC does not match.
+    CorruptMessage(&'static str),
+    /// MESSAGE_TOO_LARGE: a batch larger than `max.message.bytes`.
+    MessageTooLarge {
+        /// The size of the batch.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// INVALID_RECORD: counts, offset deltas, attributes or sequence that no producer may send.
+    InvalidRecord(&'static str),
+    /// INVALID_TIMESTAMP: outside of `message.timestamp.before/after.max.ms`.
+    InvalidTimestamp {
+        /// The timestamp in the batch.
+        timestamp: i64,
+    },
+    /// UNSUPPORTED_FOR_MESSAGE_FORMAT.
+    UnsupportedForMessageFormat,
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
+    OutOfOrderSequence,
+    /// INVALID_PRODUCER_EPOCH: an older incarnation of the producer.
+    InvalidProducerEpoch,
+    /// DUPLICATE_SEQUENCE_NUMBER: older than the five batches that are remembered.
+    DuplicateSequence,
+    /// Memory or journal are full, or the partition's producers are being loaded: wait for
+    /// [`Store::room`](crate::Store::room) and append again.
+    Busy,
+    /// KAFKA_STORAGE_ERROR.
+    Storage(StorageError),
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AppendError::CorruptMessage(what) => write!(out, "corrupt message: {what}"),
+            AppendError::MessageTooLarge { bytes, limit } => {
+                write!(out, "a batch of {bytes} bytes, the limit is {limit}")
+            }
+            AppendError::InvalidRecord(what) => write!(out, "invalid record: {what}"),
+            AppendError::InvalidTimestamp { timestamp } => {
+                write!(out, "timestamp {timestamp} is out of range")
+            }
+            AppendError::UnsupportedForMessageFormat => {
+                out.write_str("not possible with this message format")
+            }
+            AppendError::OutOfOrderSequence => out.write_str("out of order sequence number"),
+            AppendError::InvalidProducerEpoch => out.write_str("an older epoch of this producer"),
+            AppendError::DuplicateSequence => out.write_str("a sequence number from long ago"),
+            AppendError::Busy => out.write_str("no room now; wait and try again"),
+            AppendError::Storage(error) => fmt::Display::fmt(error, out),
+        }
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+/// Why nothing was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// OFFSET_OUT_OF_RANGE: before the log start or after the bound.
+    OffsetOutOfRange {
+        /// The first offset there is.
+        log_start: Offset,
+        /// The bound that the read had.
+        end: Offset,
+    },
+    /// The bytes at this place are damaged; they are never served.
+    Damaged(Box<Damage>),
+    /// KAFKA_STORAGE_ERROR.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for ReadError {
+    fn from(error: StorageError) -> ReadError {
+        match error {
+            StorageError::Damaged(damage) => ReadError::Damaged(damage),
+            other => ReadError::Storage(other),
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::OffsetOutOfRange { log_start, end } => {
+                write!(out, "offset outside of {log_start} to {end}")
+            }
+            ReadError::Damaged(damage) => fmt::Display::fmt(damage, out),
+            ReadError::Storage(error) => fmt::Display::fmt(error, out),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}

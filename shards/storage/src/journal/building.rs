@@ -1,0 +1,274 @@
+//! Gathering appends into commits.
+//!
+//! A commit is built where it will stay: in a block of which the part before it is on its way to the device
+//! or there already, and serves as the tail of the logs. When it is sealed it gets its checksum, its bytes
+//! are frozen, and each log gets its part of them.
+
+use super::files::JournalFiles;
+use super::format::{
+    BLOCK_BYTES, COMMIT_HEADER_BYTES, CommitHeader, DECLARE_BYTES, ENTRY_HEADER_BYTES, Entry,
+};
+use crate::done::Done;
+use crate::partition::Log;
+use driver::Handle;
+use memory::{Block, Slice, TailBlock};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// A commit is not begun in less room than this, unless it is the end of a small file.
+const COMMIT_ROOM_MIN: usize = 16 << 10;
+
+/// Bytes at the end of the last free file that appends leave alone.
+const KEPT_FOR_DELETING: u64 = 32 << 10;
+
+/// An append in a commit.
+pub(crate) struct Pending {
+    pub log: Rc<Log>,
+    pub base: i64,
+    pub last: i64,
+    pub segment: i64,
+    pub position: u32,
+    /// Where the batch begins in the commit, and its size.
+    pub at: u32,
+    pub bytes: u32,
+}
+
+/// A commit that is being filled.
+struct Building {
+    length: usize,
+    limit: usize,
+    entries: u32,
+    appends: Vec<Pending>,
+    done: Done,
+}
+
+/// A commit that is complete.
+pub(crate) struct Sealed {
+    pub sequence: u64,
+    pub handle: Handle,
+    pub offset: u64,
+    pub bytes: Slice,
+    pub appends: Vec<Pending>,
+    pub done: Done,
+}
+
+/// What a commit lacks to be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// A new memory block of at least so many bytes.
+    Memory(usize),
+    /// The next journal file.
+    File,
+}
+
+/// The state of a shard's journal.
+pub(crate) struct Journal {
+    pub files: JournalFiles,
+    pub epoch: u64,
+    /// Where the next commit begins in the current file.
+    offset: u64,
+    file_bytes: u64,
+    next_sequence: u64,
+    next_number: u32,
+    building: Option<Building>,
+    pub sealed: VecDeque<Sealed>,
+    tail: Option<TailBlock>,
+    block: u64,
+    /// All commits up to this one are on the device.
+    pub durable_through: u64,
+    /// All that these hold is in synced segments.
+    pub drained_through: u64,
+    /// The time of the last append.
+    pub now_ms: i64,
+}
+
+impl Journal {
+    /// An empty journal over files of which one is ready.
+    pub fn new(files: JournalFiles, epoch: u64, file_bytes: u64) -> Journal {
+        let mut journal = Journal {
+            files,
+            epoch,
+            offset: file_bytes,
+            file_bytes,
+            next_sequence: 1,
+            next_number: 0,
+            building: None,
+            sealed: VecDeque::new(),
+            tail: None,
+            block: 0,
+            durable_through: 0,
+            drained_through: 0,
+            now_ms: 0,
+        };
+        journal.next_file();
+        journal
+    }
+
+    /// The sequence that the next sealed commit will have at least.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Bytes gathered and not sealed.
+    pub fn building_bytes(&self) -> usize {
+        self.building.as_ref().map_or(0, |building| building.length)
+    }
+
+    /// Bytes that entries may still take in the commit that is being built.
+    pub fn building_room(&self) -> usize {
+        self.building.as_ref().map_or(0, |building| building.limit - building.length)
+    }
+
+    /// The largest commit that a file can hold.
+    pub fn commit_bytes_max(&self) -> usize {
+        usize::try_from(self.file_bytes - BLOCK_BYTES).unwrap_or(usize::MAX)
+    }
+
+    /// No file follows on the current one, and that is nearly full: what is left is for deleting records, which
+    /// is what makes room on a full device.
+    pub fn is_scarce(&self) -> bool {
+        let building = self.building_bytes().next_multiple_of(BLOCK_BYTES as usize) as u64;
+        let left = self.file_bytes.saturating_sub(self.offset + building);
+        !self.files.has_next() && left < KEPT_FOR_DELETING.min(self.file_bytes / 8)
+    }
+
+    /// Which use of which file commits go to now; numbers of partitions hold within one.
+    pub fn file_sequence(&self) -> u64 {
+        self.files.current().map_or(0, |(_, file_sequence)| file_sequence)
+    }
+
+    /// Makes sure that entries of `bytes` can be put into the commit that is being built, which may be a
+    /// new one.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Lack> {
+        if let Some(building) = &self.building {
+            if building.length + bytes <= building.limit {
+                return Ok(());
+            }
+            self.seal();
+        }
+        let needed = (COMMIT_HEADER_BYTES + bytes).next_multiple_of(BLOCK_BYTES as usize);
+        let left_in_file = |journal: &Journal| (journal.file_bytes - journal.offset) as usize;
+        if left_in_file(self) < needed && !self.next_file() {
+            return Err(Lack::File);
+        }
+        let room = self.tail.as_ref().map_or(0, |tail| tail.capacity() - tail.len());
+        if room < needed.max(COMMIT_ROOM_MIN) {
+            return Err(Lack::Memory(needed));
+        }
+        let limit = room.min(left_in_file(self));
+        self.building = Some(Building {
+            length: COMMIT_HEADER_BYTES,
+            limit,
+            entries: 0,
+            appends: Vec::new(),
+            done: Done::default(),
+        });
+        Ok(())
+    }
+
+    /// Goes on in a new memory block, whose number is `block`.
+    pub fn add_memory(&mut self, memory: Block, block: u64) {
+        self.tail = Some(TailBlock::new(memory));
+        self.block = block;
+    }
+
+    /// The memory block that commits are built in now.
+    pub fn memory_block(&self) -> u64 {
+        self.block
+    }
+
+    fn next_file(&mut self) -> bool {
+        if !self.files.advance(self.next_sequence - 1) {
+            return false;
+        }
+        self.offset = BLOCK_BYTES;
+        self.next_number = 0;
+        true
+    }
+
+    /// A number for a partition's segment in this file, the one it has or a new one, and the entry that says
+    /// so.
+    pub fn declare(&mut self, log: &Log, segment: i64, has: Option<u32>) -> u32 {
+        let number = has.unwrap_or(self.next_number);
+        self.next_number += u32::from(has.is_none());
+        self.put(&Entry::Declare { number, id: log.id, segment });
+        number
+    }
+
+    /// Bytes that an append of one batch needs at most.
+    pub fn bytes_needed(batch: usize) -> usize {
+        2 * ENTRY_HEADER_BYTES + DECLARE_BYTES + batch
+    }
+
+    /// Puts an entry in, for which there is room; returns where its payload begins in the commit.
+    pub fn put(&mut self, entry: &Entry<'_>) -> usize {
+        let (Some(building), Some(tail)) = (&mut self.building, &mut self.tail) else {
+            unreachable!("an entry without room reserved for it");
+        };
+        let at = building.length;
+        building.length += entry.encode(&mut tail.spare_mut()[at..building.limit]);
+        building.entries += 1;
+        at + ENTRY_HEADER_BYTES
+    }
+
+    /// The bytes of the batch that was put in last, to write into what lies outside of its CRC.
+    pub fn put_batch_mut(&mut self, at: usize, bytes: usize) -> &mut [u8] {
+        let tail = self.tail.as_mut().expect("a batch was just put into it");
+        &mut tail.spare_mut()[at..at + bytes]
+    }
+
+    /// Notes the append that the last entry was; returns the end that it waits for.
+    pub fn pend(&mut self, append: Pending) -> Done {
+        let building = self.building.as_mut().expect("an entry was just put in");
+        building.appends.push(append);
+        building.done.clone()
+    }
+
+    /// The end of the commit that is being built.
+    pub fn building_done(&self) -> Option<Done> {
+        self.building.as_ref().map(|building| building.done.clone())
+    }
+
+    /// Completes the commit that is being built, if there is one, and queues it. The logs get their parts of
+    /// its memory.
+    pub fn seal(&mut self) {
+        let Some(building) = self.building.take() else { return };
+        let (Some(tail), Some((handle, file_sequence))) = (&mut self.tail, self.files.current()) else {
+            unreachable!("a commit without memory or file");
+        };
+        let header = CommitHeader {
+            length: building.length as u32,
+            entries: building.entries,
+            sequence: self.next_sequence,
+            epoch: self.epoch,
+            file_sequence,
+            durable_through: self.durable_through,
+            drained_through: self.drained_through,
+            wall_clock_ms: self.now_ms,
+        };
+        let padded = header.padded_bytes() as usize;
+        tail.spare_mut()[building.length..padded].fill(0);
+        header.seal(tail.spare_mut());
+        let bytes = tail.freeze(padded);
+        for append in &building.appends {
+            let range = append.at as usize..(append.at + append.bytes) as usize;
+            append.log.sealed(append, bytes.slice(range), self.block);
+        }
+        self.sealed.push_back(Sealed {
+            sequence: self.next_sequence,
+            handle,
+            offset: self.offset,
+            bytes,
+            appends: building.appends,
+            done: building.done,
+        });
+        self.next_sequence += 1;
+        self.offset += padded as u64;
+    }
+
+    /// Everything that is not on the device and never will be: who waits for it.
+    pub fn abandon(&mut self) -> Vec<Done> {
+        let building = self.building.take().map(|building| building.done);
+        self.sealed.drain(..).map(|sealed| sealed.done).chain(building).collect()
+    }
+}

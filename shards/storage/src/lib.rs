@@ -1,0 +1,57 @@
+//! The log on disk: one store a shard.
+//!
+//! - [`store`]: [`Store`], which opens, stops and holds the partitions of one shard.
+//! - [`partition`]: [`Partition`], a log: append, read, offsets.
+//! - [`journal`]: small appends of all partitions, durable in one write.
+//! - [`drain`]: from the journal into segments, in the background.
+//! - [`segment`]: the files that hold a partition's batches.
+//! - [`cache`]: the memory that serves what was written last.
+//! - [`recover()`]: what a start does before any partition is opened.
+//! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
+//! - [`inspect`]: what is in the files, from plain bytes.
+//! - [`validate`]: what a produced batch must be like.
+//!
+//! The formats are described to the byte in `docs/formats`. Storage speaks to files through the executor's
+//! operations only, so that the same code runs in the simulator; it knows neither connections nor requests.
+//! Everything of a store lives on one core.
+//!
+//! # The way of a record
+//! [`Partition::append`] validates a batch, gives it its offsets and copies it into the commit that is being
+//! built. The committer writes the commit to the journal; when the device has it, the partition's high
+//! watermark moves and [`Store::committed`] goes on. Readers get the same memory. Later the drain
+//! writes the batch to its segment; after a sync the journal's file may be used anew, and when memory
+//! is needed the batch is read from the segment.
+
+mod batch;
+mod cache;
+mod checkpoint;
+mod config;
+mod done;
+mod drain;
+mod epochs;
+mod error;
+pub mod inspect;
+mod journal;
+mod open_files;
+mod partition;
+mod producers;
+mod recover;
+mod segment;
+mod stats;
+mod store;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod window;
+
+pub use config::{Durability, LogConfig, StoreOptions, TimestampType};
+pub use error::{AppendError, Damage, ReadError, StorageError};
+pub use partition::{
+    AppendContext, Appended, Offsets, Partition, PartitionSpec, ReadBound, ReadResult, Ticket,
+    TimestampOffset,
+};
+pub use producers::ProducerDescription;
+pub use recover::{Recovered, recover};
+pub use stats::{Latency, StoreStats};
+pub use store::Store;
+pub use validate::Origin;

@@ -1,0 +1,95 @@
+//! Segment files that are open: the ones used last, up to a limit.
+
+use crate::error::StorageError;
+use driver::{Handle, OpenOptions};
+use executor::io;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// An open file; closed when the last user has dropped it.
+pub(crate) struct OpenFile {
+    pub handle: Handle,
+    pub path: PathBuf,
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        io::close_detached(self.handle);
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    by_path: BTreeMap<PathBuf, (u64, Rc<OpenFile>)>,
+    by_use: BTreeMap<u64, PathBuf>,
+    uses: u64,
+}
+
+/// The open files of a shard.
+pub(crate) struct OpenFiles {
+    inner: RefCell<Inner>,
+    max: usize,
+    direct: bool,
+}
+
+impl OpenFiles {
+    /// Up to `max` files; those in use count, but are never closed under their user.
+    pub fn new(max: usize, direct: bool) -> OpenFiles {
+        OpenFiles { inner: RefCell::default(), max: max.max(1), direct }
+    }
+
+    /// The file at `path`, opened if it is not.
+    pub async fn open(&self, path: &Path, create: bool) -> Result<Rc<OpenFile>, StorageError> {
+        if let Some(file) = self.inner.borrow_mut().touch(path) {
+            return Ok(file);
+        }
+        let mut options = if create { OpenOptions::CREATE } else { OpenOptions::WRITE };
+        options.direct = self.direct;
+        let handle = io::open(path, options).await.map_err(StorageError::io("open", path))?;
+        let file = Rc::new(OpenFile { handle, path: path.to_path_buf() });
+        let mut inner = self.inner.borrow_mut();
+        // Another task may have opened it meanwhile: then both are right, and one is kept.
+        if let Some(other) = inner.touch(path) {
+            return Ok(other);
+        }
+        inner.insert(file.clone(), self.max);
+        Ok(file)
+    }
+
+    /// Closes the file at `path` when nobody uses it any more.
+    pub fn forget(&self, path: &Path) {
+        let mut inner = self.inner.borrow_mut();
+        if let Some((used, _)) = inner.by_path.remove(path) {
+            inner.by_use.remove(&used);
+        }
+    }
+
+    /// Closes all files.
+    pub fn clear(&self) {
+        let inner = std::mem::take(&mut *self.inner.borrow_mut());
+        drop(inner);
+    }
+}
+
+impl Inner {
+    fn touch(&mut self, path: &Path) -> Option<Rc<OpenFile>> {
+        self.uses += 1;
+        let (used, file) = self.by_path.get_mut(path)?;
+        let path = self.by_use.remove(used)?;
+        *used = self.uses;
+        self.by_use.insert(self.uses, path);
+        Some(file.clone())
+    }
+
+    fn insert(&mut self, file: Rc<OpenFile>, max: usize) {
+        while self.by_path.len() >= max {
+            let Some((_, oldest)) = self.by_use.pop_first() else { break };
+            self.by_path.remove(&oldest);
+        }
+        self.uses += 1;
+        self.by_use.insert(self.uses, file.path.clone());
+        self.by_path.insert(file.path.clone(), (self.uses, file));
+    }
+}

@@ -1,0 +1,417 @@
+//! Finding a log's end at a start, and its older segments and indexes when they are needed.
+
+use super::read::describe;
+use super::{Log, LogState, PartitionSpec};
+use crate::batch::BatchHeader;
+use crate::checkpoint::{CheckpointEntry, LogPlace};
+use crate::epochs::Epochs;
+use crate::error::{Damage, StorageError};
+use crate::segment::cursor::{Cursor, Found};
+use crate::segment::index::Index;
+use crate::segment::{Segment, file_name, index_files, offset_of_name, topic_directory};
+use crate::store::Shared;
+use crate::window::read_file;
+use driver::Errno;
+use executor::io;
+use model::Offset;
+use std::path::Path;
+use std::rc::Rc;
+
+/// More holes of one log are not told apart: the last one goes up to the end.
+const HOLES_MAX: usize = 256;
+
+/// Where to begin to look for an offset.
+pub(crate) struct Start {
+    /// The segment's first offset.
+    pub segment: i64,
+    /// At or before the batch.
+    pub position: u32,
+    /// Where the part of the segment that is in its file ends.
+    pub written: u32,
+    /// The first offset that is not in that part.
+    pub offset_limit: i64,
+}
+
+/// The segments of a partition's directory: first offsets and file sizes, in order.
+pub(crate) async fn list_segments(directory: &Path) -> Result<Vec<i64>, StorageError> {
+    match io::list_directory(directory).await {
+        Ok(entries) => {
+            let mut bases: Vec<i64> =
+                entries.iter().filter_map(|entry| offset_of_name(&entry.name, "log")).collect();
+            bases.sort_unstable();
+            Ok(bases)
+        }
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        Err(errno) => Err(StorageError::io("list", directory)(errno)),
+    }
+}
+
+async fn file_bytes(path: &Path) -> Result<u64, StorageError> {
+    match io::stat(path).await {
+        Ok(found) => Ok(found.bytes),
+        Err(Errno::NOENT) => Ok(0),
+        Err(errno) => Err(StorageError::io("stat", path)(errno)),
+    }
+}
+
+/// A log as it was left: by a clean stop, then nothing is read, or by a crash, then what was not verified
+/// is.
+pub(crate) async fn open(
+    shared: &Rc<Shared>,
+    spec: &PartitionSpec,
+    entry: Option<CheckpointEntry>,
+) -> Result<Log, StorageError> {
+    let directory = topic_directory(&shared.options.data, &spec.topic_name, spec.id.topic)
+        .join(spec.id.partition.to_string());
+    let log = Log::new(spec, directory, Rc::downgrade(shared));
+    match entry {
+        Some(entry) if entry.exact => {
+            log.state.borrow_mut().begin(&entry, entry.verified);
+        }
+        Some(mut entry) => {
+            if entry.leader_epoch < 0 {
+                // Known from a direct write only.
+                entry.leader_epoch = spec.leader_epoch.0;
+            }
+            find_end(shared, &log, entry).await?;
+            remove_deleted(&log, entry.log_start).await?;
+        }
+        None => {
+            let bases = list_segments(&log.directory).await?;
+            if let (Some(&first), Some(&last)) = (bases.first(), bases.last()) {
+                let verified = LogPlace { segment: last, position: 0, offset: last };
+                let entry = CheckpointEntry {
+                    id: spec.id,
+                    exact: false,
+                    leader_epoch: spec.leader_epoch.0,
+                    epoch_history: true,
+                    log_start: first,
+                    verified,
+                    claimed: verified,
+                    older_bytes: 0,
+                };
+                find_end(shared, &log, entry).await?;
+            }
+        }
+    }
+    if entry.is_none_or(|entry| entry.epoch_history || entry.leader_epoch < 0) {
+        load_epochs(shared, &log).await?;
+    }
+    Ok(log)
+}
+
+impl LogState {
+    /// The log ends at `end`.
+    fn begin(&mut self, entry: &CheckpointEntry, end: LogPlace) {
+        self.log_start = entry.log_start;
+        self.producers = None;
+        self.high_watermark = end.offset;
+        self.log_end = end.offset;
+        self.epochs.begin(entry.leader_epoch, entry.log_start);
+        self.epochs_saved = 1;
+        if self.segments.is_empty() && end.position > 0 {
+            self.segments.push(Segment::stored(end.segment, end.position, end.offset));
+        }
+        let first = self.segments.first().map_or(end.offset, |segment| segment.base);
+        self.older_unknown = first > entry.log_start;
+        self.older_bytes = entry.older_bytes;
+    }
+}
+
+/// Removes segments that lie before the log start as a whole: a crash may have come before that was done.
+async fn remove_deleted(log: &Log, log_start: i64) -> Result<(), StorageError> {
+    let bases = list_segments(&log.directory).await?;
+    let first = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
+    for pair in bases.windows(2) {
+        if pair[1] <= log_start && pair[0] < first {
+            let path = log.segment_path(pair[0]);
+            io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Follows the batches from the verified place on to the end, and cuts off what is behind it.
+async fn find_end(shared: &Rc<Shared>, log: &Log, entry: CheckpointEntry) -> Result<(), StorageError> {
+    let bases = list_segments(&log.directory).await?;
+    let mut end = first_there(&entry, &bases);
+    let (mut segments, mut holes) = (Vec::<Segment>::new(), Vec::new());
+    let why = loop {
+        let path = log.directory.join(file_name(end.segment, "log"));
+        let size = file_bytes(&path).await?;
+        let why = follow(shared, log, &entry, size, &mut end, &mut holes).await?;
+        if end.position > 0 {
+            let mut segment = Segment::stored(end.segment, end.position, end.offset);
+            segment.created_ms = executor::wall_clock_ms();
+            segments.push(segment);
+        }
+        if bases.contains(&end.offset) && end.offset > end.segment {
+            end = LogPlace { segment: end.offset, position: 0, offset: end.offset };
+            continue;
+        }
+        let later = bases.iter().find(|&&base| base > end.segment && base <= entry.claimed.segment);
+        if let Some(&base) = later.filter(|_| end < entry.claimed) {
+            holes.push(hole(log, &end, base, why));
+            end = LogPlace { segment: base, position: 0, offset: base };
+            continue;
+        }
+        if end >= entry.claimed {
+            cut(shared, log, &path, size, end, why).await?;
+            let last = segments.last().map_or(-1, |segment| segment.base);
+            // Older ones than where the look began are not known here, and stay.
+            let torn = bases.iter().filter(|&&base| base > last && base >= end.segment);
+            remove_torn(shared, log, torn).await?;
+        }
+        break why;
+    };
+    let mut state = log.state.borrow_mut();
+    state.segments = segments;
+    state.begin(&entry, end);
+    if end < entry.claimed {
+        holes.push(hole(log, &end, entry.claimed.offset, why));
+        state.high_watermark = entry.claimed.offset;
+        state.log_end = entry.claimed.offset;
+    }
+    // What was deleted is not missed.
+    holes.retain(|hole| hole.offsets.is_none_or(|(_, to)| to.0 > entry.log_start));
+    for hole in &holes {
+        log::error!("damaged: {hole}");
+    }
+    state.damage = holes;
+    Ok(())
+}
+
+/// Where to begin to look: the verified place, unless its segment was deleted since, as a whole and on purpose. Then
+/// the segment that the log starts in; or, where everything is deleted, its start.
+fn first_there(entry: &CheckpointEntry, bases: &[i64]) -> LogPlace {
+    let verified = entry.verified;
+    if bases.contains(&verified.segment) || entry.log_start <= verified.segment {
+        return verified;
+    }
+    let at = |base| LogPlace { segment: base, position: 0, offset: base };
+    let holds_start = bases.iter().rev().find(|&&base| base <= entry.log_start && base > verified.segment);
+    match holds_start {
+        Some(&base) => at(base),
+        None if entry.log_start >= entry.claimed.offset => at(entry.log_start),
+        // The file is missing, and not because of a deletion.
+        None => verified,
+    }
+}
+
+/// Offsets from a place up to `to` that were durable and cannot be read.
+fn hole(log: &Log, from: &LogPlace, to: i64, what: &'static str) -> Damage {
+    Damage {
+        partition: Some(log.id),
+        file: log.segment_path(from.segment),
+        position: u64::from(from.position),
+        offsets: Some((Offset(from.offset), Offset(to))),
+        what,
+    }
+}
+
+/// Goes on from `end` as far as there are batches that follow each other; says what is there instead. Where
+/// something is broken that was durable, a hole is noted, and it goes on behind that.
+async fn follow(
+    shared: &Rc<Shared>,
+    log: &Log,
+    entry: &CheckpointEntry,
+    size: u64,
+    end: &mut LogPlace,
+    holes: &mut Vec<Damage>,
+) -> Result<&'static str, StorageError> {
+    const NOTHING: &str = "the file ends before what was durable";
+    if size <= u64::from(end.position) {
+        return Ok(NOTHING);
+    }
+    let file = shared.files.open(&log.segment_path(end.segment), false).await?;
+    let limit = size.min(u64::from(u32::MAX));
+    let mut cursor = Cursor::new(file, shared.options.pool.clone(), u64::from(end.position), limit);
+    loop {
+        let what = match cursor.next().await? {
+            Found::Batch(header, _) if header.base_offset >= end.offset => {
+                end.position = cursor.position as u32;
+                end.offset = header.last_offset() + 1;
+                continue;
+            }
+            Found::Batch(..) => "a batch with an offset that was before",
+            Found::End => return Ok(NOTHING),
+            Found::Broken(error) => describe(error),
+        };
+        cursor.position = u64::from(end.position);
+        if *end >= entry.claimed || holes.len() == HOLES_MAX {
+            return Ok(what);
+        }
+        let behind = cursor.resume(end.offset, entry.claimed.offset).await?;
+        let place = |header: &BatchHeader| LogPlace {
+            position: cursor.position as u32,
+            offset: header.base_offset,
+            ..*end
+        };
+        // Behind what was durable anything may be.
+        let Some(next) = behind.as_ref().map(place).filter(|next| *next < entry.claimed) else {
+            return Ok(what);
+        };
+        holes.push(hole(log, end, next.offset, what));
+        *end = next;
+    }
+}
+
+/// Cuts a segment's file behind its last batch: reserved space, or a torn write that must not be found again
+/// by a later start.
+async fn cut(
+    shared: &Rc<Shared>,
+    log: &Log,
+    path: &Path,
+    size: u64,
+    end: LogPlace,
+    why: &str,
+) -> Result<(), StorageError> {
+    if size <= u64::from(end.position).next_multiple_of(4096) {
+        return Ok(());
+    }
+    let file = shared.files.open(path, false).await?;
+    io::truncate(file.handle, u64::from(end.position)).await.map_err(StorageError::io("truncate", path))?;
+    io::sync(file.handle).await.map_err(StorageError::io("sync", path))?;
+    log::info!(
+        "{}: {}: cut at byte {} of {size}, offset {} ({why})",
+        log.id,
+        path.display(),
+        end.position,
+        end.offset
+    );
+    Ok(())
+}
+
+/// Removes files of segments behind the last one that holds anything: they were begun when the broker stopped, and
+/// the log may now go on in the segment before, so that a later look would take them for a part of it.
+async fn remove_torn(
+    shared: &Rc<Shared>,
+    log: &Log,
+    bases: impl Iterator<Item = &i64>,
+) -> Result<(), StorageError> {
+    for &base in bases {
+        let path = log.segment_path(base);
+        shared.files.forget(&path);
+        io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+        log::info!("{}: {}: removed, nothing in it was acknowledged", log.id, path.display());
+    }
+    Ok(())
+}
+
+/// Lists the segments before those that are known.
+pub(crate) async fn list_older(log: &Log) -> Result<(), StorageError> {
+    let bases = list_segments(&log.directory).await?;
+    let known = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
+    let mut older = Vec::new();
+    for base in bases.into_iter().filter(|&base| base < known) {
+        let bytes = file_bytes(&log.segment_path(base)).await?;
+        older.push(Segment::stored(base, bytes.min(u64::from(u32::MAX)) as u32, known));
+    }
+    for index in 1..older.len() {
+        older[index - 1].written_next = older[index].base;
+    }
+    older.iter_mut().for_each(|segment| segment.finished = true);
+    let mut state = log.state.borrow_mut();
+    // Somebody else may have done the same meanwhile.
+    if state.older_unknown {
+        state.older_unknown = false;
+        state.older_bytes = 0;
+        let newer = std::mem::take(&mut state.segments);
+        state.segments = older.into_iter().chain(newer).collect();
+    }
+    Ok(())
+}
+
+/// Where to begin to look for an offset that is in a file; `None` if no segment has it.
+pub(crate) async fn locate(
+    shared: &Rc<Shared>,
+    log: &Rc<Log>,
+    at: i64,
+) -> Result<Option<Start>, StorageError> {
+    loop {
+        let (base, index_missing) = {
+            let state = log.state.borrow();
+            let after = state.segments.partition_point(|segment| segment.base <= at);
+            match after.checked_sub(1) {
+                Some(index) => (state.segments[index].base, state.segments[index].index.is_none()),
+                None if state.older_unknown => (-1, false),
+                None => return Ok(None),
+            }
+        };
+        if base < 0 {
+            list_older(log).await?;
+            continue;
+        }
+        if index_missing {
+            build_index(shared, log, base).await?;
+        }
+        let state = log.state.borrow();
+        let Some(index) = state.segments.iter().position(|segment| segment.base == base) else {
+            return Ok(None);
+        };
+        let segment = &state.segments[index];
+        let offset_limit = segment.written_next;
+        let position = segment
+            .index
+            .as_ref()
+            .map_or(0, |index| index.position_for_offset(u32::try_from(at - base).unwrap_or(u32::MAX)));
+        let written = segment.written;
+        return Ok(Some(Start { segment: base, position: position.min(written), written, offset_limit }));
+    }
+}
+
+/// The epochs in the partition's file, if that is longer than what is known.
+async fn load_epochs(shared: &Rc<Shared>, log: &Log) -> Result<(), StorageError> {
+    let path = log.directory.join("leader-epoch-checkpoint");
+    let Some(bytes) = read_file(&path, &shared.options.pool, 1 << 20).await? else { return Ok(()) };
+    match Epochs::decode(&bytes) {
+        Some(epochs) => {
+            let mut state = log.state.borrow_mut();
+            let known = std::mem::replace(&mut state.epochs, epochs);
+            state.epochs_saved = state.epochs.len();
+            if let Some((epoch, start)) = known.latest() {
+                state.epochs.begin(epoch.0, start.0);
+            }
+        }
+        None => log::warn!("{}: not a file of leader epochs; going on without", path.display()),
+    }
+    Ok(())
+}
+
+/// What a segment's index files say, if they are there and right.
+async fn read_index(shared: &Rc<Shared>, log: &Log, base: i64, written: u32) -> Option<Index> {
+    let pool = &shared.options.pool;
+    let offsets = read_file(&log.directory.join(file_name(base, "index")), pool, 16 << 20).await.ok()??;
+    let times = read_file(&log.directory.join(file_name(base, "timeindex")), pool, 16 << 20).await.ok()??;
+    index_files::decode(&offsets, &times, written)
+}
+
+/// Makes the index of a segment from its files, or from the headers of its batches.
+pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), StorageError> {
+    let written = {
+        let state = log.state.borrow();
+        state.segments.iter().find(|segment| segment.base == base).map_or(0, |segment| segment.written)
+    };
+    let interval_bytes = log.config.borrow().index_interval_bytes;
+    let file = shared.files.open(&log.segment_path(base), false).await?;
+    let mut index = read_index(shared, log, base, written).await.unwrap_or_default();
+    let from = index.entries().last().map_or(0, |entry| entry.position);
+    let mut cursor = Cursor::new(file, shared.options.pool.clone(), u64::from(from), u64::from(written));
+    while cursor.position < u64::from(written) {
+        let header: BatchHeader = match cursor.peek().await? {
+            Ok(header) if header.base_offset >= base => header,
+            // What is here is found, and reported, by who reads it.
+            _ => match cursor.resume(base, i64::MAX).await? {
+                Some(header) => header,
+                None => break,
+            },
+        };
+        index.push(base, cursor.position as u32, &header, interval_bytes);
+        cursor.skip(&header);
+    }
+    let mut state = log.state.borrow_mut();
+    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base) {
+        segment.adopt(index);
+    }
+    Ok(())
+}

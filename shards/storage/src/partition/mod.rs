@@ -1,0 +1,344 @@
+//! A partition's log.
+//!
+//! - [`append`]: validated batches get their offsets and go into the journal.
+//! - [`direct`]: large ones go straight into the segment.
+//! - [`notes`]: what the journal says of that.
+//! - [`read`]: batches from memory or the device.
+//! - [`lookup`]: offsets by time and by leader epoch.
+//! - [`producers`]: what idempotent producers wrote, so that they write it once.
+//! - [`delete`]: records deleted from the beginning.
+//! - [`finish`]: what is done for a segment when nothing more comes into it.
+//! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
+//!
+//! What is in memory of a log: the *tail*, its newest batches without a gap, of which a first part is in
+//! segments already (`drained`) and the rest is in the journal only; and of each segment little more
+//! than its name.
+
+mod append;
+mod delete;
+mod direct;
+pub(crate) mod finish;
+pub(crate) mod load;
+mod lookup;
+pub(crate) mod notes;
+pub(crate) mod producers;
+mod read;
+
+pub use append::{AppendContext, Appended, Ticket};
+pub use lookup::TimestampOffset;
+pub(crate) use read::describe;
+pub use read::{ReadBound, ReadResult};
+
+use crate::checkpoint::{CheckpointEntry, LogPlace};
+use crate::config::LogConfig;
+use crate::epochs::Epochs;
+use crate::error::{Damage, StorageError};
+use crate::journal::Pending;
+use crate::producers::Producers;
+use crate::segment::{Segment, file_name};
+use crate::store::Shared;
+use executor::{Event, Semaphore};
+use memory::Slice;
+use model::{LeaderEpoch, Offset, TopicPartition};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::{Rc, Weak};
+
+/// What a partition is.
+#[derive(Clone, Debug)]
+pub struct PartitionSpec {
+    /// Its name for all eternity.
+    pub id: TopicPartition,
+    /// Its topic's name: part of the directory.
+    pub topic_name: String,
+    /// Its topic's settings.
+    pub config: Rc<LogConfig>,
+    /// The epoch of its leader.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Where a log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    /// The first offset that is not deleted.
+    pub log_start: Offset,
+    /// The first offset that is not durable yet: what is before may be shown.
+    pub high_watermark: Offset,
+    /// The first offset of an open transaction; without one, the high watermark.
+    pub last_stable: Offset,
+    /// The offset that the next record gets.
+    pub log_end: Offset,
+}
+
+/// A batch in memory.
+pub(crate) struct TailBatch {
+    pub base: i64,
+    pub last: i64,
+    pub segment: i64,
+    pub position: u32,
+    /// The memory block it lies in.
+    pub block: u64,
+    pub bytes: Slice,
+}
+
+/// The number by which one of the journal's files knows a log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Declared {
+    /// The file's sequence.
+    pub file: u64,
+    pub number: u32,
+    /// The segment that the number stands for.
+    pub segment: i64,
+    /// It is declared again in the first commit from this one on that has something of this log: so that no
+    /// single commit is needed to read the others.
+    pub again: u64,
+    /// How many commits lie between that one and the next.
+    pub pause: u64,
+}
+
+/// What changes of a log.
+pub(crate) struct LogState {
+    pub log_start: i64,
+    pub high_watermark: i64,
+    pub log_end: i64,
+    pub epochs: Epochs,
+    /// How many of these are in the file.
+    pub epochs_saved: usize,
+    /// In order; the last one is appended to. Empty before the first append.
+    pub segments: Vec<Segment>,
+    /// There may be older segments than the first one here, in the directory.
+    pub older_unknown: bool,
+    /// Bytes in segments that are not listed here.
+    pub older_bytes: u64,
+    pub tail: VecDeque<TailBatch>,
+    /// How many batches at the tail's front are in segments.
+    pub drained: usize,
+    /// By which number the journal knows this log.
+    pub declared: Declared,
+    /// The bytes of the last block of segment `.0` that is written only in part.
+    pub head: (i64, Vec<u8>),
+    /// The block that was noted last as one with a part of this log.
+    pub noted_block: u64,
+    /// `None`: not read yet, which is done when the first of them appends.
+    pub producers: Option<Producers>,
+    /// Up to where a direct write made it durable, which the journal does not say yet.
+    pub note: Option<LogPlace>,
+    /// Bytes of producers' batches since the last snapshot.
+    pub unsaved_bytes: u64,
+    /// Holes that were found at the start, in order: while there are any, no appends are taken.
+    pub damage: Vec<Damage>,
+    /// Damage that readers have met, as it was logged.
+    pub reported: Vec<read::Reported>,
+    pub deleted: bool,
+}
+
+/// A log, shared by the partition's handles, the journal and the drain.
+pub(crate) struct Log {
+    pub id: TopicPartition,
+    pub directory: PathBuf,
+    pub config: RefCell<Rc<LogConfig>>,
+    pub shared: Weak<Shared>,
+    pub state: RefCell<LogState>,
+    pub changed: Event,
+    /// One writes to the segments at a time.
+    pub writer: Semaphore,
+    /// In the list of logs that the drain looks at.
+    pub dirty: Cell<bool>,
+    /// Direct writes that gather; the one under way is not among them.
+    pub direct: RefCell<VecDeque<direct::DirectWrite>>,
+    /// There is a task that carries them out.
+    pub direct_running: Cell<bool>,
+    /// Its producers are being read.
+    pub loading: Cell<bool>,
+}
+
+impl Log {
+    /// A log that holds nothing.
+    pub fn new(spec: &PartitionSpec, directory: PathBuf, shared: Weak<Shared>) -> Log {
+        let state = LogState {
+            log_start: 0,
+            high_watermark: 0,
+            log_end: 0,
+            epochs: Epochs::default(),
+            epochs_saved: 0,
+            segments: Vec::new(),
+            older_unknown: false,
+            older_bytes: 0,
+            tail: VecDeque::new(),
+            drained: 0,
+            declared: Declared::default(),
+            head: (-1, Vec::new()),
+            noted_block: 0,
+            producers: Some(Producers::default()),
+            note: None,
+            unsaved_bytes: 0,
+            damage: Vec::new(),
+            reported: Vec::new(),
+            deleted: false,
+        };
+        Log {
+            id: spec.id,
+            directory,
+            config: RefCell::new(spec.config.clone()),
+            shared,
+            state: RefCell::new(state),
+            changed: Event::new(),
+            writer: Semaphore::new(1),
+            dirty: Cell::new(false),
+            direct: RefCell::default(),
+            direct_running: Cell::new(false),
+            loading: Cell::new(false),
+        }
+    }
+
+    pub fn shared(&self) -> Result<Rc<Shared>, StorageError> {
+        self.shared.upgrade().ok_or(StorageError::Stopped)
+    }
+
+    /// The path of a segment's file.
+    pub fn segment_path(&self, base: i64) -> PathBuf {
+        self.directory.join(file_name(base, "log"))
+    }
+
+    /// A batch of this log is in a sealed commit: its bytes are part of the tail now.
+    pub fn sealed(self: &Rc<Self>, append: &Pending, bytes: Slice, block: u64) {
+        let Ok(shared) = self.shared() else { return };
+        let mut state = self.state.borrow_mut();
+        if state.deleted {
+            return;
+        }
+        state.tail.push_back(TailBatch {
+            base: append.base,
+            last: append.last,
+            segment: append.segment,
+            position: append.position,
+            block,
+            bytes,
+        });
+        if state.noted_block != block {
+            state.noted_block = block;
+            shared.cache.borrow_mut().note(block, self);
+        }
+        drop(state);
+        if !self.dirty.replace(true) {
+            shared.dirty.borrow_mut().push(self.clone());
+            shared.dirtied.notify();
+        }
+        if !shared.waits_for_device() {
+            self.durable(append.last + 1);
+        }
+    }
+
+    /// Everything before `next` is durable.
+    pub fn durable(&self, next: i64) {
+        let mut state = self.state.borrow_mut();
+        if next > state.high_watermark {
+            state.high_watermark = next;
+            drop(state);
+            self.changed.notify();
+        }
+    }
+
+    /// Lets go of what lies in memory block `block` and older ones, as far as it is in segments.
+    pub fn forget_tail(&self, block: u64) {
+        let mut state = self.state.borrow_mut();
+        while state.drained > 0 && state.tail.front().is_some_and(|batch| batch.block <= block) {
+            state.tail.pop_front();
+            state.drained -= 1;
+        }
+        if state.tail.is_empty() && state.tail.capacity() > 64 {
+            state.tail.shrink_to(0);
+        }
+    }
+
+    /// What a checkpoint says of this log now; `None` if it never held anything.
+    pub fn checkpoint(&self, clean: bool) -> Option<CheckpointEntry> {
+        let state = self.state.borrow();
+        let undrained = state.segments.iter().position(|segment| segment.written < segment.bytes);
+        let at = undrained.unwrap_or(state.segments.len().saturating_sub(1));
+        let place = match state.segments.get(at) {
+            Some(segment) => {
+                LogPlace { segment: segment.base, position: segment.written, offset: segment.written_next }
+            }
+            None if state.log_end > 0 => {
+                LogPlace { segment: state.log_end, position: 0, offset: state.log_end }
+            }
+            None => return None,
+        };
+        // What is missing is looked for again at the next start, and no offset is given twice.
+        let missing = state.damage.first().and_then(|hole| Some((hole.offsets?.0.0, hole.position)));
+        let verified = missing.map_or(place, |(offset, position)| {
+            let after = state.segments.partition_point(|segment| segment.base <= offset);
+            let segment = after.checked_sub(1).map_or(offset, |index| state.segments[index].base);
+            LogPlace { segment, position: u32::try_from(position).unwrap_or(u32::MAX), offset }
+        });
+        let claimed = match missing {
+            Some(_) => LogPlace { offset: state.log_end, ..place },
+            None => place,
+        };
+        let count = state.segments.len();
+        let older: u64 =
+            state.segments.iter().take(count.saturating_sub(1)).map(|s| u64::from(s.bytes)).sum();
+        Some(CheckpointEntry {
+            id: self.id,
+            exact: clean && state.damage.is_empty(),
+            leader_epoch: state.epochs.latest().map_or(-1, |(epoch, _)| epoch.0),
+            epoch_history: state.epochs.len() > 1,
+            log_start: state.log_start,
+            verified,
+            claimed,
+            older_bytes: state.older_bytes + older,
+        })
+    }
+}
+
+/// A partition on this shard. Cloning shares it.
+#[derive(Clone)]
+pub struct Partition {
+    pub(crate) log: Rc<Log>,
+}
+
+impl Partition {
+    /// Which partition this is.
+    pub fn id(&self) -> TopicPartition {
+        self.log.id
+    }
+
+    /// Where the log begins and ends now.
+    pub fn offsets(&self) -> Offsets {
+        let state = self.log.state.borrow();
+        Offsets {
+            log_start: Offset(state.log_start),
+            high_watermark: Offset(state.high_watermark),
+            last_stable: Offset(state.high_watermark),
+            log_end: Offset(state.log_end),
+        }
+    }
+
+    /// Happens when the high watermark or the log start has moved, and when the partition is deleted.
+    pub fn changed(&self) -> Event {
+        self.log.changed.clone()
+    }
+
+    /// The settings from now on.
+    pub fn update_config(&self, config: Rc<LogConfig>) {
+        *self.log.config.borrow_mut() = config;
+    }
+
+    /// The settings now.
+    pub fn config(&self) -> Rc<LogConfig> {
+        self.log.config.borrow().clone()
+    }
+
+    /// Bytes of batches in the log.
+    pub fn size_bytes(&self) -> u64 {
+        let state = self.log.state.borrow();
+        state.older_bytes + state.segments.iter().map(|segment| u64::from(segment.bytes)).sum::<u64>()
+    }
+
+    /// The damage that keeps this partition from taking appends, if there is any.
+    pub fn damage(&self) -> Option<Damage> {
+        self.log.state.borrow().damage.first().cloned()
+    }
+}

@@ -1,0 +1,136 @@
+//! A partition's producers: read when the first of them appends after a start, saved now and then.
+
+use super::{Log, Partition, ReadBound};
+use crate::batch::BatchHeader;
+use crate::error::{ReadError, StorageError};
+use crate::producers::{ProducerDescription, Producers};
+use crate::segment::{file_name, offset_of_name};
+use crate::store::Shared;
+use crate::window::read_file;
+use driver::{Errno, OpenOptions};
+use executor::io;
+use memory::Slice;
+use model::Offset;
+use std::rc::Rc;
+
+/// A snapshot is saved after so many bytes were appended: a start reads no more of a log for its producers.
+const SNAPSHOT_BYTES: u64 = 4 << 20;
+/// Newer snapshots may be of records that a crash has taken.
+const SNAPSHOTS_KEPT: usize = 2;
+const READ_BYTES: usize = 256 << 10;
+
+impl Partition {
+    /// The idempotent producers that are known; none before the first of them has appended since the start.
+    pub fn producers(&self) -> Vec<ProducerDescription> {
+        let state = self.log.state.borrow();
+        state.producers.as_ref().map_or(Vec::new(), Producers::describe)
+    }
+}
+
+/// Begins to load the producers, if nobody has yet.
+pub(crate) fn begin_load(shared: &Rc<Shared>, log: &Rc<Log>) {
+    if log.loading.replace(true) {
+        return;
+    }
+    let (shared, log) = (shared.clone(), log.clone());
+    drop(executor::spawn("load producers", async move {
+        let loaded = load(&shared, &log).await;
+        match loaded {
+            Ok(producers) => log.state.borrow_mut().producers = Some(producers),
+            Err(error) => log::error!("{}: cannot read the producers' state: {error}", log.id),
+        }
+        log.loading.set(false);
+        shared.room.notify();
+    }));
+}
+
+/// The newest snapshot, and what was appended since.
+async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<Producers, ReadError> {
+    let log_end = log.state.borrow().log_end;
+    let mut producers = Producers::default();
+    let mut at = log.state.borrow().log_start;
+    for offset in snapshots(log).await?.into_iter().rev().filter(|&offset| offset <= log_end) {
+        let path = log.directory.join(file_name(offset, "snapshot"));
+        let bytes = read_file(&path, &shared.options.pool, 256 << 20).await?;
+        if let Some((found, next)) = bytes.as_deref().and_then(Producers::decode)
+            && next == offset
+        {
+            producers = found;
+            at = at.max(offset);
+            break;
+        }
+    }
+    let partition = Partition { log: log.clone() };
+    // Others append meanwhile, but no producer that must be remembered: they wait for this.
+    while at < log_end {
+        let read = match partition.read(Offset(at), READ_BYTES, true, ReadBound::LogEnd).await {
+            Err(ReadError::Damaged(damage)) => match damage.offsets {
+                // What producers wrote there is lost with it; what they wrote since still counts.
+                Some((_, to)) if to.0 > at => {
+                    at = to.0;
+                    continue;
+                }
+                _ => return Err(ReadError::Damaged(damage)),
+            },
+            read => read?,
+        };
+        for slice in &read.slices {
+            let mut rest: &[u8] = slice;
+            while let Ok(header) = BatchHeader::parse(rest) {
+                let seen_ms = header.max_timestamp;
+                producers.push(&header, seen_ms);
+                at = header.last_offset() + 1;
+                rest = rest.get(header.bytes..).unwrap_or(&[]);
+            }
+        }
+        if read.bytes == 0 {
+            // The rest is on its way to the device, and belongs to no producer.
+            break;
+        }
+    }
+    Ok(producers)
+}
+
+/// The offsets of the snapshots there are, in order.
+async fn snapshots(log: &Log) -> Result<Vec<i64>, StorageError> {
+    match io::list_directory(&log.directory).await {
+        Ok(entries) => {
+            let offsets = entries.iter().filter_map(|entry| offset_of_name(&entry.name, "snapshot"));
+            Ok(offsets.collect())
+        }
+        Err(Errno::NOENT) => Ok(Vec::new()),
+        Err(errno) => Err(StorageError::io("list", &log.directory)(errno)),
+    }
+}
+
+/// Saves a snapshot if there is enough new for one, or, at a clean stop, if there is anything new.
+pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageError> {
+    let (bytes, offset) = {
+        let mut state = log.state.borrow_mut();
+        let due = if stopping { state.unsaved_bytes > 0 } else { state.unsaved_bytes > SNAPSHOT_BYTES };
+        let Some(producers) = state.producers.as_ref().filter(|all| due && !all.is_empty()) else {
+            return Ok(());
+        };
+        let saved = (producers.encode(state.log_end), state.log_end);
+        state.unsaved_bytes = 0;
+        saved
+    };
+    // Not synced and not put in place in one step: its checksum tells whether it is whole, and without it
+    // more is read.
+    let path = log.directory.join(file_name(offset, "snapshot"));
+    let options = OpenOptions { truncate: true, ..OpenOptions::CREATE };
+    let handle = match io::open(&path, options).await {
+        Ok(handle) => handle,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(StorageError::io("create", &path)(errno)),
+    };
+    let (result, _) = io::write(handle, 0, Slice::from(bytes), false).await;
+    let _ = io::close(handle).await;
+    result.map_err(StorageError::io("write", &path))?;
+    let all = snapshots(log).await?;
+    for old in all.iter().rev().skip(SNAPSHOTS_KEPT) {
+        let path = log.directory.join(file_name(*old, "snapshot"));
+        io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+    }
+    Ok(())
+}

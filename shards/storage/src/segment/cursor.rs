@@ -1,0 +1,124 @@
+//! Walks the batches of a segment's file.
+
+use crate::batch::{BatchError, BatchHeader, HEADER_BYTES};
+use crate::error::StorageError;
+use crate::open_files::OpenFile;
+use crate::window::Window;
+use memory::{Pool, Slice};
+use std::rc::Rc;
+
+/// How much is looked through at once for the beginning of a batch.
+const SEARCH_BYTES: usize = 64 << 10;
+
+/// What is at a place in a file.
+pub(crate) enum Found {
+    /// A batch, whole and with the right CRC.
+    Batch(BatchHeader, Slice),
+    /// The limit was reached exactly.
+    End,
+    /// No batch: why.
+    Broken(BatchError),
+}
+
+/// A place in a segment's file.
+pub(crate) struct Cursor {
+    _file: Rc<OpenFile>,
+    pub window: Window,
+    /// The place of the next batch.
+    pub position: u64,
+}
+
+impl Cursor {
+    /// A cursor at `position`; nothing at or behind `limit` is looked at.
+    pub fn new(file: Rc<OpenFile>, pool: Pool, position: u64, limit: u64) -> Cursor {
+        let window = Window::new(file.handle, &file.path, pool, limit);
+        Cursor { _file: file, window, position }
+    }
+
+    /// The header of the batch at the position, not verified.
+    pub async fn peek(&mut self) -> Result<Result<BatchHeader, BatchError>, StorageError> {
+        let bytes = self.window.at(self.position, HEADER_BYTES).await?;
+        Ok(BatchHeader::parse(&bytes))
+    }
+
+    /// The batch at the position; the cursor then stands behind it.
+    pub async fn next(&mut self) -> Result<Found, StorageError> {
+        if self.position >= self.window.limit {
+            return Ok(Found::End);
+        }
+        let header = match self.peek().await? {
+            Ok(header) => header,
+            Err(error) => return Ok(Found::Broken(error)),
+        };
+        if header.bytes as u64 > self.window.limit - self.position {
+            return Ok(Found::Broken(BatchError::Short));
+        }
+        let bytes = self.window.at(self.position, header.bytes).await?;
+        match BatchHeader::verify(&bytes) {
+            Ok(header) => {
+                self.position += header.bytes as u64;
+                Ok(Found::Batch(header, bytes))
+            }
+            Err(error) => Ok(Found::Broken(error)),
+        }
+    }
+
+    /// Behind something broken at the position: goes on to the next whole batch, whose first offset must lie in
+    /// `from..to`; `None`, and the position stays, if there is none before the limit.
+    pub async fn resume(&mut self, from: i64, to: i64) -> Result<Option<BatchHeader>, StorageError> {
+        let broken = self.position;
+        // A batch with a sane header but other contents tells where its successor is.
+        if let Ok(header) = self.peek().await?
+            && let Some(found) = self.whole_at(broken + header.bytes as u64, from, to).await?
+        {
+            return Ok(Some(found));
+        }
+        let mut at = broken + 1;
+        while at + HEADER_BYTES as u64 <= self.window.limit {
+            let some = self.window.at(at, SEARCH_BYTES).await?;
+            if some.len() < HEADER_BYTES {
+                break;
+            }
+            let likely = |bytes: &[u8]| {
+                BatchHeader::parse(bytes).is_ok_and(|header| (from..to).contains(&header.base_offset))
+            };
+            let last = some.len() - HEADER_BYTES;
+            for step in 0..=last {
+                // The magic first: most places fail there.
+                if some[step + 16] == 2
+                    && likely(&some[step..])
+                    && let Some(found) = self.whole_at(at + step as u64, from, to).await?
+                {
+                    return Ok(Some(found));
+                }
+            }
+            at += last as u64 + 1;
+        }
+        self.position = broken;
+        Ok(None)
+    }
+
+    /// Goes to a place if a whole batch begins there that is one of the log's own: something sane follows on it,
+    /// which a batch inside of a record's value has not.
+    async fn whole_at(&mut self, at: u64, from: i64, to: i64) -> Result<Option<BatchHeader>, StorageError> {
+        let back = std::mem::replace(&mut self.position, at);
+        if at < self.window.limit
+            && let Found::Batch(header, _) = self.next().await?
+            && (from..to).contains(&header.base_offset)
+        {
+            let follows = self.position >= self.window.limit
+                || self.peek().await?.is_ok_and(|next| next.base_offset > header.last_offset());
+            if follows {
+                self.position = at;
+                return Ok(Some(header));
+            }
+        }
+        self.position = back;
+        Ok(None)
+    }
+
+    /// Goes past a batch whose header was just peeked at.
+    pub fn skip(&mut self, header: &BatchHeader) {
+        self.position += header.bytes as u64;
+    }
+}

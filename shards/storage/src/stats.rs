@@ -1,0 +1,68 @@
+//! Counters of a store, readable on any core.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Adds to a counter that only this core writes.
+pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+    // One writer: no read-modify-write instruction is needed.
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+}
+
+/// Counts durations by powers of two: bucket `n` holds those below 2^n µs, the last one all that are longer.
+#[derive(Debug, Default)]
+pub struct Latency {
+    /// How many there were in each bucket.
+    pub buckets: [AtomicU64; 24],
+    /// The sum of all, in nanoseconds.
+    pub sum_nanos: AtomicU64,
+}
+
+impl Latency {
+    pub(crate) fn record(&self, took: Duration) {
+        let micros = took.as_micros() as u64;
+        let bucket = (64 - micros.leading_zeros() as usize).min(self.buckets.len() - 1);
+        add(&self.buckets[bucket], 1);
+        add(&self.sum_nanos, took.as_nanos() as u64);
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What a store has done and where it stands. Counters grow; the rest is as of the last change.
+#[derive(Debug, Default)]
+pub struct StoreStats {
+    /// Appends accepted.
+    pub appends: AtomicU64,
+    /// Bytes of batches accepted.
+    pub appended_bytes: AtomicU64,
+    /// Commits written to the journal.
+    pub commits: AtomicU64,
+    /// Their bytes, headers and padding included.
+    pub commit_bytes: AtomicU64,
+    /// Bytes written to segments from the journal's memory, padding included.
+    pub drained_bytes: AtomicU64,
+    /// Bytes written to segments past the journal, padding included.
+    pub direct_bytes: AtomicU64,
+    /// Direct writes.
+    pub direct_writes: AtomicU64,
+    /// Bytes of batches that are in the journal and not yet in segments: the drain's lag.
+    pub undrained_bytes: AtomicU64,
+    /// Bytes of memory that hold recent data.
+    pub tail_bytes: AtomicU64,
+    /// Bytes of memory that hold what was read from the device.
+    pub cache_bytes: AtomicU64,
+    /// Bytes read from segments.
+    pub read_bytes: AtomicU64,
+    /// Appends that had to wait for room.
+    pub busy: AtomicU64,
+    /// Times from a commit's way out to its acknowledgement by the device.
+    pub flush_latency: Latency,
+    /// The device is full: the drain waits for room.
+    pub no_space: AtomicBool,
+    /// The log takes no appends any more, since a write failed.
+    pub offline: AtomicBool,
+}

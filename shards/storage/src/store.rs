@@ -1,0 +1,457 @@
+//! One shard's store: what its parts share, and how it starts and stops.
+
+use crate::cache::TailCache;
+use crate::checkpoint::{self, Checkpoint, CheckpointEntry};
+use crate::config::{Durability, StoreOptions};
+use crate::drain;
+use crate::error::StorageError;
+use crate::journal::{Journal, JournalFiles, committer};
+use crate::open_files::OpenFiles;
+use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, notes, producers};
+use crate::recover;
+use crate::segment::topic_directory;
+use crate::stats::StoreStats;
+use base::Random;
+use driver::Errno;
+use executor::{Class, Event, JoinHandle, io, join_all, race, sleep, spawn, spawn_class};
+use memory::Block;
+use model::TopicPartition;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Memory that a sender waits for may come home without a sign; then it is looked for this often.
+const ROOM_PAUSE: Duration = Duration::from_millis(2);
+
+/// Partitions that are finished side by side at a clean stop.
+const FINISH_AT_ONCE: usize = 16;
+
+/// What the parts of a store share.
+pub(crate) struct Shared {
+    pub options: StoreOptions,
+    pub epoch: u64,
+    pub journal: RefCell<Journal>,
+    pub cache: RefCell<TailCache>,
+    pub files: OpenFiles,
+    pub stats: Arc<StoreStats>,
+    pub partitions: RefCell<HashMap<TopicPartition, Partition>>,
+    /// Logs with batches that are not in segments.
+    pub dirty: RefCell<Vec<Rc<Log>>>,
+    /// What was written to segments and is not synced.
+    pub touched: RefCell<drain::Touched>,
+    /// Everything that the commits up to this one hold is written to segments.
+    pub written_through: Cell<u64>,
+    /// Size of the memory blocks that commits are built in.
+    pub block_bytes: usize,
+    drain_block: RefCell<Option<Block>>,
+    drain_block_back: Event,
+    drain_bytes: u64,
+    /// Entries of the node's checkpoint for partitions that were not opened yet.
+    left: RefCell<HashMap<TopicPartition, CheckpointEntry>>,
+    generation: Cell<u64>,
+    /// Bytes in segments that no checkpoint covers.
+    pub unverified: Cell<u64>,
+    /// Something is in the journal that only a checkpoint can take over.
+    pub checkpoint_due: Cell<bool>,
+    chance: RefCell<Random>,
+    /// Logs of which the journal should say what direct writes made durable.
+    pub notes: RefCell<Vec<Rc<Log>>>,
+    /// Bytes that were written directly since the last such note.
+    pub note_bytes: Cell<u64>,
+    /// The journal has notes that no checkpoint has taken over.
+    pub noted_in_journal: Cell<bool>,
+    /// There is something to be noted.
+    pub noted: Event,
+    /// It should be noted at once.
+    pub note_now: Event,
+    /// Somebody was refused for want of room.
+    pub busy: Cell<bool>,
+    pub offline: RefCell<Option<Errno>>,
+    pub stopping: Cell<bool>,
+    pub stop: Event,
+    /// There is something to commit.
+    pub work: Event,
+    /// There may be room for appends.
+    pub room: Event,
+    /// The list of dirty logs is not empty any more.
+    pub dirtied: Event,
+    /// The drain should begin now.
+    pub drain_now: Event,
+    /// A journal file may be made ready.
+    pub activate: Event,
+}
+
+impl Shared {
+    /// Whether an acknowledgement waits for the device.
+    pub fn waits_for_device(&self) -> bool {
+        self.options.durability == Durability::Device
+    }
+
+    pub fn offline_error(&self) -> StorageError {
+        StorageError::Offline(self.offline.borrow().unwrap_or(Errno::IO))
+    }
+
+    /// Whether appends are taken at all.
+    pub fn check_online(&self) -> Result<(), StorageError> {
+        if self.offline.borrow().is_some() {
+            return Err(self.offline_error());
+        }
+        match self.stopping.get() {
+            true => Err(StorageError::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    /// A write or flush has failed: what it left on the device is not known, so nothing is written any more.
+    pub fn go_offline(&self, errno: Errno, action: &str, path: &Path) {
+        if self.offline.borrow().is_some() {
+            return;
+        }
+        log::error!(
+            "shard {} is offline for appends: could not {action} {}: {errno}; check the device and restart the broker",
+            self.options.shard,
+            path.display()
+        );
+        *self.offline.borrow_mut() = Some(errno);
+        self.stats.offline.store(true, Ordering::Relaxed);
+        let waiting = self.journal.borrow_mut().abandon();
+        for done in waiting {
+            done.end(Err(self.offline_error()));
+        }
+        self.room.notify();
+        self.work.notify();
+    }
+
+    /// So much is in memory only that it should be drained now.
+    pub fn wants_drain(&self) -> bool {
+        let undrained = self.stats.undrained_bytes.load(Ordering::Relaxed);
+        let due = self.busy.get() || self.checkpoint_due.get();
+        undrained > self.drain_bytes || due || !self.journal.borrow().files.has_next()
+    }
+
+    /// The journal holds what is not, or may not be, in segments.
+    pub fn has_undrained(&self) -> bool {
+        let journal = self.journal.borrow();
+        journal.drained_through < journal.durable_through
+            || !self.dirty.borrow().is_empty()
+            || self.checkpoint_due.get()
+    }
+
+    /// So many bytes less are in memory only.
+    pub fn undrained_less(&self, bytes: u64) {
+        let undrained = &self.stats.undrained_bytes;
+        undrained.store(undrained.load(Ordering::Relaxed).saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// Waits until there may be room for appends.
+    pub async fn wait_for_room(&self) {
+        let seen = self.room.count();
+        race(self.room.after(seen), sleep(ROOM_PAUSE)).await;
+        self.busy.set(false);
+    }
+
+    /// A random part of `max_ms`.
+    pub fn jitter(&self, max_ms: i64) -> i64 {
+        match u64::try_from(max_ms) {
+            Ok(max) if max > 0 => self.chance.borrow_mut().below(max) as i64,
+            _ => 0,
+        }
+    }
+
+    pub async fn take_drain_block(&self) -> Block {
+        loop {
+            let seen = self.drain_block_back.count();
+            if let Some(block) = self.drain_block.borrow_mut().take() {
+                return block;
+            }
+            self.drain_block_back.after(seen).await;
+        }
+    }
+
+    pub fn give_drain_block(&self, block: Block) {
+        *self.drain_block.borrow_mut() = Some(block);
+        self.drain_block_back.notify();
+    }
+
+    /// Writes the shard's checkpoint.
+    pub async fn write_checkpoint(&self, clean: bool) -> Result<(), StorageError> {
+        let generation = self.generation.get() + 1;
+        self.generation.set(generation);
+        let mut entries: Vec<CheckpointEntry> = self
+            .partitions
+            .borrow()
+            .values()
+            .filter_map(|partition| partition.log.checkpoint(clean))
+            .collect();
+        entries.sort_by_key(|entry| entry.id);
+        let wall_clock_ms = executor::wall_clock_ms();
+        let file = Checkpoint { epoch: self.epoch, generation, clean, wall_clock_ms, entries };
+        file.write(&checkpoint::shard_path(&self.options.data, self.options.shard)).await
+    }
+}
+
+/// Keeps a journal file ready for when the current one is full.
+async fn keep_journal_files(shared: Rc<Shared>) {
+    while !shared.stopping.get() {
+        let seen = shared.activate.count();
+        let activation = {
+            let mut journal = shared.journal.borrow_mut();
+            let sequence = journal.next_sequence();
+            let drained = journal.drained_through;
+            journal.files.prepare(sequence, drained)
+        };
+        let Some(activation) = activation else {
+            shared.activate.after(seen).await;
+            continue;
+        };
+        let block = shared.journal.borrow_mut().files.header_block(&activation.header);
+        let Some(block) = block else { return };
+        let (result, block) = io::write(activation.handle, 0, block, true).await;
+        if let Err(errno) = result {
+            shared.go_offline(errno, "write", &activation.path);
+            return;
+        }
+        shared.journal.borrow_mut().files.activated(&activation, block);
+        shared.room.notify();
+    }
+}
+
+/// One shard's storage. Cloning shares it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Rc<Shared>,
+    tasks: Rc<RefCell<Vec<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Opens a shard's store after [`recover`](crate::recover()) has run on the data directory.
+    pub async fn open(options: StoreOptions) -> Result<Store, StorageError> {
+        let path = checkpoint::node_path(&options.data);
+        let node = Checkpoint::read(&path, &options.pool).await?;
+        let node =
+            node.ok_or(StorageError::Format { path, what: "not there: the data was not recovered" })?;
+        let mut files = JournalFiles::open(&options, node.epoch).await.map_err(recover::at_start)?;
+        if let Some(first) = files.prepare(1, 0) {
+            let block = files.header_block(&first.header).expect("nobody else has it yet");
+            let (result, block) = io::write(first.handle, 0, block, true).await;
+            result.map_err(StorageError::io("write", &first.path))?;
+            files.activated(&first, block);
+        }
+        let budget = options.pool.budget_bytes();
+        let block_bytes = (budget / 16).clamp(64 << 10, 1 << 20).next_power_of_two() / 2;
+        let block_bytes = block_bytes.max(64 << 10);
+        let drain_block = options.pool.take(block_bytes);
+        let drain_block = drain_block.ok_or(StorageError::OutOfMemory { bytes: block_bytes })?;
+        let journal_bytes = options.journal_file_bytes * u64::from(options.journal_files.max(2) - 1);
+        let shared = Shared {
+            epoch: node.epoch,
+            journal: RefCell::new(Journal::new(files, node.epoch, options.journal_file_bytes)),
+            cache: RefCell::new(TailCache::new(options.pool.clone(), budget / 2)),
+            files: OpenFiles::new(options.open_files_max, options.direct),
+            stats: Arc::default(),
+            partitions: RefCell::default(),
+            dirty: RefCell::default(),
+            touched: RefCell::default(),
+            written_through: Cell::new(0),
+            block_bytes,
+            drain_block: RefCell::new(Some(drain_block)),
+            drain_block_back: Event::new(),
+            drain_bytes: journal_bytes.min(budget as u64 / 2) / 4,
+            left: RefCell::new(node.entries.iter().map(|entry| (entry.id, *entry)).collect()),
+            generation: Cell::new(0),
+            unverified: Cell::new(0),
+            checkpoint_due: Cell::new(false),
+            chance: RefCell::new(Random::new(executor::random())),
+            notes: RefCell::default(),
+            note_bytes: Cell::new(0),
+            noted_in_journal: Cell::new(false),
+            noted: Event::new(),
+            note_now: Event::new(),
+            busy: Cell::new(false),
+            offline: RefCell::default(),
+            stopping: Cell::new(false),
+            stop: Event::new(),
+            work: Event::new(),
+            room: Event::new(),
+            dirtied: Event::new(),
+            drain_now: Event::new(),
+            activate: Event::new(),
+            options,
+        };
+        let shared = Rc::new(shared);
+        let tasks = vec![
+            spawn("journal committer", committer::run(shared.clone())),
+            spawn("direct notes", notes::run(shared.clone())),
+            spawn("journal files", keep_journal_files(shared.clone())),
+            spawn_class("drain", Class::Background, drain::run(shared.clone())),
+        ];
+        Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
+    }
+
+    /// A new partition, or one that is there already. Touches no file: its directory is made when its first
+    /// records go into a segment, and until then the journal has them.
+    pub async fn create_partition(&self, spec: PartitionSpec) -> Result<Partition, StorageError> {
+        if let Some(partition) = self.partition(spec.id) {
+            return Ok(partition);
+        }
+        if self.shared.left.borrow().contains_key(&spec.id) {
+            return self.open_partition(spec).await;
+        }
+        let directory = topic_directory(&self.shared.options.data, &spec.topic_name, spec.id.topic)
+            .join(spec.id.partition.to_string());
+        Ok(self.add(Log::new(&spec, directory, Rc::downgrade(&self.shared))))
+    }
+
+    /// A partition that may hold records since before the start. After a clean stop this reads nothing.
+    pub async fn open_partition(&self, spec: PartitionSpec) -> Result<Partition, StorageError> {
+        if let Some(partition) = self.partition(spec.id) {
+            return Ok(partition);
+        }
+        let entry = self.shared.left.borrow().get(&spec.id).copied();
+        let log = load::open(&self.shared, &spec, entry).await?;
+        self.shared.left.borrow_mut().remove(&spec.id);
+        Ok(self.add(log))
+    }
+
+    fn add(&self, log: Log) -> Partition {
+        let partition = Partition { log: Rc::new(log) };
+        // Two tasks may have opened it: the first one's counts.
+        let mut partitions = self.shared.partitions.borrow_mut();
+        partitions.entry(partition.id()).or_insert(partition).clone()
+    }
+
+    /// A partition that was created or opened.
+    pub fn partition(&self, id: TopicPartition) -> Option<Partition> {
+        self.shared.partitions.borrow().get(&id).cloned()
+    }
+
+    /// All of them, in the order of their ids.
+    pub fn partitions(&self) -> Vec<Partition> {
+        let mut all: Vec<Partition> = self.shared.partitions.borrow().values().cloned().collect();
+        all.sort_by_key(Partition::id);
+        all
+    }
+
+    /// Removes a partition and its files. Those who wait for it are told.
+    pub async fn delete_partition(&self, id: TopicPartition) -> Result<(), StorageError> {
+        let partition = self.shared.partitions.borrow_mut().remove(&id);
+        let Some(Partition { log }) = partition else { return Err(StorageError::UnknownPartition(id)) };
+        {
+            let mut state = log.state.borrow_mut();
+            state.deleted = true;
+            let undrained: usize = state.tail.range(state.drained..).map(|batch| batch.bytes.len()).sum();
+            self.shared.undrained_less(undrained as u64);
+            state.tail.clear();
+            state.drained = 0;
+        }
+        log.changed.notify();
+        let _writing = log.writer.take(1).await;
+        remove_directory(&self.shared, &log.directory).await
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Arc<StoreStats> {
+        self.shared.stats.clone()
+    }
+
+    /// Waits until appends may be taken again after [`AppendError::Busy`](crate::AppendError::Busy).
+    pub async fn room(&self) {
+        self.shared.wait_for_room().await;
+    }
+
+    /// Waits until an append is on the device; with [`Durability::Memory`] not at all.
+    pub async fn committed(&self, ticket: &Ticket) -> Result<(), StorageError> {
+        if let Some(done) = &ticket.done {
+            return done.wait().await;
+        }
+        let Some((log, next)) = &ticket.until else { return Ok(()) };
+        loop {
+            let seen = log.changed.count();
+            {
+                let state = log.state.borrow();
+                if state.high_watermark >= *next {
+                    return Ok(());
+                }
+                if state.deleted {
+                    return Err(StorageError::UnknownPartition(log.id));
+                }
+            }
+            // A shard that goes offline tells its waiters by `room`.
+            let moved = self.shared.room.count();
+            self.shared.check_online()?;
+            race(log.changed.after(seen), self.shared.room.after(moved)).await;
+        }
+    }
+
+    /// A clean stop: everything goes into segments, and a checkpoint says that this is all. Appends are
+    /// refused from here on.
+    pub async fn stop(&self) -> Result<(), StorageError> {
+        let shared = &self.shared;
+        if shared.stopping.replace(true) {
+            return Ok(());
+        }
+        while self.partitions().iter().any(|partition| partition.log.is_direct()) {
+            let seen = shared.room.count();
+            race(shared.room.after(seen), sleep(ROOM_PAUSE)).await;
+        }
+        for event in [&shared.stop, &shared.work, &shared.drain_now, &shared.activate] {
+            event.notify();
+        }
+        let tasks = self.tasks.take();
+        for task in tasks {
+            task.await;
+        }
+        let offline = shared.offline.borrow().is_some();
+        let result = match offline {
+            true => Err(shared.offline_error()),
+            false => self.settle().await,
+        };
+        let mut files = std::mem::replace(&mut shared.journal.borrow_mut().files, JournalFiles::closed());
+        files.close().await;
+        shared.files.clear();
+        let partitions = shared.partitions.take();
+        shared.cache.borrow_mut().clear(&shared.stats);
+        drop(partitions);
+        shared.room.notify();
+        result
+    }
+
+    async fn finish(&self, log: &Rc<Log>) -> Result<(), StorageError> {
+        finish::last_segment(&self.shared, log).await?;
+        producers::save(log, true).await
+    }
+
+    async fn settle(&self) -> Result<(), StorageError> {
+        // Whoever held a log meanwhile may have left something.
+        while drain::pass(&self.shared).await? {}
+        for some in self.partitions().chunks(FINISH_AT_ONCE) {
+            let finished = join_all(some.iter().map(|partition| self.finish(&partition.log)).collect()).await;
+            finished.into_iter().collect::<Result<(), StorageError>>()?;
+        }
+        self.shared.write_checkpoint(true).await
+    }
+}
+
+async fn remove_directory(shared: &Shared, directory: &Path) -> Result<(), StorageError> {
+    let entries = match io::list_directory(directory).await {
+        Ok(entries) => entries,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(StorageError::io("list", directory)(errno)),
+    };
+    for entry in entries {
+        let path = directory.join(&entry.name);
+        shared.files.forget(&path);
+        io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+    }
+    io::remove_directory(directory).await.map_err(StorageError::io("remove", directory))?;
+    let Some(topic) = directory.parent() else { return Ok(()) };
+    // The last partition takes the topic's directory along.
+    match io::remove_directory(topic).await {
+        Ok(()) | Err(Errno::NOENT) | Err(Errno::NOTEMPTY) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(StorageError::io("remove", topic)(errno)),
+    }
+}

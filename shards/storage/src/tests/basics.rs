@@ -1,0 +1,246 @@
+//! What a store does on a good day.
+
+use super::*;
+use crate::{AppendError, Durability, ReadError, TimestampType};
+use executor::join_all;
+
+#[test]
+fn appends_are_read_back_from_memory_and_after_a_clean_stop_from_disk() {
+    let mut rig = Rig::new(1);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, recovered) = start(options).await;
+        assert_eq!((recovered.epoch, recovered.commits), (1, 0));
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        for number in 0..50u8 {
+            let offset = append(&store, &partition, &batch_of(2, &[number; 100])).await.expect("appends");
+            assert_eq!(offset, Offset(2 * i64::from(number)));
+        }
+        assert_eq!(partition.offsets().high_watermark, Offset(100));
+        let all = read_all(&partition, Offset(0), 1 << 20).await.expect("reads");
+        assert_eq!(batches(&all).len(), 50);
+        // From within a batch, its beginning is delivered too.
+        let some = partition.read(Offset(51), 1, true, ReadBound::HighWatermark).await.expect("reads");
+        assert_eq!(some.bytes, 161);
+        let none = partition.read(Offset(51), 1, false, ReadBound::HighWatermark).await.expect("reads");
+        assert_eq!(none.bytes, 0);
+        let end = partition.read(Offset(100), 100, true, ReadBound::HighWatermark).await.expect("reads");
+        assert_eq!(end.bytes, 0);
+        for wrong in [-1, 101] {
+            let read = partition.read(Offset(wrong), 100, true, ReadBound::HighWatermark).await;
+            assert!(matches!(read, Err(ReadError::OffsetOutOfRange { .. })));
+        }
+        store.stop().await.expect("stops");
+        assert!(matches!(partition.append(&batch_of(1, b"late"), &context()), Err(AppendError::Storage(_))));
+    });
+    rig.kill(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, recovered) = start(options).await;
+        assert!(recovered.clean);
+        assert_eq!((recovered.epoch, recovered.commits), (2, 0));
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        assert_eq!(partition.offsets().log_end, Offset(100));
+        let all = read_all(&partition, Offset(0), 1000).await.expect("reads");
+        let all = batches(&all);
+        assert!(all.iter().enumerate().all(|(index, (header, value))| {
+            header.base_offset == 2 * index as i64 && value[..] == [index as u8; 100]
+        }));
+        assert_eq!(all.len(), 50);
+    });
+}
+
+#[test]
+fn many_partitions_and_more_data_than_memory_and_journal_hold() {
+    let mut rig = Rig::new(2);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let mut tasks = Vec::new();
+        for number in 0..20 {
+            let store = store.clone();
+            tasks.push(executor::spawn("producer", async move {
+                let partition = store.create_partition(spec(number)).await.expect("creates");
+                for count in 0..60u32 {
+                    let value = vec![number as u8; 1000 + 700 * (count as usize % 30)];
+                    append(&store, &partition, &batch_of(1, &value)).await.expect("appends");
+                }
+                partition
+            }));
+        }
+        let partitions = join_all(tasks).await;
+        let stats = store.stats();
+        let appended = stats.appended_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(appended > 2 * POOL_BYTES as u64 / 2 * 3 / 2, "{appended} must not fit into memory");
+        let tail = stats.tail_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(tail <= POOL_BYTES as u64 / 2);
+        for (number, partition) in partitions.iter().enumerate() {
+            let all = read_all(partition, Offset(0), 50_000).await.expect("reads");
+            let all = batches(&all);
+            assert_eq!(all.len(), 60);
+            for (count, (header, value)) in all.iter().enumerate() {
+                assert_eq!(header.base_offset, count as i64);
+                assert_eq!(value, &vec![number as u8; 1000 + 700 * (count % 30)]);
+            }
+        }
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn small_batches_are_delivered_in_few_slices() {
+    let mut rig = Rig::new(3);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        let tickets: Vec<_> = (0..1000)
+            .map(|_| partition.append(&batch_of(1, &[1; 100]), &context()).expect("room").ticket)
+            .collect();
+        for ticket in &tickets {
+            store.committed(ticket).await.expect("durable");
+        }
+        let commits = store.stats().commits.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(commits <= 3, "{commits} commits for one turn's appends");
+        let read = partition.read(Offset(0), 1 << 20, true, ReadBound::HighWatermark).await.expect("reads");
+        assert_eq!((read.bytes, read.slices.len()), (161_000, 3));
+        assert_eq!(partition.available_bytes(Offset(0), ReadBound::HighWatermark), 161_000);
+        assert_eq!(partition.available_bytes(Offset(999), ReadBound::HighWatermark), 161);
+        assert_eq!(partition.available_bytes(Offset(1000), ReadBound::HighWatermark), 0);
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn nothing_is_visible_before_it_is_durable_unless_memory_is_enough() {
+    for durability in [Durability::Device, Durability::Memory] {
+        let mut rig = Rig::new(4);
+        let run = rig.begin();
+        let options = StoreOptions { durability, ..rig.options(&run) };
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec(0)).await.expect("creates");
+            let changed = partition.changed();
+            let seen = changed.count();
+            let appended = partition.append(&batch_of(1, b"value"), &context()).expect("room");
+            assert_eq!(partition.offsets().log_end, Offset(1));
+            assert_eq!(partition.offsets().high_watermark, Offset(0));
+            let began = executor::now();
+            store.committed(&appended.ticket).await.expect("durable");
+            if durability == Durability::Memory {
+                assert_eq!(executor::now(), began);
+                changed.after(seen).await;
+            }
+            assert_eq!(partition.offsets().high_watermark, Offset(1));
+            let read = partition.read(Offset(0), 1000, true, ReadBound::HighWatermark).await.expect("reads");
+            assert_eq!(read.bytes, 66);
+            store.stop().await.expect("stops");
+        });
+    }
+}
+
+#[test]
+fn what_no_producer_may_send_is_refused() {
+    let mut rig = Rig::new(5);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let config = LogConfig {
+            max_message_bytes: 1000,
+            timestamp_before_max_ms: 5000,
+            timestamp_after_max_ms: 1000,
+            ..LogConfig::default()
+        };
+        let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+        let refused = |bytes: &[u8]| match partition.append(bytes, &context()) {
+            Err(error) => error,
+            Ok(_) => panic!("it was taken"),
+        };
+        let changed = |at: usize, byte: u8, sealed: bool| {
+            let mut bytes = batch_of(3, b"value");
+            bytes[at] = byte;
+            if sealed {
+                batch::seal(&mut bytes);
+            }
+            bytes
+        };
+        let good = batch_of(3, b"value");
+        assert!(matches!(refused(&[]), AppendError::InvalidRecord(_)));
+        for length in 1..good.len() {
+            assert!(matches!(refused(&good[..length]), AppendError::CorruptMessage(_)), "{length}");
+        }
+        // Behind a good batch something that is none: nothing of it is taken.
+        assert!(matches!(refused(&[&good[..], &[0; 20]].concat()), AppendError::CorruptMessage(_)));
+        assert!(matches!(refused(&changed(63, 9, false)), AppendError::CorruptMessage(_)));
+        assert!(matches!(refused(&changed(16, 1, true)), AppendError::InvalidRecord(_)));
+        assert!(matches!(refused(&changed(60, 4, true)), AppendError::InvalidRecord(_)));
+        assert!(matches!(refused(&changed(26, 3, true)), AppendError::InvalidRecord(_)));
+        assert!(matches!(refused(&changed(22, 0x20, true)), AppendError::InvalidRecord(_)));
+        assert!(matches!(refused(&changed(22, 0x07, true)), AppendError::InvalidRecord(_)));
+        assert!(matches!(refused(&changed(43, 0x00, true)), AppendError::InvalidRecord(_)));
+        assert!(matches!(
+            refused(&batch_of(1, &[0; 940])),
+            AppendError::MessageTooLarge { bytes: 1001, limit: 1000 }
+        ));
+        for timestamp in [NOW - 5001, NOW + 1001] {
+            let late = batch_at(1, b"value", timestamp);
+            assert_eq!(refused(&late), AppendError::InvalidTimestamp { timestamp });
+        }
+        assert!(partition.append(&batch_at(1, b"value", NOW - 5000), &context()).is_ok());
+        assert_eq!(partition.offsets().log_end, Offset(1));
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn the_brokers_time_is_written_where_the_topic_wants_it() {
+    let mut rig = Rig::new(6);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let config = LogConfig { timestamp_type: TimestampType::LogAppendTime, ..LogConfig::default() };
+        let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+        let appended = partition.append(&batch_at(1, b"value", 5), &context()).expect("taken");
+        assert_eq!(appended.log_append_time_ms, NOW);
+        store.committed(&appended.ticket).await.expect("durable");
+        let all = batches(&read_all(&partition, Offset(0), 1000).await.expect("reads"));
+        assert!(all[0].0.is_log_append_time());
+        assert_eq!(all[0].0.max_timestamp, NOW);
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn a_deleted_partition_is_gone_and_its_name_free() {
+    let mut rig = Rig::new(7);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        append(&store, &partition, &batch_of(1, &[3; 5000])).await.expect("appends");
+        executor::sleep(std::time::Duration::from_secs(3)).await;
+        assert!(io_exists("/data/topics").await);
+        let other = append(&store, &partition, &batch_of(1, b"more")).await;
+        assert!(other.is_ok());
+        store.delete_partition(id(0)).await.expect("deletes");
+        assert!(store.partition(id(0)).is_none());
+        assert!(partition.append(&batch_of(1, b"late"), &context()).is_err());
+        let read = partition.read(Offset(0), 1000, true, ReadBound::HighWatermark).await;
+        assert!(matches!(read, Err(ReadError::Storage(_))));
+        executor::sleep(std::time::Duration::from_secs(3)).await;
+        let left = executor::io::list_directory("/data/topics").await.expect("lists");
+        assert!(left.is_empty(), "{left:?}");
+        store.stop().await.expect("stops");
+    });
+}
+
+async fn io_exists(path: &str) -> bool {
+    executor::io::stat(path).await.is_ok()
+}

@@ -1,0 +1,238 @@
+//! Segments, times, producers, epochs, deletions.
+
+use super::*;
+use crate::{AppendError, ReadError};
+use std::sync::atomic::Ordering;
+
+fn produced(id: i64, epoch: i16, sequence: i32, value: &[u8]) -> Vec<u8> {
+    let mut bytes = batch_of(1, value);
+    bytes[43..51].copy_from_slice(&id.to_be_bytes());
+    bytes[51..53].copy_from_slice(&epoch.to_be_bytes());
+    bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
+    batch::seal(&mut bytes);
+    bytes
+}
+
+/// A batch with real records: one at each of these times.
+fn timed(times: &[i64]) -> Vec<u8> {
+    let base = times[0];
+    let mut records = Vec::new();
+    for (delta, time) in times.iter().enumerate() {
+        let mut record = vec![0];
+        put_varint(&mut record, time - base);
+        put_varint(&mut record, delta as i64);
+        record.extend_from_slice(&[1, 2, b'v', 0]);
+        put_varint(&mut records, record.len() as i64);
+        records.extend_from_slice(&record);
+    }
+    let mut bytes = batch_at(times.len() as i32, &records, base);
+    let newest = times.iter().max().expect("one");
+    bytes[35..43].copy_from_slice(&newest.to_be_bytes());
+    batch::seal(&mut bytes);
+    bytes
+}
+
+fn put_varint(out: &mut Vec<u8>, value: i64) {
+    let mut left = (value << 1 ^ value >> 63) as u64;
+    while left >= 0x80 {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+}
+
+#[test]
+fn a_batch_sent_twice_is_appended_once_also_after_a_restart() {
+    for clean in [true, false] {
+        let mut rig = Rig::new(10);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec(0)).await.expect("creates");
+            for sequence in 0..20 {
+                append(&store, &partition, &produced(9, 0, sequence, &[1; 500])).await.expect("appends");
+            }
+            // While the first is on its way, the second waits for it.
+            let first = partition.append(&produced(9, 0, 20, b"twice"), &context()).expect("taken");
+            let second = partition.append(&produced(9, 0, 20, b"twice"), &context()).expect("known");
+            assert!(!first.duplicate && second.duplicate);
+            assert_eq!((second.base_offset, second.last_offset), (first.base_offset, first.last_offset));
+            store.committed(&second.ticket).await.expect("durable");
+            assert_eq!(partition.offsets().high_watermark, Offset(21));
+            if clean {
+                store.stop().await.expect("stops");
+            }
+        });
+        rig.crash(run);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            assert_eq!(partition.offsets().log_end, Offset(21));
+            for sequence in 16..=20 {
+                let offset = append(&store, &partition, &produced(9, 0, sequence, &[1; 500])).await;
+                assert_eq!(offset, Ok(Offset(i64::from(sequence))));
+            }
+            assert_eq!(partition.offsets().log_end, Offset(21));
+            let wrong = append(&store, &partition, &produced(9, 0, 30, b"gap")).await;
+            assert_eq!(wrong, Err(AppendError::OutOfOrderSequence));
+            assert!(append(&store, &partition, &produced(9, 0, 21, b"next")).await.is_ok());
+            assert!(append(&store, &partition, &produced(9, 1, 0, b"epoch")).await.is_ok());
+            let old = append(&store, &partition, &produced(9, 0, 22, b"old")).await;
+            assert_eq!(old, Err(AppendError::InvalidProducerEpoch));
+            assert_eq!(partition.producers().len(), 1);
+            store.stop().await.expect("stops");
+        });
+    }
+}
+
+#[test]
+fn segments_roll_and_are_found_again_with_their_indexes() {
+    let mut rig = Rig::new(11);
+    let config = LogConfig { segment_bytes: 20_000, index_interval_bytes: 1000, ..LogConfig::default() };
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let ours = config.clone();
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, ours)).await.expect("creates");
+        for number in 0..300i64 {
+            let bytes = timed(&[NOW + 10 * number, NOW + 10 * number + 5]);
+            append(&store, &partition, &[bytes, batch_at(1, &[7; 400], NOW)].concat())
+                .await
+                .expect("appends");
+        }
+        store.stop().await.expect("stops");
+    });
+    let logs: Vec<(String, u64)> =
+        rig.world.files(rig.node).list().into_iter().filter(|(name, _)| name.ends_with(".log")).collect();
+    assert_eq!(logs.len(), 9, "{logs:?}");
+    rig.crash(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, recovered) = start(options).await;
+        assert!(recovered.clean);
+        let partition = store.open_partition(spec_with(0, config)).await.expect("opens");
+        for number in (0..300i64).rev() {
+            let at =
+                partition.offset_for_timestamp(NOW + 10 * number + 1).await.expect("looks").expect("one");
+            assert_eq!((at.offset.0, at.timestamp), (3 * number + 1, NOW + 10 * number + 5));
+        }
+        let newest = partition.max_timestamp().await.expect("looks").expect("one");
+        assert_eq!((newest.offset, newest.timestamp), (Offset(898), NOW + 2995));
+        assert_eq!(partition.offset_for_timestamp(NOW + 2996).await, Ok(None));
+        let read = store.stats().read_bytes.load(Ordering::Relaxed);
+        for from in [0, 1, 449, 899] {
+            let some = partition.read(Offset(from), 1, true, ReadBound::HighWatermark).await.expect("reads");
+            assert_eq!(
+                batches(&some.slices[0])[0].0.base_offset,
+                from / 3 * 3 + if from % 3 == 2 { 2 } else { 0 }
+            );
+        }
+        assert!(store.stats().read_bytes.load(Ordering::Relaxed) - read <= 4 * 20_480);
+        assert_eq!(batches(&read_all(&partition, Offset(0), 5000).await.expect("reads")).len(), 600);
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn deleted_records_stay_deleted_and_their_segments_go() {
+    for crash_at_once in [true, false] {
+        let mut rig = Rig::new(12);
+        let config = LogConfig { segment_bytes: 10_000, ..LogConfig::default() };
+        let run = rig.begin();
+        let options = rig.options(&run);
+        let ours = config.clone();
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec_with(0, ours)).await.expect("creates");
+            for number in 0..100u8 {
+                append(&store, &partition, &batch_of(1, &[number; 900])).await.expect("appends");
+            }
+            executor::sleep(std::time::Duration::from_secs(3)).await;
+            assert!(matches!(
+                partition.delete_records(Offset(101)).await,
+                Err(ReadError::OffsetOutOfRange { .. })
+            ));
+            assert_eq!(partition.delete_records(Offset(55)).await, Ok(Offset(55)));
+            assert_eq!(partition.delete_records(Offset(20)).await, Ok(Offset(55)));
+            let early = partition.read(Offset(54), 100, true, ReadBound::HighWatermark).await;
+            assert!(matches!(early, Err(ReadError::OffsetOutOfRange { .. })));
+            if !crash_at_once {
+                append(&store, &partition, &batch_of(1, b"more")).await.expect("appends");
+                executor::sleep(std::time::Duration::from_secs(3)).await;
+            }
+        });
+        rig.crash(run);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec_with(0, config)).await.expect("opens");
+            assert_eq!(partition.damage(), None);
+            assert_eq!(partition.offsets().log_start, Offset(55));
+            let all = batches(&read_all(&partition, Offset(55), 5000).await.expect("reads"));
+            let end = if crash_at_once { 100 } else { 101 };
+            assert_eq!((all[0].0.base_offset, all.last().expect("some").0.base_offset), (55, end - 1));
+            store.stop().await.expect("stops");
+        });
+        let logs = rig.world.files(rig.node).list().into_iter().filter(|(name, _)| name.ends_with(".log"));
+        assert!(logs.count() <= 6);
+    }
+}
+
+#[test]
+fn leader_epochs_are_kept() {
+    let mut rig = Rig::new(13);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        for epoch in [0, 0, 3, 3, 4] {
+            let context = AppendContext { leader_epoch: LeaderEpoch(epoch), ..context() };
+            let appended = partition.append(&batch_of(10, b"value"), &context).expect("taken");
+            store.committed(&appended.ticket).await.expect("durable");
+        }
+        assert_eq!(partition.epoch_end(LeaderEpoch(2)), (LeaderEpoch(0), Offset(20)));
+        store.stop().await.expect("stops");
+    });
+    rig.crash(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        assert_eq!(partition.epoch_end(LeaderEpoch(2)), (LeaderEpoch(0), Offset(20)));
+        assert_eq!(partition.epoch_end(LeaderEpoch(3)), (LeaderEpoch(3), Offset(40)));
+        assert_eq!(partition.epoch_end(LeaderEpoch(4)), (LeaderEpoch(4), Offset(50)));
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn a_compacted_topic_wants_keys() {
+    let mut rig = Rig::new(14);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let config = LogConfig { compact: true, ..LogConfig::default() };
+        let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+        // Length, attributes, time, offset, key of one byte or none, value of one byte, no headers.
+        let keyed = [16, 0, 0, 0, 2, b'k', 2, b'v', 0];
+        let second = [16, 0, 0, 2, 2, b'k', 2, b'v', 0];
+        let keyless = [14, 0, 0, 2, 1, 2, b'v', 0];
+        let append = |records: &[&[u8]]| {
+            partition.append(&batch_of(records.len() as i32, &records.concat()), &context()).map(|_| ())
+        };
+        assert_eq!(append(&[&keyed, &second]), Ok(()));
+        assert!(matches!(append(&[&keyed, &keyless]), Err(AppendError::InvalidRecord(what)) if what.contains("key")));
+        assert!(matches!(append(&[&keyed, &second[..5]]), Err(AppendError::InvalidRecord(_))));
+        assert_eq!(partition.offsets().log_end, Offset(2));
+        store.stop().await.expect("stops");
+    });
+}

@@ -1,0 +1,115 @@
+//! Whether a produced batch may be appended. Only the header is looked at, and for a compacted topic the keys;
+//! the records stay untouched.
+//!
+//! The rules are those of a Kafka broker for batches of magic 2 (its `LogValidator` and `UnifiedLog`), by the
+//! same errors.
+
+use crate::batch::{BatchError, BatchHeader, HEADER_BYTES, varint};
+use crate::config::{LogConfig, TimestampType};
+use crate::error::AppendError;
+
+/// Who appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client: it may not write control batches.
+    Client,
+    /// The broker itself.
+    Coordinator,
+}
+
+const NO_TIMESTAMP: i64 = -1;
+
+/// Checks one batch at the beginning of `bytes`; returns its header.
+pub(crate) fn batch(
+    bytes: &[u8],
+    config: &LogConfig,
+    origin: Origin,
+    now_ms: i64,
+) -> Result<BatchHeader, AppendError> {
+    let header = BatchHeader::parse(bytes).map_err(|error| match error {
+        BatchError::Short => AppendError::CorruptMessage("fewer bytes than a batch header"),
+        BatchError::Length => AppendError::CorruptMessage("a length that no batch can have"),
+        BatchError::Magic(_) => AppendError::InvalidRecord("a batch of another magic than 2"),
+        BatchError::Crc => AppendError::CorruptMessage("the CRC does not match"),
+    })?;
+    if header.bytes > bytes.len() {
+        return Err(AppendError::CorruptMessage("the batch is longer than the bytes there are"));
+    }
+    if header.bytes > config.max_message_bytes {
+        let limit = config.max_message_bytes;
+        return Err(AppendError::MessageTooLarge { bytes: header.bytes, limit });
+    }
+    // Looked at before the CRC, because they are cheap; a batch that fails both gets the same answer from
+    // Kafka for its CRC, so the CRC goes first where the error would differ.
+    BatchHeader::verify(bytes).map_err(|_| AppendError::CorruptMessage("the CRC does not match"))?;
+    counts(&header)?;
+    attributes(&header, origin)?;
+    if config.timestamp_type == TimestampType::CreateTime {
+        timestamps(&header, config, now_ms)?;
+    }
+    if config.compact && !header.is_control() && header.compression() == 0 {
+        keys(&header, &bytes[HEADER_BYTES..header.bytes])?;
+    }
+    Ok(header)
+}
+
+/// A compacted topic takes no record without a key. Within a compressed batch it is not looked for.
+fn keys(header: &BatchHeader, mut rest: &[u8]) -> Result<(), AppendError> {
+    const CUT: AppendError = AppendError::InvalidRecord("a record that is longer than its batch");
+    for _ in 0..header.count {
+        let length = varint(&mut rest).and_then(|length| usize::try_from(length).ok()).ok_or(CUT)?;
+        let (record, behind) = rest.split_at_checked(length).ok_or(CUT)?;
+        rest = behind;
+        // Behind the attributes: time, offset, length of the key.
+        let mut fields = record.get(1..).ok_or(CUT)?;
+        varint(&mut fields).ok_or(CUT)?;
+        varint(&mut fields).ok_or(CUT)?;
+        if varint(&mut fields).ok_or(CUT)? < 0 {
+            return Err(AppendError::InvalidRecord("a compacted topic takes no record without a key"));
+        }
+    }
+    Ok(())
+}
+
+fn counts(header: &BatchHeader) -> Result<(), AppendError> {
+    if header.count <= 0 {
+        return Err(AppendError::InvalidRecord("a batch without records"));
+    }
+    if i64::from(header.last_offset_delta) + 1 != i64::from(header.count) {
+        return Err(AppendError::InvalidRecord("the last offset delta does not match the record count"));
+    }
+    Ok(())
+}
+
+fn attributes(header: &BatchHeader, origin: Origin) -> Result<(), AppendError> {
+    if header.compression() > 4 {
+        return Err(AppendError::InvalidRecord("an unknown compression codec"));
+    }
+    if origin == Origin::Client && header.is_control() {
+        return Err(AppendError::InvalidRecord("clients may not write control batches"));
+    }
+    if header.has_producer() && header.base_sequence < 0 && origin == Origin::Client {
+        return Err(AppendError::InvalidRecord("a producer id without a sequence number"));
+    }
+    if header.is_transactional() && !header.has_producer() {
+        return Err(AppendError::InvalidRecord("a transactional batch without a producer id"));
+    }
+    if header.is_log_append_time() && origin == Origin::Client {
+        return Err(AppendError::InvalidTimestamp { timestamp: header.max_timestamp });
+    }
+    Ok(())
+}
+
+fn timestamps(header: &BatchHeader, config: &LogConfig, now_ms: i64) -> Result<(), AppendError> {
+    for timestamp in [header.base_timestamp, header.max_timestamp] {
+        if timestamp == NO_TIMESTAMP {
+            continue;
+        }
+        let before = now_ms.saturating_sub(timestamp) > config.timestamp_before_max_ms;
+        let after = timestamp.saturating_sub(now_ms) > config.timestamp_after_max_ms;
+        if timestamp < 0 || before || after {
+            return Err(AppendError::InvalidTimestamp { timestamp });
+        }
+    }
+    Ok(())
+}

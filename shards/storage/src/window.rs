@@ -1,0 +1,109 @@
+//! Reading a file through a window: large aligned reads under small requests.
+
+use crate::error::StorageError;
+use driver::{Handle, OpenOptions};
+use executor::io;
+use memory::{Pool, Slice};
+use std::path::{Path, PathBuf};
+
+/// How much is read at once, unless more is wanted or less is there.
+pub(crate) const READ_BYTES: usize = 256 << 10;
+const ALIGN: u64 = 4096;
+
+/// A part of a file in memory, moved as it is read. The handle stays its owner's.
+pub(crate) struct Window {
+    handle: Handle,
+    path: PathBuf,
+    pool: Pool,
+    /// Where the readable part of the file ends.
+    pub limit: u64,
+    buffer: Option<(u64, Slice)>,
+    /// Bytes read so far.
+    pub read_bytes: u64,
+}
+
+impl Window {
+    /// A window on the first `limit` bytes of a file.
+    pub fn new(handle: Handle, path: &Path, pool: Pool, limit: u64) -> Window {
+        Window { handle, path: path.to_path_buf(), pool, limit, buffer: None, read_bytes: 0 }
+    }
+
+    /// `bytes` at `position`, or as many as there are before the limit and the file's end.
+    pub async fn at(&mut self, position: u64, bytes: usize) -> Result<Slice, StorageError> {
+        let wanted = (bytes as u64).min(self.limit.saturating_sub(position)) as usize;
+        if let Some((start, slice)) = &self.buffer
+            && *start <= position
+            && position + wanted as u64 <= start + slice.len() as u64
+        {
+            let from = (position - start) as usize;
+            return Ok(slice.slice(from..from + wanted));
+        }
+        self.buffer = None;
+        let start = position / ALIGN * ALIGN;
+        let needed = ((position + wanted as u64).next_multiple_of(ALIGN) - start) as usize;
+        let there = (self.limit.next_multiple_of(ALIGN).saturating_sub(start)) as usize;
+        let mut length = needed.max(READ_BYTES).min(there.max(needed));
+        let block = loop {
+            match self.pool.take(length) {
+                Some(block) => break block,
+                // Memory is short: what is needed at once will do.
+                None if length > needed => length = needed,
+                None => return Err(StorageError::OutOfMemory { bytes: length }),
+            }
+        };
+        let (result, block) = io::read(self.handle, start, block, length).await;
+        let count = result.map_err(StorageError::io("read", &self.path))?;
+        self.read_bytes += count as u64;
+        let count = (count as u64).min(self.limit.saturating_sub(start)) as usize;
+        let slice = block.freeze(count);
+        let from = ((position - start) as usize).min(count);
+        let part = slice.slice(from..(from + wanted).min(count));
+        self.buffer = Some((start, slice));
+        Ok(part)
+    }
+}
+
+/// The whole of a small file; `None` if it is not there. A file larger than `max` is refused.
+pub(crate) async fn read_file(path: &Path, pool: &Pool, max: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    let bytes = match io::stat(path).await {
+        Ok(found) => found.bytes,
+        Err(driver::Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(StorageError::io("stat", path)(errno)),
+    };
+    if bytes > max {
+        return Err(StorageError::Format { path: path.to_path_buf(), what: "larger than it can be" });
+    }
+    let handle = io::open(path, OpenOptions::READ).await.map_err(StorageError::io("open", path))?;
+    let mut window = Window::new(handle, path, pool.clone(), bytes);
+    let mut whole = Vec::new();
+    let result = loop {
+        match window.at(whole.len() as u64, READ_BYTES).await {
+            Ok(part) if part.is_empty() => break Ok(()),
+            Ok(part) => whole.extend_from_slice(&part),
+            Err(error) => break Err(error),
+        }
+    };
+    let _ = io::close(handle).await;
+    result.map(|()| Some(whole))
+}
+
+/// Writes a small file so that after a crash there is the old one or the new one, whole.
+pub(crate) async fn replace_file(path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let options = OpenOptions { truncate: true, ..OpenOptions::CREATE };
+    let handle = io::open(&new, options).await.map_err(StorageError::io("create", &new))?;
+    let mut result = match bytes.is_empty() {
+        true => Ok(()),
+        false => io::write(handle, 0, Slice::from(bytes), false).await.0,
+    };
+    if result.is_ok() {
+        result = io::sync(handle).await;
+    }
+    let _ = io::close(handle).await;
+    result.map_err(StorageError::io("write", &new))?;
+    io::rename(&new, path).await.map_err(StorageError::io("rename", &new))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))
+}
