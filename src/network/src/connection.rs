@@ -1,0 +1,170 @@
+//! The life of one connection.
+
+use crate::frames::{FrameError, FrameReader};
+use crate::gathering::Gathering;
+use crate::limits::Limits;
+use crate::pipeline::{Handling, Pipeline};
+use crate::traffic::{Left, Traffic};
+use base::Instant;
+use driver::{Errno, Handle};
+use executor::{Either, io, now, race, sleep_until, spawn};
+use memory::Slice;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What the broker does with frames.
+pub trait Requests {
+    /// Begins work on a request, and says of which kind it is, by a number that only the broker understands.
+    fn begin(&self, frame: Slice) -> (u16, Handling);
+
+    /// Whether this request may be worked on beside others; else it waits until all before it are answered, and
+    /// those after it wait for it.
+    fn is_pipelined(&self, frame: &Slice) -> bool;
+
+    /// A request's answer was sent, or it needs none, or it closes its connection.
+    fn left(&self, request: &Left, sent: Instant);
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The peer closed it, or its network failed.
+    ByPeer,
+    /// It was silent for too long.
+    Idle,
+    /// It sent what cannot be answered.
+    Refused(String),
+}
+
+/// Serves one connection until it ends. The socket is closed afterwards.
+pub async fn serve(
+    socket: Handle,
+    gathering: Gathering,
+    limits: Rc<Limits>,
+    traffic: Arc<Traffic>,
+    requests: Rc<dyn Requests>,
+) -> Ended {
+    let pipeline = Pipeline::new();
+    let active = Rc::new(Cell::new(now()));
+    let sending = send(socket, pipeline.clone(), active.clone(), traffic.clone(), requests.clone());
+    let sender = spawn("connection sender", sending);
+    let reader = FrameReader::new(socket, gathering, active.clone());
+    let ended = receive(reader, &limits, &traffic, &*requests, &pipeline, &active).await;
+    pipeline.end();
+    if let Some(reason) = pipeline.closed() {
+        traffic.refused.increment();
+        let _ = io::close(socket).await;
+        return Ended::Refused(reason);
+    }
+    match ended {
+        // What was asked is still worked on, but nobody is there to read the answers.
+        Ended::ByPeer => sender.abort(),
+        Ended::Idle | Ended::Refused(_) => {
+            match &ended {
+                Ended::Idle => traffic.idle_closed.increment(),
+                _ => traffic.refused.increment(),
+            }
+            let grace = now() + std::time::Duration::from_secs(1);
+            let _ = race(sender, sleep_until(grace)).await;
+        }
+    }
+    // Both are best effort: the peer may be gone.
+    let _ = io::shutdown(socket).await;
+    let _ = io::close(socket).await;
+    ended
+}
+
+async fn receive(
+    mut reader: FrameReader,
+    limits: &Limits,
+    traffic: &Traffic,
+    requests: &dyn Requests,
+    pipeline: &Pipeline,
+    active: &Rc<Cell<Instant>>,
+) -> Ended {
+    let mut counted = 0;
+    loop {
+        pipeline.below(limits.requests_in_progress_max).await;
+        let frame = next_frame(&mut reader, limits, pipeline, active).await;
+        traffic.received_bytes.add(reader.received_bytes() - counted);
+        counted = reader.received_bytes();
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(ended) => return ended,
+        };
+        let arrived = now();
+        let alone = !requests.is_pipelined(&frame);
+        if alone {
+            pipeline.below(1).await;
+        }
+        let begun = if alone { now() } else { arrived };
+        let (kind, handling) = requests.begin(frame);
+        pipeline.begin(kind, handling, arrived, begun).await;
+        if alone {
+            pipeline.below(1).await;
+        }
+    }
+}
+
+/// The next frame, within the time that a silent connection has.
+async fn next_frame(
+    reader: &mut FrameReader,
+    limits: &Limits,
+    pipeline: &Pipeline,
+    active: &Rc<Cell<Instant>>,
+) -> Result<Slice, Ended> {
+    if reader.has_frame(limits) {
+        return reader.next(limits).await.map_err(ended_by);
+    }
+    active.set(now());
+    let mut next = std::pin::pin!(reader.next(limits));
+    loop {
+        let until = active.get() + limits.idle_max;
+        match race(next.as_mut(), sleep_until(until)).await {
+            Either::Left(frame) => return frame.map_err(ended_by),
+            // Bytes that arrive set it themselves; answers that leave, or requests in work, are traffic too.
+            Either::Right(()) if !pipeline.is_empty() => active.set(now()),
+            Either::Right(()) if active.get() + limits.idle_max <= now() => return Err(Ended::Idle),
+            Either::Right(()) => {}
+        }
+    }
+}
+
+fn ended_by(error: FrameError) -> Ended {
+    match error {
+        FrameError::Closed | FrameError::Cut | FrameError::Socket(_) => Ended::ByPeer,
+        FrameError::NegativeLength(_)
+        | FrameError::TooLong { .. }
+        | FrameError::NoMemory
+        | FrameError::Stalled => Ended::Refused(error.to_string()),
+    }
+}
+
+async fn send(
+    socket: Handle,
+    pipeline: Pipeline,
+    active: Rc<Cell<Instant>>,
+    traffic: Arc<Traffic>,
+    requests: Rc<dyn Requests>,
+) -> Result<(), Errno> {
+    while let Some(slices) = pipeline.answers().await {
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        if bytes > 0
+            && let Err(errno) = io::send_all(socket, slices).await
+        {
+            // The receiving side notices too, and ends the connection.
+            let _ = io::shutdown(socket).await;
+            return Err(errno);
+        }
+        let sent = now();
+        traffic.sent_bytes.add(bytes as u64);
+        pipeline.take_left(|left| requests.left(left, sent));
+        active.set(sent);
+    }
+    if pipeline.closed().is_some() {
+        // The receiving side sees the end of the stream, and ends the connection.
+        let _ = io::shutdown(socket).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What requests that arrive in parts may hold of a core's memory.
+//!
+//! A request that has not arrived whole is worth nothing yet, and its sender may never finish it. All of them
+//! together get a part of the pool; what is left stays with the requests that are worked on and with the logs.
+
+use memory::{Block, Pool};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// The part of the pool: one in this many bytes.
+const POOL_PART: usize = 4;
+
+/// The memory for requests in parts, of one core. Cloning shares it.
+#[derive(Clone)]
+pub struct Gathering {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    bytes_max: usize,
+    held: Cell<usize>,
+    waiting: Cell<usize>,
+}
+
+/// A part of the memory that is in use; dropping it gives the part back, not the block.
+#[derive(Default)]
+pub(crate) struct Share {
+    of: Option<(Rc<Inner>, usize)>,
+}
+
+/// Somebody waits for memory for as long as this lives.
+pub(crate) struct Waiting {
+    inner: Rc<Inner>,
+}
+
+impl Gathering {
+    /// Over a core's pool.
+    pub fn new(pool: Pool) -> Gathering {
+        let bytes_max = pool.budget_bytes() / POOL_PART;
+        Gathering { inner: Rc::new(Inner { pool, bytes_max, held: Cell::new(0), waiting: Cell::new(0) }) }
+    }
+
+    /// Bytes that requests in parts hold now.
+    pub fn held_bytes(&self) -> usize {
+        self.inner.held.get()
+    }
+
+    /// A block for a request that holds `own` already, which it will give back. `None` if there is none now. A request
+    /// that is alone may be as large as the pool allows.
+    pub(crate) fn take(&self, bytes: usize, own: &Share) -> Option<(Block, Share)> {
+        let others = self.inner.held.get() - own.bytes();
+        if others > 0 && others + bytes > self.inner.bytes_max {
+            return None;
+        }
+        let block = self.inner.pool.take(bytes)?;
+        let bytes = block.len();
+        self.inner.held.set(self.inner.held.get() + bytes);
+        Some((block, Share { of: Some((self.inner.clone(), bytes)) }))
+    }
+
+    /// Notes that somebody waits.
+    pub(crate) fn wait(&self) -> Waiting {
+        self.inner.waiting.set(self.inner.waiting.get() + 1);
+        Waiting { inner: self.inner.clone() }
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn is_short(&self) -> bool {
+        self.inner.waiting.get() > 0
+    }
+}
+
+impl Share {
+    fn bytes(&self) -> usize {
+        self.of.as_ref().map_or(0, |(_, bytes)| *bytes)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some((inner, bytes)) = &self.of {
+            inner.held.set(inner.held.get() - bytes);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.inner.waiting.set(self.inner.waiting.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn gathering() -> Gathering {
+        Gathering::new(Pool::new(16 * MIB).expect("a pool"))
+    }
+
+    #[test]
+    fn together_they_get_a_part_of_the_pool_and_give_it_back() {
+        let gathering = gathering();
+        let none = Share::default();
+        let taken: Vec<_> = (0..20).map_while(|_| gathering.take(MIB, &none)).collect();
+        assert_eq!(taken.len(), 4, "a quarter of 16 MiB");
+        assert_eq!(gathering.held_bytes(), 4 * MIB);
+        drop(taken);
+        assert_eq!(gathering.held_bytes(), 0);
+    }
+
+    #[test]
+    fn one_that_is_alone_may_be_large_and_may_grow() {
+        let gathering = gathering();
+        let (small, own) = gathering.take(MIB, &Share::default()).expect("room");
+        let (large, share) = gathering.take(8 * MIB, &own).expect("it is alone");
+        drop((small, own));
+        assert_eq!(gathering.held_bytes(), 8 * MIB);
+        assert!(gathering.take(MIB, &Share::default()).is_none(), "now it is not");
+        drop((large, share));
+        assert!(gathering.take(MIB, &Share::default()).is_some());
+    }
+
+    #[test]
+    fn memory_is_short_while_somebody_waits() {
+        let gathering = gathering();
+        assert!(!gathering.is_short());
+        let waiting = gathering.wait();
+        assert!(gathering.is_short());
+        drop(waiting);
+        assert!(!gathering.is_short());
+    }
+}

@@ -1,0 +1,34 @@
+//! The bounds of connections.
+
+use std::time::Duration;
+
+/// What a connection may use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest frame in bytes: `socket.request.max.bytes`.
+    pub frame_bytes_max: usize,
+    /// Requests of one connection that are worked on at a time.
+    pub requests_in_progress_max: usize,
+    /// A connection without any traffic for that long is closed: `connections.max.idle.ms`.
+    pub idle_max: Duration,
+    /// Connections of this core at a time: its share of `max.connections`.
+    pub connections_max: usize,
+    /// Connections from one address at a time: `max.connections.per.ip`.
+    pub connections_per_address_max: usize,
+    /// How long a frame that has begun may wait for memory before its connection is given up, so that those
+    /// who hold parts of frames cannot lock each other out for ever.
+    pub memory_wait_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            frame_bytes_max: 100 << 20,
+            requests_in_progress_max: 32,
+            idle_max: Duration::from_secs(600),
+            connections_max: usize::MAX,
+            connections_per_address_max: usize::MAX,
+            memory_wait_max: Duration::from_secs(10),
+        }
+    }
+}

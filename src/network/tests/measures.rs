@@ -1,0 +1,139 @@
+//! What is counted and measured of a connection's requests, on a simulated network.
+
+use base::Instant;
+use executor::{Executor, IdlePolicy, Options, io, sleep};
+use memory::{Pool, Slice};
+use network::{Answer, Gathering, Handling, Left, Limits, Listener, Requests, Traffic};
+use sim_driver::{World, WorldOptions};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+const WORK: Duration = Duration::from_millis(50);
+
+/// A broker of one byte a request: `e` is echoed after [`WORK`], `n` wants no answer, `x` closes. Capitals do not
+/// run beside others.
+#[derive(Default)]
+struct Bytes {
+    left: RefCell<Vec<(Left, Instant)>>,
+}
+
+impl Requests for Bytes {
+    fn begin(&self, frame: Slice) -> (u16, Handling) {
+        let kind = frame[0];
+        let handling: Handling = match kind.to_ascii_lowercase() {
+            b'e' => Box::pin(async move {
+                sleep(WORK).await;
+                Answer::Send(vec![Slice::from(vec![0, 0, 0, 1, kind])])
+            }),
+            b'n' => Box::pin(async { Answer::Nothing }),
+            _ => Box::pin(async { Answer::Close("it said so".to_owned()) }),
+        };
+        (u16::from(kind), handling)
+    }
+
+    fn is_pipelined(&self, frame: &Slice) -> bool {
+        frame[0].is_ascii_lowercase()
+    }
+
+    fn left(&self, request: &Left, sent: Instant) {
+        self.left.borrow_mut().push((*request, sent));
+    }
+}
+
+/// Sends the requests at once, takes `answer_bytes` of answers, and hands out what was counted.
+fn exchange(requests: &'static [u8], answer_bytes: usize) -> (Vec<(Left, Instant)>, Arc<Traffic>) {
+    let world = World::new(7, WorldOptions::default());
+    let (server, client) = (world.add_node(), world.add_node());
+    let pool = Pool::new(4 << 20).expect("maps");
+    let core = |node, pool| {
+        let options = Options { idle: IdlePolicy::Park, seed: Some(world.random()) };
+        Executor::new(world.driver(node, pool), options)
+    };
+    let cores = [core(client, Pool::new(4 << 20).expect("maps")), core(server, pool.clone())];
+    let address = SocketAddr::new(world.address(server), 9092);
+    let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
+    let (broker, traffic) = (Rc::new(Bytes::default()), Arc::new(Traffic::default()));
+    let limits = Rc::new(Limits { connections_max: 1, ..Limits::default() });
+    let listener = Listener::new(socket, limits.clone(), traffic.clone());
+    let (door, counts) = (broker.clone(), traffic.clone());
+    let accepting = cores[1].spawn(
+        "listener",
+        listener.run(move |socket, _| {
+            let serving = network::serve(
+                socket,
+                Gathering::new(pool.clone()),
+                limits.clone(),
+                counts.clone(),
+                door.clone(),
+            );
+            async move { drop(serving.await) }
+        }),
+    );
+    let during = traffic.clone();
+    let asking = async move {
+        let socket = io::connect(address).await.expect("connects");
+        let frames: Vec<u8> = requests.iter().flat_map(|request| [0, 0, 0, 1, *request]).collect();
+        io::send_all(socket, vec![Slice::from(frames)]).await.expect("sent");
+        let mut received = 0;
+        while received < answer_bytes {
+            let Ok(Some((_, length))) = io::receive(socket).await else { break };
+            received += length;
+        }
+        assert_eq!(received, answer_bytes);
+        sleep(Duration::from_secs(1)).await;
+        let open = during.connections.get();
+        // A second one is one too many, while the first is open.
+        let second = io::connect(address).await.expect("connects");
+        sleep(Duration::from_secs(1)).await;
+        let _ = io::close(second).await;
+        let _ = io::close(socket).await;
+        // The server notices both.
+        sleep(Duration::from_secs(5)).await;
+        open
+    };
+    let open = world.run(&cores, asking).expect("runs");
+    assert_eq!(open, u64::from(!requests.contains(&b'x')));
+    drop(accepting);
+    cores.iter().for_each(Executor::drop_tasks);
+    (broker.left.take(), traffic)
+}
+
+#[test]
+fn stages_of_requests_side_by_side_and_alone() {
+    let (left, traffic) = exchange(b"eeE", 15);
+    let kinds: Vec<u16> = left.iter().map(|(left, _)| left.kind).collect();
+    assert_eq!(kinds, [b'e', b'e', b'E'].map(u16::from));
+    for (request, sent) in &left {
+        let times = request.times;
+        assert!(times.wait() >= WORK && times.wait() < 2 * WORK, "{times:?}");
+        let stages = times.queue() + times.execute() + times.wait() + times.send(*sent);
+        assert_eq!(stages, sent.since(times.arrived), "the stages are the whole");
+        assert!(!request.closed);
+    }
+    assert_eq!(left[1].0.times.queue(), Duration::ZERO, "the second ran beside the first");
+    assert!(left[2].0.times.queue() >= WORK / 2, "the third waited for both: {:?}", left[2].0.times);
+    assert_eq!((traffic.received_bytes.get(), traffic.sent_bytes.get()), (15, 15));
+    assert_eq!((traffic.accepted.get(), traffic.turned_away.get(), traffic.refused.get()), (1, 1, 0));
+    assert_eq!(traffic.connections.get(), 0, "all are closed at the end");
+}
+
+#[test]
+fn requests_without_answers_are_reported_as_they_go() {
+    let (left, traffic) = exchange(b"nnnn", 0);
+    assert_eq!(left.len(), 4);
+    for (request, sent) in left {
+        assert!(sent.since(request.times.arrived) < Duration::from_millis(1), "not at the connection's end");
+    }
+    assert_eq!((traffic.received_bytes.get(), traffic.sent_bytes.get()), (20, 0));
+}
+
+#[test]
+fn a_request_that_closes_is_reported_so() {
+    let (left, traffic) = exchange(b"enx", 5);
+    let closed: Vec<(u16, bool)> = left.iter().map(|(left, _)| (left.kind, left.closed)).collect();
+    assert_eq!(closed, [(u16::from(b'e'), false), (u16::from(b'n'), false), (u16::from(b'x'), true)]);
+    assert_eq!((traffic.refused.get(), traffic.sent_bytes.get()), (1, 5));
+}
