@@ -1,0 +1,413 @@
+//! Carrying operations out on this core's store.
+
+use crate::operation::{
+    AppendDone, AppendItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError, PartitionSetup,
+    PartitionStatus, ReadDone, ReadItem, Seen,
+};
+use crate::queue::{Queue, Turn};
+use executor::{Event, join_all, now, timeout};
+use model::{LeaderEpoch, Offset, TopicPartition};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+use storage::{
+    AppendContext, AppendError, Appended, Origin, Partition, PartitionSpec, ReadBound, ReadError, Store,
+};
+
+/// How long an append may wait for room before its producer is told to try again.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// This core's partitions, for whoever asks. Cloning shares it.
+#[derive(Clone)]
+pub struct Service {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    epochs: RefCell<HashMap<TopicPartition, LeaderEpoch>>,
+    queue: Rc<Queue>,
+    /// Partitions came or went.
+    setup: Event,
+}
+
+type Results<T> = Vec<Result<T, PartitionError>>;
+
+impl Service {
+    /// Over a store.
+    pub fn new(store: Store) -> Service {
+        let (epochs, queue) = (RefCell::default(), Rc::default());
+        Service { inner: Rc::new(Inner { store, epochs, queue, setup: Event::new() }) }
+    }
+
+    /// The store under it.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Begins an operation: what must keep the order of calls (appending) happens at once, the rest in the
+    /// future.
+    pub fn begin(&self, operation: Operation) -> impl Future<Output = Outcome> + 'static + use<> {
+        let this = self.clone();
+        let begun = match operation {
+            Operation::Append { items, origin, durable } => {
+                Begun::Appends(this.begin_appends(items, origin), durable)
+            }
+            other => Begun::Other(other),
+        };
+        async move {
+            match begun {
+                Begun::Appends(begun, durable) => Outcome::Appended(this.end_appends(begun, durable).await),
+                Begun::Other(operation) => this.carry_out(operation).await,
+            }
+        }
+    }
+
+    async fn carry_out(&self, operation: Operation) -> Outcome {
+        match operation {
+            Operation::Append { items, origin, durable } => {
+                let begun = self.begin_appends(items, origin);
+                Outcome::Appended(self.end_appends(begun, durable).await)
+            }
+            Operation::Read { items, bytes_max, minimum_one, bound } => {
+                Outcome::Read(self.read(items, bytes_max, minimum_one, bound).await)
+            }
+            Operation::Watch { seen, bytes_min, bound } => {
+                self.watch(&seen, bytes_min, bound).await;
+                Outcome::Changed
+            }
+            Operation::Offsets { items, bound } => {
+                let found = items.into_iter().map(|(id, query, epoch)| self.offset(id, query, epoch, bound));
+                Outcome::Offsets(join_all(found.collect()).await)
+            }
+            Operation::EpochEnds { items } => Outcome::EpochEnds(
+                items.into_iter().map(|(id, current, wanted)| self.epoch_end(id, current, wanted)).collect(),
+            ),
+            Operation::DeleteRecords { items } => {
+                let deleted = items.into_iter().map(|(id, before)| self.delete_records(id, before));
+                Outcome::Deleted(join_all(deleted.collect()).await)
+            }
+            Operation::Setup { items, create } => Outcome::Done(self.set_up(items, create).await),
+            Operation::Configure { items } => Outcome::Done(
+                items
+                    .into_iter()
+                    .map(|(id, config)| {
+                        self.partition(id)?.update_config(Rc::new(config));
+                        Ok(())
+                    })
+                    .collect(),
+            ),
+            Operation::Remove { items } => Outcome::Done(self.remove(items).await),
+            Operation::Status { items } => {
+                Outcome::Status(items.into_iter().map(|id| self.status(id)).collect())
+            }
+        }
+    }
+
+    fn partition(&self, id: TopicPartition) -> Result<Partition, PartitionError> {
+        self.inner.store.partition(id).ok_or(PartitionError::Unknown)
+    }
+
+    fn epoch(&self, id: TopicPartition) -> LeaderEpoch {
+        self.inner.epochs.borrow().get(&id).copied().unwrap_or(LeaderEpoch(0))
+    }
+
+    /// The partition, if the asker's idea of its leadership is ours (KIP-320).
+    fn led(&self, id: TopicPartition, believed: LeaderEpoch) -> Result<Partition, PartitionError> {
+        let partition = self.partition(id)?;
+        let current = self.epoch(id);
+        if believed == LeaderEpoch::UNKNOWN || believed == current {
+            Ok(partition)
+        } else if believed < current {
+            Err(PartitionError::FencedLeaderEpoch)
+        } else {
+            Err(PartitionError::UnknownLeaderEpoch)
+        }
+    }
+
+    fn append(&self, item: &AppendItem, origin: Origin) -> Result<Appended, PartitionError> {
+        let context = AppendContext {
+            now_ms: executor::wall_clock_ms(),
+            leader_epoch: self.epoch(item.partition),
+            origin,
+        };
+        self.partition(item.partition)?.append(&item.batches, &context).map_err(PartitionError::Append)
+    }
+
+    /// Appends what can be appended at once. What finds no room keeps its batches, to wait; and so does what comes
+    /// behind it in its partition, for the order of calls is the order of appends.
+    fn begin_appends(&self, items: Vec<AppendItem>, origin: Origin) -> Vec<BegunAppend> {
+        items
+            .into_iter()
+            .map(|item| {
+                if self.inner.queue.is_waited_for(item.partition) {
+                    return BegunAppend::Waits(Queue::join(&self.inner.queue, item.partition), item, origin);
+                }
+                match self.append(&item, origin) {
+                    Err(PartitionError::Append(AppendError::Busy)) => {
+                        BegunAppend::Waits(Queue::join(&self.inner.queue, item.partition), item, origin)
+                    }
+                    result => BegunAppend::Done(result),
+                }
+            })
+            .collect()
+    }
+
+    async fn end_appends(&self, begun: Vec<BegunAppend>, durable: bool) -> Results<AppendDone> {
+        let mut results = Vec::with_capacity(begun.len());
+        for append in begun {
+            let appended = match append {
+                BegunAppend::Done(result) => result,
+                BegunAppend::Waits(turn, item, origin) => {
+                    self.append_when_there_is_room(turn, item, origin).await
+                }
+            };
+            results.push(appended);
+        }
+        let mut done = Vec::with_capacity(results.len());
+        for appended in results {
+            done.push(match appended {
+                Ok(appended) => self.acknowledge(appended, durable).await,
+                Err(error) => Err(error),
+            });
+        }
+        done
+    }
+
+    async fn append_when_there_is_room(
+        &self,
+        turn: Turn,
+        item: AppendItem,
+        origin: Origin,
+    ) -> Result<Appended, PartitionError> {
+        let until = now() + ROOM_WAIT_MAX;
+        if timeout(ROOM_WAIT_MAX, turn.comes()).await.is_err() {
+            return Err(PartitionError::Append(AppendError::Busy));
+        }
+        loop {
+            if timeout(until.since(now()), self.inner.store.room()).await.is_err() {
+                return Err(PartitionError::Append(AppendError::Busy));
+            }
+            match self.append(&item, origin) {
+                Err(PartitionError::Append(AppendError::Busy)) if now() < until => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn acknowledge(&self, appended: Appended, durable: bool) -> Result<AppendDone, PartitionError> {
+        if durable {
+            self.inner.store.committed(&appended.ticket).await.map_err(PartitionError::Storage)?;
+        }
+        Ok(AppendDone {
+            base_offset: appended.base_offset,
+            log_append_time_ms: appended.log_append_time_ms,
+            log_start: appended.log_start,
+        })
+    }
+
+    async fn read(
+        &self,
+        items: Vec<ReadItem>,
+        bytes_max: usize,
+        minimum_one: bool,
+        bound: ReadBound,
+    ) -> Results<ReadDone> {
+        let (mut left, mut none_yet) = (bytes_max, minimum_one);
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            let read = self.read_one(&item, left, none_yet, bound).await;
+            if let Ok(done) = &read {
+                left = left.saturating_sub(done.bytes);
+                none_yet &= done.bytes == 0;
+            }
+            results.push(read);
+        }
+        results
+    }
+
+    async fn read_one(
+        &self,
+        item: &ReadItem,
+        left: usize,
+        minimum_one: bool,
+        bound: ReadBound,
+    ) -> Result<ReadDone, PartitionError> {
+        let partition = self.led(item.partition, item.leader_epoch)?;
+        let bytes_max = item.bytes_max.min(left);
+        let offsets = partition.offsets();
+        let mut done = ReadDone {
+            high_watermark: offsets.high_watermark,
+            last_stable: offsets.last_stable,
+            log_start: offsets.log_start,
+            ..ReadDone::default()
+        };
+        let checks_only = bytes_max == 0 && !minimum_one;
+        if checks_only && item.from >= offsets.log_start && item.from <= offsets.log_end {
+            return Ok(done);
+        }
+        let read = partition.read(item.from, bytes_max, minimum_one, bound).await;
+        let read = read.map_err(PartitionError::Read)?;
+        // The log went on while it was read: what is told of it must cover what was read.
+        let offsets = partition.offsets();
+        done.high_watermark = offsets.high_watermark;
+        done.last_stable = offsets.last_stable;
+        done.log_start = offsets.log_start;
+        done.slices = read.slices;
+        done.bytes = read.bytes;
+        Ok(done)
+    }
+
+    /// Something that the watcher wants to know of now.
+    fn is_news(&self, seen: &Seen, bound: ReadBound) -> bool {
+        match self.inner.store.partition(seen.partition) {
+            None => true,
+            Some(partition) => {
+                let offsets = partition.offsets();
+                offsets.log_start != seen.log_start && seen.from < offsets.log_start
+                    || end_of(&partition, bound) < seen.from
+            }
+        }
+    }
+
+    async fn watch(&self, seen: &[Seen], bytes_min: u64, bound: ReadBound) {
+        loop {
+            let setup = self.inner.setup.next();
+            let mut waits = Vec::with_capacity(seen.len());
+            let mut bytes = 0;
+            for one in seen {
+                if self.is_news(one, bound) {
+                    return;
+                }
+                let Ok(partition) = self.partition(one.partition) else { return };
+                let changed = partition.changed();
+                waits.push(changed.after(changed.count()));
+                bytes += partition.available_bytes(one.from, bound);
+            }
+            if bytes >= bytes_min.max(1) {
+                return;
+            }
+            any(waits, setup).await;
+        }
+    }
+
+    async fn offset(
+        &self,
+        id: TopicPartition,
+        query: OffsetQuery,
+        believed: LeaderEpoch,
+        bound: ReadBound,
+    ) -> Result<OffsetFound, PartitionError> {
+        let partition = self.led(id, believed)?;
+        let offsets = partition.offsets();
+        let at = |offset| OffsetFound { offset, timestamp: -1, leader_epoch: self.epoch(id) };
+        let found = match query {
+            OffsetQuery::Earliest => return Ok(at(offsets.log_start)),
+            OffsetQuery::Latest => return Ok(at(end_of(&partition, bound))),
+            OffsetQuery::MaxTimestamp => partition.max_timestamp().await,
+            OffsetQuery::At(time) => partition.offset_for_timestamp(time).await,
+        };
+        let found = found.map_err(PartitionError::Read)?;
+        Ok(match found {
+            Some(found) if found.offset < end_of(&partition, bound) => OffsetFound {
+                offset: found.offset,
+                timestamp: found.timestamp,
+                leader_epoch: found.leader_epoch,
+            },
+            _ => OffsetFound { offset: Offset(-1), timestamp: -1, leader_epoch: LeaderEpoch::UNKNOWN },
+        })
+    }
+
+    fn epoch_end(
+        &self,
+        id: TopicPartition,
+        believed: LeaderEpoch,
+        wanted: LeaderEpoch,
+    ) -> Result<(LeaderEpoch, Offset), PartitionError> {
+        Ok(self.led(id, believed)?.epoch_end(wanted))
+    }
+
+    async fn delete_records(&self, id: TopicPartition, before: Offset) -> Result<Offset, PartitionError> {
+        let partition = self.partition(id)?;
+        let end = partition.offsets().high_watermark;
+        let before = if before == Offset(-1) { end } else { before };
+        if before > end || before < Offset::ZERO {
+            let log_start = partition.offsets().log_start;
+            return Err(PartitionError::Read(ReadError::OffsetOutOfRange { log_start, end }));
+        }
+        partition.delete_records(before).await.map_err(PartitionError::Read)
+    }
+
+    async fn set_up(&self, items: Vec<PartitionSetup>, create: bool) -> Results<()> {
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            self.inner.epochs.borrow_mut().insert(item.partition, item.leader_epoch);
+            let spec = PartitionSpec {
+                id: item.partition,
+                topic_name: item.topic,
+                config: Rc::new(item.config),
+                leader_epoch: item.leader_epoch,
+            };
+            let store = &self.inner.store;
+            let made =
+                if create { store.create_partition(spec).await } else { store.open_partition(spec).await };
+            results.push(made.map(drop).map_err(PartitionError::Storage));
+        }
+        self.inner.setup.notify();
+        results
+    }
+
+    async fn remove(&self, items: Vec<TopicPartition>) -> Results<()> {
+        let mut results = Vec::with_capacity(items.len());
+        for id in items {
+            self.inner.epochs.borrow_mut().remove(&id);
+            let removed = self.inner.store.delete_partition(id).await;
+            results.push(removed.map_err(PartitionError::Storage));
+        }
+        self.inner.setup.notify();
+        results
+    }
+
+    fn status(&self, id: TopicPartition) -> Result<PartitionStatus, PartitionError> {
+        let partition = self.partition(id)?;
+        let offsets = partition.offsets();
+        Ok(PartitionStatus {
+            bytes: partition.size_bytes(),
+            log_start: offsets.log_start,
+            high_watermark: offsets.high_watermark,
+            log_end: offsets.log_end,
+        })
+    }
+}
+
+enum Begun {
+    Appends(Vec<BegunAppend>, bool),
+    Other(Operation),
+}
+
+enum BegunAppend {
+    Done(Result<Appended, PartitionError>),
+    Waits(Turn, AppendItem, Origin),
+}
+
+fn end_of(partition: &Partition, bound: ReadBound) -> Offset {
+    let offsets = partition.offsets();
+    match bound {
+        ReadBound::HighWatermark => offsets.high_watermark,
+        ReadBound::LastStable => offsets.last_stable,
+        ReadBound::LogEnd => offsets.log_end,
+    }
+}
+
+/// Waits until one of the events has happened.
+async fn any<F: Future<Output = ()> + Unpin>(mut waits: Vec<F>, setup: impl Future<Output = ()>) {
+    let mut setup = std::pin::pin!(setup);
+    std::future::poll_fn(|context| {
+        use std::task::Poll;
+        let happened = waits.iter_mut().any(|wait| std::pin::Pin::new(wait).poll(context).is_ready());
+        if happened || setup.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
