@@ -1,0 +1,168 @@
+//! What a core of the broker knows.
+
+use crate::cores::{CoreAnswer, CoreQuestion, Cores};
+use crate::metrics::CoreMetrics;
+use crate::sessions::Sessions;
+use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
+use model::config::{BrokerConfig, Layers, Settings, TopicConfig};
+use model::{NodeId, ShardId};
+use shard::{Operation, Service};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Who this node is, and how clients reach it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `node.id`.
+    pub node: NodeId,
+    /// The host told to clients.
+    pub host: String,
+    /// The port told to clients.
+    pub port: u16,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// The data directory, as told to clients that ask for log directories.
+    pub data: String,
+}
+
+/// One core's part of the broker. It lives on that core in an `Rc`.
+pub struct Broker {
+    /// Who this node is.
+    pub identity: Identity,
+    /// What the file and the command line set.
+    pub fixed: Arc<Settings>,
+    /// The ways to all cores, this one too.
+    pub cores: Cores,
+    /// This core's partitions.
+    pub service: Service,
+    /// What this core counts.
+    pub metrics: Arc<CoreMetrics>,
+    /// Fetch sessions of this core's connections.
+    pub sessions: RefCell<Sessions>,
+    /// Producer ids of the block that this core was given: the next, and the first that is not its own.
+    pub producer_ids: Cell<(i64, i64)>,
+    /// The port that clients are told; known when it is listened on.
+    port: Cell<u16>,
+    image: RefCell<Arc<Image>>,
+    config: RefCell<Rc<BrokerConfig>>,
+    /// On the first core: the writer of metadata.
+    controller: OnceCell<Controller>,
+}
+
+const NO_SETTINGS: &Settings = &Settings::new();
+
+impl Broker {
+    /// A core's part, knowing an image but no partitions yet.
+    pub(crate) fn new(
+        identity: Identity,
+        fixed: Arc<Settings>,
+        config: BrokerConfig,
+        cores: Cores,
+        service: Service,
+        image: Arc<Image>,
+        metrics: Arc<CoreMetrics>,
+    ) -> Rc<Broker> {
+        let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
+        Rc::new(Broker {
+            port: Cell::new(identity.port),
+            identity,
+            fixed,
+            cores,
+            service,
+            metrics,
+            sessions: RefCell::new(sessions),
+            producer_ids: Cell::new((0, 0)),
+            image: RefCell::new(image),
+            config: RefCell::new(Rc::new(config)),
+            controller: OnceCell::new(),
+        })
+    }
+
+    /// Makes this core the one that writes metadata.
+    pub(crate) fn lead(&self, controller: Controller) {
+        assert!(self.controller.set(controller).is_ok(), "a core leads once");
+    }
+
+    /// The controller, on the first core.
+    pub fn controller(&self) -> Option<&Controller> {
+        self.controller.get()
+    }
+
+    /// This core.
+    pub fn shard(&self) -> ShardId {
+        self.cores.shard()
+    }
+
+    /// The metadata as this core has it now.
+    pub fn image(&self) -> Arc<Image> {
+        self.image.borrow().clone()
+    }
+
+    pub(crate) fn replace_image(&self, image: Arc<Image>) -> Arc<Image> {
+        self.image.replace(image)
+    }
+
+    /// The broker's configuration in force.
+    pub fn config(&self) -> Rc<BrokerConfig> {
+        self.config.borrow().clone()
+    }
+
+    pub(crate) fn replace_config(&self, config: BrokerConfig) {
+        *self.config.borrow_mut() = Rc::new(config);
+    }
+
+    /// What is set of the broker's configuration, by layer.
+    pub fn layers<'a>(&'a self, image: &'a Image) -> Layers<'a> {
+        Layers {
+            broker: image.broker_configs(Some(self.identity.node)).unwrap_or(NO_SETTINGS),
+            default: image.broker_configs(None).unwrap_or(NO_SETTINGS),
+            fixed: &self.fixed,
+        }
+    }
+
+    /// A topic's settings in force. What was stored was checked; should it be refused all the same, after an
+    /// upgrade, the defaults hold and the log says so.
+    pub fn topic_config(&self, image: &Image, topic: &controller::Topic) -> TopicConfig {
+        TopicConfig::resolve(&topic.configs, &self.layers(image)).unwrap_or_else(|error| {
+            log::error!("topic {}: {error}; its defaults are used", topic.name);
+            TopicConfig::default()
+        })
+    }
+
+    /// The port told to clients.
+    pub fn port(&self) -> u16 {
+        self.port.get()
+    }
+
+    /// A port of 0 was asked for, and this one was given.
+    pub(crate) fn tell_port(&self, port: u16) {
+        if self.port.get() == 0 {
+            self.port.set(port);
+        }
+    }
+
+    /// Asks a core about its partitions; begun in the order of calls.
+    pub fn ask(
+        &self,
+        shard: ShardId,
+        operation: Operation,
+    ) -> impl Future<Output = Option<shard::Outcome>> + 'static + use<> {
+        let call = self.cores.call(shard, CoreQuestion::Partitions(operation));
+        async move {
+            match call.await {
+                Some(CoreAnswer::Partitions(outcome)) => Some(outcome),
+                _ => None,
+            }
+        }
+    }
+
+    /// Changes metadata. When this returns, every core has the new image and its partitions.
+    pub async fn change(&self, change: Change) -> Result<Outcome, ControlError> {
+        match self.cores.call(ShardId(0), CoreQuestion::Change(change)).await {
+            Some(CoreAnswer::Changed(result)) => result,
+            _ => Err(ControlError::new(ErrorKind::NotController, "the broker is stopping")),
+        }
+    }
+}

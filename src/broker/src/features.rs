@@ -1,0 +1,43 @@
+//! The features that this broker has, as levels that a cluster agrees on (KIP-584).
+
+use controller::changes::FeatureRange;
+use kafka_wire::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
+
+/// Name, lowest level, highest level, level of a new cluster. The numbers of `metadata.version` are Kafka's: 7 is
+/// 3.3-IV3, the lowest that Kafka 4 accepts, 30 is 4.3-IV0. Flumen's records are its own; the level tells tools which
+/// Kafka this broker answers like.
+const FEATURES: &[(&str, i16, i16, i16)] = &[("metadata.version", 7, 30, 30)];
+
+/// For the controller.
+pub(crate) fn ranges() -> Vec<FeatureRange> {
+    FEATURES
+        .iter()
+        .map(|&(name, min, max, initial)| FeatureRange { name: name.to_owned(), min, max, initial })
+        .collect()
+}
+
+/// For ApiVersions: what this broker could do. Older clients cannot bear a lowest level of 0, so these are left out
+/// where the version says so (KIP-1022).
+pub(crate) fn supported<'a>(version: i16) -> Vec<SupportedFeatureKey<'a>> {
+    FEATURES
+        .iter()
+        .filter(|(_, min, ..)| version >= 4 || *min > 0)
+        .map(|&(name, min_version, max_version, _)| SupportedFeatureKey {
+            name: name.into(),
+            min_version,
+            max_version,
+        })
+        .collect()
+}
+
+/// For ApiVersions: what the cluster has agreed on.
+pub(crate) fn finalized(image: &controller::Image) -> Vec<FinalizedFeatureKey<'static>> {
+    image
+        .features()
+        .map(|(name, level)| FinalizedFeatureKey {
+            name: name.to_owned().into(),
+            max_version_level: level,
+            min_version_level: level,
+        })
+        .collect()
+}

@@ -1,0 +1,53 @@
+//! Topics that the broker makes for itself when they are first needed.
+
+use crate::broker::Broker;
+use controller::changes::names::TRANSACTION_STATE;
+use controller::changes::{CreateTopics, NewTopic, internal_topic};
+use controller::{Change, ControlError, ErrorKind, Outcome};
+use model::config::BrokerConfig;
+
+/// The topic to create for a name: an internal one as Kafka makes it, or one with all defaults.
+pub(crate) fn new_topic(name: &str, config: &BrokerConfig) -> NewTopic {
+    let partitions = match name {
+        TRANSACTION_STATE => config.transaction_log_partitions,
+        _ => config.offsets_topic_partitions,
+    };
+    internal_topic(name, partitions, -1).unwrap_or_else(|| NewTopic::named(name))
+}
+
+/// Makes sure that an internal topic is there; when this returns, every core has its partitions.
+pub(crate) async fn ensure(broker: &Broker, name: &'static str) -> Result<(), ControlError> {
+    if broker.image().topic(name).is_some() {
+        return Ok(());
+    }
+    let topics = vec![new_topic(name, &broker.config())];
+    let created = broker.change(Change::CreateTopics(CreateTopics { topics, validate_only: false })).await?;
+    let Outcome::CreateTopics(results) = created else { return Ok(()) };
+    match results.into_iter().find_map(|(_, result)| result.err()) {
+        // Another request was faster.
+        Some(error) if error.kind != ErrorKind::TopicAlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use controller::changes::names::CONSUMER_OFFSETS;
+
+    #[test]
+    fn internal_topics_have_the_partitions_that_are_configured_for_each() {
+        let config = BrokerConfig {
+            offsets_topic_partitions: 5,
+            transaction_log_partitions: 7,
+            ..BrokerConfig::default()
+        };
+        let compacted = ("cleanup.policy".to_owned(), Some("compact".to_owned()));
+        for (name, partitions) in [(CONSUMER_OFFSETS, 5), (TRANSACTION_STATE, 7)] {
+            let topic = new_topic(name, &config);
+            assert_eq!((topic.name.as_str(), topic.partitions), (name, partitions));
+            assert!(topic.configs.contains(&compacted));
+        }
+        assert_eq!(new_topic("t", &config), NewTopic::named("t"));
+    }
+}

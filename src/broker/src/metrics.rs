@@ -1,0 +1,171 @@
+//! What a core counts of its part of the broker, and all of it as text.
+//!
+//! Each core has one [`CoreMetrics`], which it alone writes and the HTTP thread reads. What crates below count for
+//! themselves (executor, pool, store, connections) is only attached here.
+//!
+//! - [`families`]: every metric's name and meaning; `docs/operations/metrics.md` is held to it by a test.
+//! - [`expose`]: the numbers of all cores in Prometheus' format.
+
+mod expose;
+pub mod families;
+
+pub use expose::expose;
+
+use crate::request::SERVED;
+use base::Instant;
+use base::metrics::{Counter, Gauge, Histogram};
+use executor::Executor;
+use kafka_wire::{ApiKey, ErrorCode};
+use memory::{Pool, PoolUse};
+use network::{Left, Traffic};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use storage::StoreStats;
+
+/// The stages of a request, and its whole way. The third is called `wait` for the APIs that make nothing durable.
+pub(crate) const STAGES: [&str; 5] = ["queue", "execute", "commit", "send", "total"];
+
+/// The name of a stage of an API.
+pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
+    let reads = matches!(
+        api,
+        ApiKey::Fetch
+            | ApiKey::ListOffsets
+            | ApiKey::FindCoordinator
+            | ApiKey::ApiVersions
+            | ApiKey::OffsetForLeaderEpoch
+            | ApiKey::DescribeConfigs
+            | ApiKey::DescribeLogDirs
+            | ApiKey::DescribeCluster
+            | ApiKey::ListConfigResources
+            | ApiKey::DescribeTopicPartitions
+    );
+    if reads && STAGES[number] == "commit" { "wait" } else { STAGES[number] }
+}
+
+/// What is counted of one API.
+#[derive(Debug)]
+pub(crate) struct ApiMetrics {
+    pub(crate) requests: Counter,
+    /// Requests that closed their connection.
+    pub(crate) refused: Counter,
+    /// By place in [`ErrorCode::all`].
+    pub(crate) errors: Box<[Counter]>,
+    /// By place in [`STAGES`].
+    pub(crate) stages: [Histogram; STAGES.len()],
+}
+
+impl ApiMetrics {
+    fn new() -> ApiMetrics {
+        ApiMetrics {
+            requests: Counter::default(),
+            refused: Counter::default(),
+            errors: ErrorCode::all().map(|_| Counter::default()).collect(),
+            stages: Default::default(),
+        }
+    }
+}
+
+/// What a core's executor tells.
+#[derive(Debug)]
+pub(crate) struct ExecutorMetrics {
+    pub(crate) stats: Arc<executor::Stats>,
+    sleeping: Arc<AtomicBool>,
+}
+
+/// One core in numbers. Made before the core is, so that others can see it come up.
+#[derive(Debug)]
+pub struct CoreMetrics {
+    /// By place in the table of served APIs.
+    pub(crate) apis: Box<[ApiMetrics]>,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) fetch_sessions: Gauge,
+    pub(crate) partitions: Gauge,
+    pub(crate) topics: Gauge,
+    pub(crate) executor: OnceLock<ExecutorMetrics>,
+    /// The counters of the core's pool and its budget in bytes.
+    pub(crate) pool: OnceLock<(Arc<PoolUse>, u64)>,
+    pub(crate) store: OnceLock<Arc<StoreStats>>,
+    pub(crate) listening: AtomicBool,
+}
+
+impl Default for CoreMetrics {
+    fn default() -> CoreMetrics {
+        CoreMetrics {
+            apis: SERVED.iter().map(|_| ApiMetrics::new()).collect(),
+            traffic: Arc::default(),
+            fetch_sessions: Gauge::default(),
+            partitions: Gauge::default(),
+            topics: Gauge::default(),
+            executor: OnceLock::new(),
+            pool: OnceLock::new(),
+            store: OnceLock::new(),
+            listening: AtomicBool::new(false),
+        }
+    }
+}
+
+impl CoreMetrics {
+    /// Shows an executor and a pool as this core's; the first time counts.
+    pub fn attach(&self, executor: &Executor, pool: &Pool) {
+        let _ = self.executor.set(ExecutorMetrics { stats: executor.stats(), sleeping: executor.sleeping() });
+        let _ = self.pool.set((pool.usage(), pool.budget_bytes() as u64));
+    }
+
+    /// Turns of the core's loop so far and whether it sleeps in the kernel; before it has a loop, it is as if asleep.
+    pub fn beat(&self) -> (u64, bool) {
+        self.executor.get().map_or((0, true), |executor| {
+            (executor.stats.turns.load(Ordering::Relaxed), executor.sleeping.load(Ordering::Relaxed))
+        })
+    }
+
+    pub(crate) fn note_listening(&self, listening: bool) {
+        self.listening.store(listening, Ordering::Relaxed);
+    }
+
+    /// A request of the API at this place in the table was answered, or closed its connection.
+    pub(crate) fn request_left(&self, left: &Left, sent: Instant) {
+        let Some(api) = self.apis.get(usize::from(left.kind)) else { return };
+        let times = &left.times;
+        api.requests.increment();
+        if left.closed {
+            api.refused.increment();
+        }
+        let took =
+            [times.queue(), times.execute(), times.wait(), times.send(sent), sent.since(times.arrived)];
+        for (stage, took) in api.stages.iter().zip(took) {
+            stage.record(took);
+        }
+    }
+
+    /// A partition, or a whole request, of an API was answered with an error.
+    pub(crate) fn error(&self, api: ApiKey, code: ErrorCode) {
+        let place = SERVED.iter().position(|(served, _)| *served == api);
+        // The codes run from -1 without holes.
+        let error = usize::try_from(i32::from(code.code()) + 1).unwrap_or(0);
+        if let Some(counter) = place.and_then(|place| self.apis[place].errors.get(error))
+            && !code.is_none()
+        {
+            counter.increment();
+        }
+    }
+}
+
+/// Whether all cores take requests and appends; else the first reason why not.
+pub fn ready(cores: &[Arc<CoreMetrics>]) -> Result<(), String> {
+    for (core, metrics) in cores.iter().enumerate() {
+        if !metrics.listening.load(Ordering::Relaxed) {
+            return Err(format!("core {core} does not listen: the broker is starting or stopping"));
+        }
+        if metrics.store.get().is_some_and(|store| store.offline.load(Ordering::Relaxed)) {
+            return Err(format!(
+                "shard {core} is offline for appends since a write failed: see the log, check the device, restart the broker"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "metrics/tests.rs"]
+mod tests;

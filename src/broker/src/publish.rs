@@ -1,0 +1,215 @@
+//! A new image on its way to every core.
+//!
+//! One task on the first core carries each image to all cores and waits for them: so a core sees images in order,
+//! and a change is answered only when every core has what it made. New partitions are made before the image that
+//! names them is shown to requests; removed ones are taken away after it.
+
+use crate::broker::Broker;
+use crate::cores::{CoreAnswer, CoreQuestion};
+use controller::{Controller, Image, Topic};
+use executor::Event;
+use model::config::{BrokerConfig, TimestampType as ConfigTimestampType, TopicConfig};
+use model::{LeaderEpoch, PartitionId, ShardId, TopicPartition};
+use shard::operation::{Operation, PartitionSetup};
+use shard::{Outcome, PartitionError};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use storage::{LogConfig, TimestampType};
+
+/// Partitions that are made between two looks at other work.
+const PORTION: usize = 64;
+
+/// How far the images have come.
+#[derive(Clone, Default)]
+pub(crate) struct Published {
+    inner: Rc<(Cell<i64>, Event)>,
+}
+
+impl Published {
+    /// Waits until every core has the image of this offset, or a later one.
+    pub(crate) async fn until(&self, offset: i64) {
+        loop {
+            let seen = self.inner.1.count();
+            if self.inner.0.get() >= offset {
+                return;
+            }
+            self.inner.1.after(seen).await;
+        }
+    }
+}
+
+/// Carries images to all cores for as long as the broker runs.
+pub(crate) async fn publish(broker: Rc<Broker>, controller: Controller, published: Published) {
+    loop {
+        let event = controller.published();
+        let seen = event.count();
+        let image = controller.image();
+        if image.offset() > published.inner.0.get() {
+            let calls: Vec<_> = (0..broker.cores.shards())
+                .map(|shard| broker.cores.call(ShardId(shard as u16), CoreQuestion::Apply(image.clone())))
+                .collect();
+            for answer in executor::join_all(calls).await {
+                if !matches!(answer, Some(CoreAnswer::Applied)) {
+                    return;
+                }
+            }
+            published.inner.0.set(image.offset());
+            published.inner.1.notify();
+            continue;
+        }
+        event.after(seen).await;
+    }
+}
+
+/// A log's settings from its topic's.
+pub(crate) fn log_config(config: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
+    let limit = |value: Option<u64>| value.map_or(-1, |value| i64::try_from(value).unwrap_or(i64::MAX));
+    LogConfig {
+        segment_bytes: config.segment_bytes as u32,
+        segment_ms: config.segment_ms,
+        segment_jitter_ms: config.segment_jitter_ms,
+        index_interval_bytes: config.index_interval_bytes as u32,
+        max_message_bytes: config.max_message_bytes as usize,
+        timestamp_type: match config.message_timestamp_type {
+            ConfigTimestampType::CreateTime => TimestampType::CreateTime,
+            ConfigTimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        compact: config.cleanup_policy.compact,
+        delete: config.cleanup_policy.delete,
+        retention_ms: limit(config.retention_ms),
+        retention_bytes: limit(config.retention_bytes),
+        file_delete_delay_ms: config.file_delete_delay_ms,
+        producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
+    }
+}
+
+impl Broker {
+    /// The partitions of a topic that this core owns, from a number on.
+    fn owned<'a>(
+        &'a self,
+        topic: &'a Topic,
+        from: usize,
+    ) -> impl Iterator<Item = (TopicPartition, LeaderEpoch)> + 'a {
+        topic.partitions.iter().enumerate().skip(from).filter_map(move |(number, partition)| {
+            let id = TopicPartition { topic: topic.id, partition: PartitionId(number as i32) };
+            (self.shard_of(id) == self.shard()).then_some((id, LeaderEpoch(partition.leader_epoch)))
+        })
+    }
+
+    /// Tells how much there is.
+    fn count(&self, image: &Image) {
+        self.metrics.topics.set(image.topic_count() as u64);
+        let owned: usize = image.topics().map(|topic| self.owned(topic, 0).count()).sum();
+        self.metrics.partitions.set(owned as u64);
+    }
+
+    fn setups(&self, image: &Image, topic: &Topic, from: usize, into: &mut Vec<PartitionSetup>) {
+        let mut owned = self.owned(topic, from).peekable();
+        if owned.peek().is_none() {
+            return;
+        }
+        let config = log_config(&self.topic_config(image, topic), &self.config());
+        into.extend(owned.map(|(partition, leader_epoch)| PartitionSetup {
+            partition,
+            topic: topic.name.to_string(),
+            config: config.clone(),
+            leader_epoch,
+        }));
+    }
+
+    /// Opens this core's partitions at start. Those that are in the image but not on disk were to be made when the
+    /// broker stopped; they are made now.
+    pub(crate) async fn open_partitions(&self, image: &Image) -> Result<(), String> {
+        let mut setups = Vec::new();
+        for topic in image.topics() {
+            self.setups(image, topic, 0, &mut setups);
+        }
+        self.count(image);
+        self.set_up(setups, false).await
+    }
+
+    async fn set_up(&self, setups: Vec<PartitionSetup>, create: bool) -> Result<(), String> {
+        let mut setups = setups.into_iter();
+        loop {
+            let portion: Vec<_> = setups.by_ref().take(PORTION).collect();
+            if portion.is_empty() {
+                return Ok(());
+            }
+            let names: Vec<String> =
+                portion.iter().map(|one| format!("{}-{}", one.topic, one.partition.partition)).collect();
+            let done = self.service.begin(Operation::Setup { items: portion, create }).await;
+            let Outcome::Done(results) = done else { continue };
+            for (name, result) in names.into_iter().zip(results) {
+                if let Err(PartitionError::Storage(error)) = result {
+                    if !create {
+                        return Err(format!("partition {name} cannot be opened: {error}"));
+                    }
+                    log::error!("partition {name} cannot be made: {error}");
+                }
+            }
+            executor::yield_now().await;
+        }
+    }
+
+    /// Makes an image this core's.
+    pub(crate) async fn apply(&self, image: Arc<Image>) {
+        let old = self.image();
+        if old.offset() >= image.offset() {
+            return;
+        }
+        let mut setups = Vec::new();
+        let mut removed = Vec::new();
+        let mut changed = Vec::new();
+        let before: BTreeMap<_, _> = old.topics().map(|topic| (topic.id, topic)).collect();
+        let layers_changed = self.layers(&old) != self.layers(&image);
+        for topic in image.topics() {
+            match before.get(&topic.id) {
+                None => self.setups(&image, topic, 0, &mut setups),
+                Some(known) if Arc::ptr_eq(known, topic) && !layers_changed => {}
+                Some(known) => {
+                    self.setups(&image, topic, known.partitions.len(), &mut setups);
+                    if known.configs != topic.configs || layers_changed {
+                        changed.push(topic.clone());
+                    }
+                }
+            }
+        }
+        for topic in before.values().filter(|topic| image.topic_by_id(topic.id).is_none()) {
+            removed.extend(self.owned(topic, 0).map(|(id, _)| id));
+        }
+        if let Err(why) = self.set_up(setups, true).await {
+            log::error!("{why}");
+        }
+        self.replace_image(image.clone());
+        self.count(&image);
+        self.reconfigure(&image, &changed).await;
+        if !removed.is_empty() {
+            let done = self.service.begin(Operation::Remove { items: removed }).await;
+            if let Outcome::Done(results) = done {
+                for error in results.into_iter().filter_map(Result::err) {
+                    log::error!("a removed partition's files cannot be removed: {error:?}");
+                }
+            }
+        }
+    }
+
+    async fn reconfigure(&self, image: &Image, changed: &[Arc<Topic>]) {
+        match BrokerConfig::resolve(&self.layers(image)) {
+            Ok(config) => self.replace_config(config),
+            Err(error) => log::error!("the broker's configuration stays as it was: {error}"),
+        }
+        let mut items = Vec::new();
+        for topic in changed {
+            let config = log_config(&self.topic_config(image, topic), &self.config());
+            items.extend(self.owned(topic, 0).map(|(id, _)| (id, config.clone())));
+        }
+        if !items.is_empty() {
+            // What is being removed meanwhile needs no settings.
+            drop(self.service.begin(Operation::Configure { items }).await);
+        }
+    }
+}

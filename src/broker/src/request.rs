@@ -1,0 +1,182 @@
+//! The way of every request.
+//!
+//! A frame comes from a connection; its header says which API and version; the table [`SERVED`] says who
+//! handles it. The handler decodes the body in the frame, asks the cores that own what it needs, and answers. What is
+//! in the table is what ApiVersions advertises: nothing else.
+
+use crate::broker::Broker;
+use crate::handlers as h;
+use base::Instant;
+use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, WireError};
+use memory::Slice;
+use network::{Answer, Handling, Left, Requests};
+use std::cell::Cell;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The kind of a request that is no served one.
+const NO_KIND: u16 = u16::MAX;
+
+/// Who handles an API.
+type Handler = fn(Rc<Broker>, Request) -> Handling;
+
+/// Boxes a handler's future, each with its own size.
+macro_rules! served {
+    ($($api:ident => $handler:path,)+) => {
+        /// The APIs that this broker serves.
+        pub(crate) const SERVED: &[(ApiKey, Handler)] = &[
+            $((ApiKey::$api, |broker, request| Box::pin($handler(broker, request))),)+
+        ];
+    };
+}
+
+served! {
+    Produce => h::produce::handle,
+    Fetch => h::fetch::handle,
+    ListOffsets => h::list_offsets::handle,
+    Metadata => h::metadata::handle,
+    FindCoordinator => h::find_coordinator::handle,
+    ApiVersions => h::api_versions::handle,
+    CreateTopics => h::create_topics::handle,
+    DeleteTopics => h::delete_topics::handle,
+    DeleteRecords => h::delete_records::handle,
+    InitProducerId => h::init_producer_id::handle,
+    OffsetForLeaderEpoch => h::offset_for_leader_epoch::handle,
+    DescribeConfigs => h::describe_configs::handle,
+    AlterConfigs => h::alter_configs::handle,
+    DescribeLogDirs => h::describe_log_dirs::handle,
+    CreatePartitions => h::create_partitions::handle,
+    IncrementalAlterConfigs => h::incremental_alter_configs::handle,
+    DescribeCluster => h::describe_cluster::handle,
+    ListConfigResources => h::list_config_resources::handle,
+    DescribeTopicPartitions => h::describe_topic_partitions::handle,
+}
+
+/// A request whose header is read.
+pub struct Request {
+    /// The whole frame, header included.
+    pub frame: Slice,
+    /// Where the body begins in it.
+    pub body: usize,
+    /// Which API.
+    pub api: ApiKey,
+    /// In which version.
+    pub version: i16,
+    /// The client's number for it.
+    pub correlation_id: i32,
+}
+
+impl Request {
+    /// Reads the header of a frame, or says why the connection must be closed.
+    fn read(frame: Slice) -> Result<Request, String> {
+        let (key, version, correlation_id) =
+            RequestHeader::peek(&frame).map_err(|error| format!("a request without a header: {error}"))?;
+        let api = ApiKey::try_from(key).map_err(|_| format!("a request of the unknown API {key}"))?;
+        let mut reader = Reader::new(&frame);
+        RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
+        let body = reader.position();
+        Ok(Request { frame, body, api, version, correlation_id })
+    }
+
+    /// The body, to be decoded in place.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.frame[self.body..])
+    }
+
+    /// Decodes the body.
+    pub(crate) fn decode<'a, T: Decode<'a>>(&'a self) -> Result<T, WireError> {
+        T::decode(&mut self.reader(), self.version)
+    }
+
+    /// A part of the frame that was decoded in place, as a slice that shares the frame's memory.
+    ///
+    /// # Panics
+    /// If `part` is not a part of the frame.
+    pub(crate) fn share(&self, part: &[u8]) -> Slice {
+        let start = (part.as_ptr() as usize).wrapping_sub(self.frame.as_ptr() as usize);
+        self.frame.slice(start..start + part.len())
+    }
+}
+
+/// A core's front door: takes frames of its connections.
+pub struct FrontDoor {
+    broker: Rc<Broker>,
+    /// When a refused connection was last told of, and how many were not told of since.
+    refusals: Cell<(Instant, u64)>,
+}
+
+impl FrontDoor {
+    /// The door of this core.
+    pub fn new(broker: Rc<Broker>) -> FrontDoor {
+        FrontDoor { broker, refusals: Cell::new((Instant::ZERO, 0)) }
+    }
+
+    /// Logs why a connection was closed, at most a line a second.
+    pub(crate) fn note_refusal(&self, peer: SocketAddr, why: &str) {
+        let (last, untold) = self.refusals.get();
+        let now = executor::now();
+        if last != Instant::ZERO && now.since(last) < Duration::from_secs(1) {
+            self.refusals.set((last, untold + 1));
+            return;
+        }
+        self.refusals.set((now, 0));
+        match untold {
+            0 => log::warn!("closed the connection of {peer}: {why}"),
+            _ => log::warn!(
+                "closed the connection of {peer}: {why} ({untold} more were closed since the last line)"
+            ),
+        }
+    }
+}
+
+fn close(reason: String) -> (u16, Handling) {
+    (NO_KIND, Box::pin(std::future::ready(Answer::Close(reason))))
+}
+
+impl Requests for FrontDoor {
+    /// A request's kind, for its measurements, is its API's place in the table.
+    fn begin(&self, frame: Slice) -> (u16, Handling) {
+        let request = match Request::read(frame) {
+            Ok(request) => request,
+            Err(reason) => return close(reason),
+        };
+        let versions = request.api.versions();
+        let known = (versions.min..=versions.max).contains(&request.version);
+        let Some(place) = SERVED.iter().position(|(api, _)| *api == request.api) else {
+            return close(format!("a request of {}, which is not served", request.api.name()));
+        };
+        // ApiVersions answers a version that it does not know: clients begin with it.
+        if !known && request.api != ApiKey::ApiVersions {
+            return close(format!("version {} of {} is not known", request.version, request.api.name()));
+        }
+        (place as u16, SERVED[place].1(self.broker.clone(), request))
+    }
+
+    fn left(&self, request: &Left, sent: Instant) {
+        let metrics = &self.broker.metrics;
+        metrics.request_left(request, sent);
+        metrics.fetch_sessions.set(self.broker.sessions.borrow().len() as u64);
+    }
+
+    fn is_pipelined(&self, frame: &Slice) -> bool {
+        let key = RequestHeader::peek(frame).map(|(key, ..)| key).unwrap_or(-1);
+        let beside = [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata, ApiKey::ListOffsets];
+        beside.iter().any(|api| *api as i16 == key)
+    }
+}
+
+/// Decodes the body, or closes the connection as Kafka does with a request that it cannot parse.
+pub(crate) fn decoded<T>(request: &Request, result: Result<T, WireError>) -> Result<T, Answer> {
+    result.map_err(|error| {
+        Answer::Close(format!("{} v{} cannot be read: {error}", request.api.name(), request.version))
+    })
+}
+
+/// Runs a handler whose early end is an answer too.
+pub(crate) async fn answered(handling: impl Future<Output = Result<Answer, Answer>>) -> Answer {
+    match handling.await {
+        Ok(answer) | Err(answer) => answer,
+    }
+}

@@ -1,0 +1,401 @@
+//! Bringing the cores up, and down.
+//!
+//! Every core runs [`start`]. The first leads: it opens the metadata and replays the journals, whatever number of cores
+//! wrote them; then it asks all cores, itself too, to open their stores and partitions, and when all have, to listen. So
+//! no partition is opened before every journal is replayed, and no connection is taken before every partition is
+//! there. The end goes the other way round.
+
+use crate::broker::{Broker, Identity};
+use crate::cores::{CoreAnswer, CoreQuestion, Cores};
+use crate::features;
+use crate::metrics::CoreMetrics;
+use crate::publish::{Published, publish};
+use crate::request::FrontDoor;
+use crate::rules::Rules;
+use controller::{Controller, Endpoint, Image};
+use driver::Handle;
+use executor::{Event, Executor, JoinHandle, io, join_all};
+use memory::Pool;
+use mesh::Port;
+use model::ShardId;
+use model::config::{BrokerConfig, Durability as ConfigDurability, Layers, Settings};
+use network::{ConnectionCounts, Ended, Gathering, Limits, Listener};
+use shard::{Envelope, Reply, Service};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Durability, Store, StoreOptions};
+
+/// What a core is given.
+#[derive(Clone)]
+pub struct CoreOptions {
+    /// The data directory. It exists, and is locked.
+    pub data: PathBuf,
+    /// This core's memory.
+    pub pool: Pool,
+    /// What the file and the command line set; checked.
+    pub fixed: Arc<Settings>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Who this node is; a port of 0 is replaced by the one that was listened on.
+    pub identity: Identity,
+    /// The cluster's id, if `node.toml` knows it.
+    pub cluster_id: Option<String>,
+    /// Whether files are opened past the page cache.
+    pub direct: bool,
+    /// Where this core counts what it does.
+    pub metrics: Arc<CoreMetrics>,
+}
+
+/// Why a core did not come up: one line that says what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartError(pub String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A core that is being brought up, or runs.
+struct Core {
+    executor: Executor,
+    options: CoreOptions,
+    config: BrokerConfig,
+    cores: Cores,
+    broker: OnceCell<Rc<Broker>>,
+    published: Published,
+    listening: Cell<Option<Handle>>,
+    accepting: RefCell<Option<JoinHandle<()>>>,
+    connections: OnceCell<ConnectionCounts>,
+    up: Event,
+    ended: Cell<bool>,
+    failed: RefCell<Option<String>>,
+}
+
+/// A core that runs.
+pub struct Running {
+    core: Rc<Core>,
+    /// The address that it listens on.
+    pub address: SocketAddr,
+}
+
+/// Brings this core up. On the first core it drives all others; on the others it returns when they are told to
+/// listen.
+pub async fn start(
+    executor: Executor,
+    port: Port<Envelope<CoreQuestion, CoreAnswer>>,
+    options: CoreOptions,
+) -> Result<Running, StartError> {
+    let config = BrokerConfig::resolve(&Layers::fixed(&options.fixed))
+        .map_err(|error| StartError(error.to_string()))?;
+    let cores = Cores::attach(&executor, port);
+    options.metrics.attach(&executor, &options.pool);
+    let core = Rc::new(Core {
+        executor,
+        config,
+        cores: cores.clone(),
+        broker: OnceCell::new(),
+        published: Published::default(),
+        listening: Cell::new(None),
+        accepting: RefCell::new(None),
+        connections: OnceCell::new(),
+        up: Event::new(),
+        ended: Cell::new(false),
+        failed: RefCell::new(None),
+        options,
+    });
+    let serving = core.clone();
+    cores.serve(move |_, question, reply| serving.clone().answer(question, reply));
+    if cores.shard() == ShardId(0) {
+        let address = core.clone().lead().await.map_err(StartError)?;
+        return Ok(Running { core, address });
+    }
+    core.up.after(0).await;
+    match core.failed.borrow_mut().take() {
+        Some(why) => Err(StartError(why)),
+        None => Ok(Running { address: core.options.listen, core: core.clone() }),
+    }
+}
+
+impl Running {
+    /// The core's part of the broker.
+    pub fn broker(&self) -> &Rc<Broker> {
+        self.core.broker.get().expect("a running core has its broker")
+    }
+
+    /// This core's connections.
+    pub fn connections(&self) -> usize {
+        self.core.connections.get().map_or(0, ConnectionCounts::total)
+    }
+
+    /// Stops all cores; for the first. No request is taken any more, everything is made durable.
+    pub async fn stop(&self) -> Result<(), StartError> {
+        let stopped = self.core.ask_all(|_| CoreQuestion::Stop).await;
+        if let Some(controller) = self.broker().controller() {
+            controller.close().await;
+        }
+        stopped.map_err(StartError)
+    }
+
+    /// Waits until this core was told to stop.
+    pub async fn stopped(&self) {
+        while !self.core.ended.get() {
+            self.core.up.after(self.core.up.count()).await;
+        }
+    }
+}
+
+impl Core {
+    fn answer(self: Rc<Self>, question: CoreQuestion, reply: Reply<CoreQuestion, CoreAnswer>) {
+        match question {
+            CoreQuestion::Partitions(operation) => match self.broker.get() {
+                Some(broker) => {
+                    // Begun here and not in the task: the order of questions is the order of appends.
+                    let begun = broker.service.begin(operation);
+                    reply.work("partition operation", async move { CoreAnswer::Partitions(begun.await) });
+                }
+                None => drop(reply),
+            },
+            CoreQuestion::Change(change) => {
+                let (broker, published) = (self.broker.get().cloned(), self.published.clone());
+                let Some(controller) = broker.and_then(|broker| broker.controller().cloned()) else { return };
+                reply.work("metadata change", async move {
+                    let result = controller.submit(change).await;
+                    published.until(controller.image().offset()).await;
+                    CoreAnswer::Changed(result)
+                });
+            }
+            CoreQuestion::Apply(image) => {
+                let Some(broker) = self.broker.get().cloned() else { return };
+                reply.work("metadata image", async move {
+                    broker.apply(image).await;
+                    CoreAnswer::Applied
+                });
+            }
+            CoreQuestion::Open(image) => {
+                reply.work("opening", async move { CoreAnswer::Step(self.open(image).await) });
+            }
+            CoreQuestion::Listen(address) => {
+                let listening = self.listen(address);
+                self.failed.replace(listening.as_ref().err().cloned());
+                self.up.notify();
+                reply.send(CoreAnswer::Listening(listening));
+            }
+            CoreQuestion::Stop => {
+                reply.work("stopping", async move { CoreAnswer::Step(self.stop().await) });
+            }
+        }
+    }
+
+    /// Asks every core for a step; the first failure is the answer.
+    async fn ask_all(&self, question: impl Fn(usize) -> CoreQuestion) -> Result<(), String> {
+        let calls = (0..self.cores.shards())
+            .map(|shard| self.cores.call(ShardId(shard as u16), question(shard)))
+            .collect();
+        for answer in join_all(calls).await {
+            match answer {
+                Some(CoreAnswer::Step(result)) => result?,
+                _ => return Err("a core ended while the broker was being started or stopped".to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn lead(self: Rc<Self>) -> Result<SocketAddr, String> {
+        let (controller, image) = self.open_controller().await?;
+        let directories = self.shard_directories().await?;
+        let shards = self.cores.shards();
+        self.recover(directories, &image).await?;
+        self.ask_all(|_| CoreQuestion::Open(image.clone())).await?;
+        let broker = self.broker.get().expect("opened").clone();
+        broker.lead(controller.clone());
+        drop(executor::spawn("publisher", publish(broker, controller, self.published.clone())));
+        let mut address = self.options.listen;
+        self.claim_port(address).await?;
+        for shard in 0..shards {
+            let call = self.cores.call(ShardId(shard as u16), CoreQuestion::Listen(address));
+            match call.await {
+                Some(CoreAnswer::Listening(listening)) => address = listening?,
+                _ => return Err("a core ended while the broker was being started".to_owned()),
+            }
+        }
+        Ok(address)
+    }
+
+    /// The cores share their port, and the kernel would let another broker of the same user share it too: so the port
+    /// is listened on alone for a moment, which fails if anybody has it.
+    async fn claim_port(&self, address: SocketAddr) -> Result<(), String> {
+        if self.cores.shards() == 1 || address.port() == 0 {
+            return Ok(());
+        }
+        let claimed = self.executor.with_driver(|driver| driver.listen(address, false));
+        let (socket, _) = claimed.map_err(|error| cannot_listen(address, &error))?;
+        io::close(socket).await.map_err(|errno| format!("cannot listen on {address}: {errno}"))
+    }
+
+    async fn open_controller(&self) -> Result<(Controller, Arc<Image>), String> {
+        let identity = &self.options.identity;
+        let rules = Rc::new(Rules::new(identity.node, self.options.fixed.clone()));
+        let mut options = controller::Options::new(
+            self.options.data.join("metadata"),
+            identity.node,
+            rules.clone(),
+            self.options.pool.clone(),
+        );
+        options.rack = identity.rack.clone();
+        options.cluster_id = self.options.cluster_id.clone();
+        options.endpoints = vec![Endpoint {
+            listener: "PLAINTEXT".to_owned(),
+            host: identity.host.clone(),
+            port: identity.port,
+            security: 0,
+        }];
+        options.features = features::ranges();
+        options.default_partitions = self.config.num_partitions;
+        options.default_replication_factor = self.config.default_replication_factor as i16;
+        let (controller, image) = Controller::open(options).await.map_err(|error| error.to_string())?;
+        rules.see(&image);
+        controller.subscribe(move |image| rules.see(image));
+        Ok((controller, image))
+    }
+
+    /// The shard directories of the data directory, of this and of earlier numbers of cores.
+    async fn shard_directories(&self) -> Result<Vec<PathBuf>, String> {
+        let data = &self.options.data;
+        let listed = io::list_directory(data).await;
+        let entries = listed.map_err(|errno| format!("cannot list {}: {errno}", data.display()))?;
+        let shards =
+            entries.into_iter().filter(|entry| entry.is_directory && entry.name.starts_with("shard-"));
+        Ok(shards.map(|entry| data.join(entry.name)).collect())
+    }
+
+    async fn recover(&self, directories: Vec<PathBuf>, image: &Arc<Image>) -> Result<(), String> {
+        let known = image.clone();
+        let names = move |id| known.topic_by_id(id).map(|topic| topic.name.to_string());
+        let recovered = storage::recover(&self.options.data, &directories, &self.options.pool, &names).await;
+        recovered.map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn open(&self, image: Arc<Image>) -> Result<(), String> {
+        let config = &self.config;
+        let mut options =
+            StoreOptions::new(&self.options.data, self.cores.shard(), self.options.pool.clone());
+        options.durability = match config.durability {
+            ConfigDurability::Device => Durability::Device,
+            ConfigDurability::Memory => Durability::Memory,
+        };
+        options.journal_file_bytes = config.journal_file_bytes;
+        options.journal_files = config.journal_files.max(2) as u32;
+        options.journal_inflight = config.journal_inflight.max(1) as usize;
+        options.large_append_bytes = config.large_append_bytes.max(0) as usize;
+        options.cache_bytes = config.cache_bytes as usize;
+        options.direct = self.options.direct;
+        let store = Store::open(options).await.map_err(|error| error.to_string())?;
+        let _ = self.options.metrics.store.set(store.stats());
+        let broker = Broker::new(
+            self.options.identity.clone(),
+            self.options.fixed.clone(),
+            config.clone(),
+            self.cores.clone(),
+            Service::new(store),
+            image.clone(),
+            self.options.metrics.clone(),
+        );
+        broker.open_partitions(&image).await?;
+        assert!(self.broker.set(broker).is_ok(), "a core is opened once");
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        let config = &self.config;
+        let shards = self.cores.shards();
+        let count = |value: i32| usize::try_from(value).unwrap_or(0);
+        let idle = config.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis);
+        Limits {
+            frame_bytes_max: count(config.socket_request_max_bytes),
+            idle_max: idle,
+            connections_max: count(config.max_connections).div_ceil(shards),
+            connections_per_address_max: count(config.max_connections_per_ip),
+            ..Limits::default()
+        }
+    }
+
+    fn listen(self: &Rc<Self>, address: SocketAddr) -> Result<SocketAddr, String> {
+        let share = self.cores.shards() > 1;
+        let listening = self.executor.with_driver(|driver| driver.listen(address, share));
+        let (socket, bound) = listening.map_err(|error| cannot_listen(address, &error))?;
+        self.listening.set(Some(socket));
+        let limits = Rc::new(self.limits());
+        let listener = Listener::new(socket, limits.clone(), self.options.metrics.traffic.clone());
+        let _ = self.connections.set(listener.counts());
+        let broker = self.broker.get().expect("a core listens after it was opened").clone();
+        broker.tell_port(bound.port());
+        let door: Rc<FrontDoor> = Rc::new(FrontDoor::new(broker));
+        let gathering = Gathering::new(self.options.pool.clone());
+        let metrics = self.options.metrics.clone();
+        let over = metrics.clone();
+        let accepting = executor::spawn("listener", async move {
+            let errno = listener
+                .run(move |socket, peer| {
+                    let (gathering, limits, door) = (gathering.clone(), limits.clone(), door.clone());
+                    let traffic = metrics.traffic.clone();
+                    async move {
+                        if let Ended::Refused(why) =
+                            network::serve(socket, gathering, limits, traffic, door.clone()).await
+                        {
+                            door.note_refusal(peer, &why);
+                        }
+                    }
+                })
+                .await;
+            over.note_listening(false);
+            log::error!("listening on {bound} has ended: {errno}");
+        });
+        self.accepting.replace(Some(accepting));
+        self.options.metrics.note_listening(true);
+        Ok(bound)
+    }
+
+    async fn stop(&self) -> Result<(), String> {
+        self.options.metrics.note_listening(false);
+        if let Some(accepting) = self.accepting.borrow_mut().take() {
+            accepting.abort();
+        }
+        if let Some(socket) = self.listening.take() {
+            let _ = io::close(socket).await;
+        }
+        let stopped = match self.broker.get() {
+            Some(broker) => broker.service.store().stop().await.map_err(|error| error.to_string()),
+            None => Ok(()),
+        };
+        self.ended.set(true);
+        self.up.notify();
+        stopped
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "port {} is in use: stop what listens there, or choose another with --listen",
+            address.port()
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            format!(
+                "port {} may not be opened by this user: choose one above 1023 with --listen",
+                address.port()
+            )
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            format!("{} is no address of this machine: choose another with --listen", address.ip())
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
