@@ -1,0 +1,162 @@
+//! `flumen log dump`: what is in the files of a data directory, without a broker.
+//!
+//! A file is known by its first bytes, or else by its name. Damage is printed where it is found, with the
+//! position and what is wrong; then reading goes on behind it where that can be done, and the command ends with
+//! exit code 1. A file is read in pieces: a segment needs no more memory than its largest batch.
+//!
+//! - `segment`: `.log`, Kafka record batches (Kafka's own segments, too).
+//! - `index`: `.index` and `.timeindex`.
+//! - `metadata`: the metadata log and its snapshots, by `controller::inspect`.
+//! - `file`: bytes at positions.
+//! - `journal`: a shard's journal files and checkpoints, by `storage::inspect`.
+//! - `report`: what is printed, as text or JSON.
+
+mod file;
+mod index;
+mod journal;
+mod metadata;
+mod report;
+mod segment;
+
+use crate::args::OutputArgs;
+use crate::failure::Failure;
+use clap::{Args, Subcommand};
+use file::DumpFile;
+use report::Report;
+use std::path::{Path, PathBuf};
+
+/// What to do with files.
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Print what is in segments, indexes, journals, checkpoints and metadata files, and what is damaged
+    Dump(DumpArgs),
+}
+
+/// `flumen log dump`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The exit code is 1 if anything is damaged. A running broker writes to the end of its newest files: what looks \
+cut off there may be on its way.
+
+Examples:
+  flumen log dump flumen-data/topics/*/0/*.log
+  flumen log dump --records 00000000000000000000.log
+  flumen log dump flumen-data/checkpoint flumen-data/shard-0/journal/*.journal
+  flumen log dump --output json *.index *.timeindex")]
+pub struct DumpArgs {
+    /// Files of a data directory
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print the records of each batch or commit, too
+    #[arg(short, long)]
+    records: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Segment,
+    OffsetIndex,
+    TimeIndex,
+    MetadataLog,
+    MetadataSnapshot,
+    Journal,
+    Checkpoint,
+}
+
+/// The first bytes of Flumen's own files, and what they are.
+const MAGICS: [(&[u8], Kind); 4] = [
+    (b"FLUMETAL", Kind::MetadataLog),
+    (b"FLUMETAS", Kind::MetadataSnapshot),
+    (b"FLMK", Kind::Checkpoint),
+    (b"FLMF", Kind::Journal),
+];
+
+impl Kind {
+    fn of(path: &Path, file: &DumpFile) -> std::io::Result<Option<Kind>> {
+        let mut head = [0; 8];
+        let have = file.read_up_to(0, &mut head)?;
+        let of_magic = MAGICS.iter().find(|(magic, _)| head[..have].starts_with(magic));
+        if let Some((_, kind)) = of_magic {
+            return Ok(Some(*kind));
+        }
+        Ok(match path.extension().and_then(|extension| extension.to_str()) {
+            Some("log") => Some(Kind::Segment),
+            Some("index") => Some(Kind::OffsetIndex),
+            Some("timeindex") => Some(Kind::TimeIndex),
+            // Zeros, until it is used.
+            Some("journal") => Some(Kind::Journal),
+            _ => None,
+        })
+    }
+}
+
+pub(crate) fn run(command: LogCommand) -> Result<(), Failure> {
+    let LogCommand::Dump(args) = command;
+    let mut report = Report::new(args.output.is_json());
+    for path in &args.files {
+        dump(path, args.records, &mut report)?;
+    }
+    report.finish()
+}
+
+/// Prints a file. What is wrong with it is in the report; an error is about the output.
+fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> {
+    let opened = DumpFile::open(path).and_then(|file| Ok((Kind::of(path, &file)?, file)));
+    let (kind, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            return report.unreadable(path, &error.to_string());
+        }
+    };
+    let name = match kind {
+        Some(Kind::Segment) => "segment",
+        Some(Kind::OffsetIndex) => "offset index",
+        Some(Kind::TimeIndex) => "time index",
+        Some(Kind::MetadataLog) => "metadata log",
+        Some(Kind::MetadataSnapshot) => "metadata snapshot",
+        Some(Kind::Journal) => "journal",
+        Some(Kind::Checkpoint) => "checkpoint",
+        None => {
+            let what = "neither its name nor its first bytes are those of a segment, an index, a journal or a metadata file";
+            return report.unreadable(path, what);
+        }
+    };
+    report.begin(path, name, file.length())?;
+    let result = match kind {
+        Some(Kind::OffsetIndex) => index::dump_offsets(&file, report),
+        Some(Kind::TimeIndex) => index::dump_times(&file, report),
+        Some(Kind::Journal) => journal::dump(&file, records, report),
+        Some(Kind::Checkpoint) => journal::dump_checkpoint(&file, report),
+        Some(Kind::MetadataLog | Kind::MetadataSnapshot) => metadata::dump(&file, records, report),
+        _ => segment::dump(path, &file, records, report),
+    };
+    match result {
+        Ok(()) => report.end(),
+        Err(DumpError::Output(failure)) => Err(failure),
+        Err(DumpError::Read { position, error }) => {
+            report.damage(position, format!("cannot be read: {error}"), "the rest is left out")?;
+            report.end()
+        }
+    }
+}
+
+/// Why a dump ends early.
+#[derive(Debug)]
+enum DumpError {
+    /// The device does not give the bytes.
+    Read { position: u64, error: std::io::Error },
+    /// Nobody takes what is printed.
+    Output(Failure),
+}
+
+impl From<Failure> for DumpError {
+    fn from(failure: Failure) -> DumpError {
+        DumpError::Output(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+use super::report::Sink;
+use super::*;
+use controller::frame::{FileHeader, FileKind, FrameHeader};
+use controller::record::{Record, Resource, ResourceKind};
+use kafka_wire::BatchBuilder;
+use model::TopicId;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Lines for a test to look at.
+#[derive(Clone, Default)]
+struct Lines(Rc<RefCell<Vec<String>>>);
+
+impl Sink for Lines {
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.0.borrow_mut().push(text.to_owned());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// The dump of a file with this name and content: the objects that were printed, and whether all is well.
+fn dump_bytes(name: &str, bytes: &[u8]) -> (Vec<Value>, bool) {
+    // One directory a test thread, so that tests do not meet.
+    let thread = format!("{:?}", std::thread::current().id());
+    let directory = std::env::temp_dir().join(format!("flumen-dump-{}-{thread}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let lines = Lines::default();
+    let mut report = Report::to(Box::new(lines.clone()), true);
+    dump(&path, true, &mut report).unwrap();
+    let sound = report.finish().is_ok();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let objects = lines.0.borrow().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (objects, sound)
+}
+
+/// Three batches of two records each, from offset 100 on; and where each begins.
+fn segment() -> (Vec<u8>, [usize; 3]) {
+    let (mut bytes, mut begins) = (Vec::new(), [0; 3]);
+    for (number, begin) in begins.iter_mut().enumerate() {
+        *begin = bytes.len();
+        let mut builder = BatchBuilder::new().base_offset(100 + 2 * number as i64).leader_epoch(1);
+        for record in 0..2 {
+            let value = format!("value {number} {record}");
+            builder.append(1_000, Some(b"k"), Some(value.as_bytes()), &[("h", None)]).unwrap();
+        }
+        bytes.extend(builder.build().unwrap());
+    }
+    (bytes, begins)
+}
+
+fn positions(objects: &[Value], what: &str) -> Vec<u64> {
+    objects.iter().filter_map(|object| object[what]["position"].as_u64()).collect()
+}
+
+const NAME: &str = "00000000000000000100.log";
+
+#[test]
+fn a_whole_segment() {
+    let (bytes, begins) = segment();
+    let (objects, sound) = dump_bytes(NAME, &bytes);
+    assert!(sound);
+    assert_eq!(positions(&objects, "batch"), begins.map(|begin| begin as u64));
+    let records: Vec<_> = objects.iter().filter(|object| object.get("record").is_some()).collect();
+    assert_eq!(records.len(), 6);
+    assert_eq!(records[3]["record"]["offset"], 103);
+    assert_eq!(records[3]["record"]["value"], "value 1 1");
+    assert_eq!(objects[0]["kind"], "segment");
+}
+
+#[test]
+fn zeros_behind_the_last_batch_are_room() {
+    let (mut bytes, _) = segment();
+    let end = bytes.len() as u64;
+    bytes.resize(bytes.len() + 3_000_000, 0);
+    let (objects, sound) = dump_bytes(NAME, &bytes);
+    assert!(sound);
+    assert_eq!(positions(&objects, "note"), [end]);
+    assert_eq!(positions(&objects, "batch").len(), 3);
+}
+
+#[test]
+fn the_batches_around_a_damaged_one_are_found_wherever_the_damage_is() {
+    let (bytes, begins) = segment();
+    for position in begins[1]..begins[2] {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 0x55;
+        let (objects, sound) = dump_bytes(NAME, &damaged);
+        let batches = positions(&objects, "batch");
+        assert!(batches.contains(&(begins[0] as u64)), "{position}");
+        assert!(batches.contains(&(begins[2] as u64)), "{position}");
+        // Base offset and leader epoch lie outside the checksum; only a base offset can be seen to be wrong,
+        // and not every one: that of a compacted log may have grown.
+        let header = position - begins[1];
+        if !(0..8).contains(&header) && !(12..16).contains(&header) {
+            assert!(!sound, "{position}");
+            assert_eq!(positions(&objects, "damage"), [begins[1] as u64], "{position}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_segment_says_where() {
+    let (bytes, begins) = segment();
+    for cut in [begins[2] + 1, begins[2] + 60, bytes.len() - 1] {
+        let (objects, sound) = dump_bytes(NAME, &bytes[..cut]);
+        assert!(!sound);
+        assert_eq!(positions(&objects, "batch").len(), 2);
+        assert_eq!(positions(&objects, "damage"), [begins[2] as u64]);
+    }
+}
+
+#[test]
+fn garbage_before_a_batch_is_skipped() {
+    let (bytes, _) = segment();
+    let mut garbage = vec![2; 1_500_000];
+    garbage.extend(bytes);
+    let (objects, sound) = dump_bytes(NAME, &garbage);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [0]);
+    assert_eq!(positions(&objects, "batch").len(), 3);
+}
+
+#[test]
+fn offsets_below_the_name_are_damage() {
+    let (bytes, _) = segment();
+    let (objects, sound) = dump_bytes("00000000000000000101.log", &bytes);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [0]);
+}
+
+#[test]
+fn an_offset_index() {
+    let entry = |offset: u32, position: u32| [offset.to_be_bytes(), position.to_be_bytes()].concat();
+    let whole = [entry(10, 4_200), entry(20, 8_400)].concat();
+    let (objects, sound) = dump_bytes("0.index", &whole);
+    assert!(sound);
+    assert_eq!(positions(&objects, "entry"), [0, 8]);
+    assert_eq!(objects[2]["entry"]["relative_offset"], 20);
+
+    let (objects, sound) = dump_bytes("0.index", &[whole.clone(), vec![0; 80]].concat());
+    assert!(sound);
+    assert_eq!(positions(&objects, "note"), [16]);
+
+    let (objects, sound) = dump_bytes("0.index", &[whole.clone(), entry(15, 9_000), vec![1]].concat());
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [16, 24]);
+
+    let (objects, sound) = dump_bytes("0.index", &[whole, vec![0; 8], entry(30, 9_000)].concat());
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [16]);
+}
+
+#[test]
+fn a_time_index() {
+    let entry = |time: i64, offset: u32| [&time.to_be_bytes()[..], &offset.to_be_bytes()].concat();
+    let (objects, sound) = dump_bytes("0.timeindex", &[entry(1_000, 5), entry(2_000, 9)].concat());
+    assert!(sound);
+    assert_eq!(objects[2]["entry"]["timestamp"], 2_000);
+    let (objects, sound) = dump_bytes("0.timeindex", &[entry(1_000, 5), entry(900, 9)].concat());
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [12]);
+}
+
+/// A metadata file of two commits: a topic; a configuration value. And where each begins.
+fn metadata(kind: FileKind) -> (Vec<u8>, [usize; 2]) {
+    let topic = Record::Topic { id: TopicId([7; 16]), name: "orders".to_owned() };
+    let resource = Resource::new(ResourceKind::Topic, "orders");
+    let value = Some("1".to_owned());
+    let config = Record::Config { resource, key: "retention.ms".to_owned(), value };
+    let (mut bytes, mut begins) = (FileHeader::new(kind, 5, 1).encode().to_vec(), [0; 2]);
+    for (number, record) in [topic, config].iter().enumerate() {
+        begins[number] = bytes.len();
+        let mut payload = Vec::new();
+        record.encode(&mut payload);
+        let header = FrameHeader {
+            payload_bytes: payload.len() as u32,
+            base_offset: 5 + number as i64,
+            epoch: 1,
+            records: 1,
+            payload_crc: crc32c::crc32c(&payload),
+        };
+        bytes.extend(header.encode());
+        bytes.extend(payload);
+    }
+    (bytes, begins)
+}
+
+#[test]
+fn a_metadata_log() {
+    let (bytes, begins) = metadata(FileKind::Log);
+    let (objects, sound) = dump_bytes("00000000000000000005.log", &bytes);
+    assert!(sound, "{objects:?}");
+    assert_eq!(objects[0]["kind"], "metadata log");
+    assert_eq!(positions(&objects, "commit"), begins.map(|begin| begin as u64));
+    let records: Vec<_> = objects.iter().filter(|object| object.get("record").is_some()).collect();
+    assert_eq!(records[0]["record"]["fields"]["name"], "orders");
+    assert_eq!(
+        (&records[1]["record"]["offset"], &records[1]["record"]["fields"]["value"]),
+        (&json!(6), &json!("1"))
+    );
+}
+
+#[test]
+fn damage_in_a_metadata_log_is_found_wherever_it_is() {
+    let (bytes, begins) = metadata(FileKind::Log);
+    for position in begins[0]..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 0x55;
+        let (objects, sound) = dump_bytes("00000000000000000005.log", &damaged);
+        assert!(!sound, "{position}");
+        let (hit, whole) = if position < begins[1] { (0, 1) } else { (1, 0) };
+        assert_eq!(positions(&objects, "damage"), [begins[hit] as u64], "{position}");
+        assert_eq!(positions(&objects, "commit"), [begins[whole] as u64], "{position}");
+    }
+}
+
+#[test]
+fn a_snapshot_without_its_end_is_damaged() {
+    let (mut bytes, _) = metadata(FileKind::Snapshot);
+    let (objects, sound) = dump_bytes("00000000000000000005.snapshot", &bytes);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [bytes.len() as u64]);
+    let end = FrameHeader {
+        payload_bytes: 0,
+        base_offset: 7,
+        epoch: 1,
+        records: 0,
+        payload_crc: crc32c::crc32c(&[]),
+    };
+    bytes.extend(end.encode());
+    let (_, sound) = dump_bytes("00000000000000000005.snapshot", &bytes);
+    assert!(sound);
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let (objects, sound) = dump_bytes("notes.txt", b"hello");
+    assert!(!sound && objects[0]["error"].is_string());
+    // By its first bytes a journal, and damaged, whatever its name says.
+    let (objects, sound) = dump_bytes("00000000000000000000.log", b"FLMF and more");
+    assert!(!sound);
+    assert_eq!((&objects[0]["kind"], positions(&objects, "damage")), (&json!("journal"), vec![0]));
+}
+
+/// A journal file with two commits, each of a declaration and a batch.
+fn journal() -> Vec<u8> {
+    use model::{PartitionId, TopicPartition};
+    use storage::inspect::{CommitHeader, Entry, FileHeader};
+    let mut bytes = vec![0; 4096];
+    let header =
+        FileHeader { file_sequence: 4, epoch: 3, sequence_min: 7, file_bytes: 1 << 20, drained_through: 6 };
+    header.encode(&mut bytes);
+    let id = TopicPartition { topic: TopicId([7; 16]), partition: PartitionId(2) };
+    for sequence in 7..9 {
+        let mut builder = BatchBuilder::new().base_offset(sequence as i64);
+        builder.append(1_000, None, Some(b"value"), &[]).unwrap();
+        let batch = builder.build().unwrap();
+        let mut commit = vec![0; 64];
+        let declare = Entry::Declare { number: 0, id, segment: 5 };
+        for entry in [declare, Entry::Append { number: 0, position: 90, batch: &batch }] {
+            let at = commit.len();
+            commit.resize(at + entry.bytes(), 0);
+            entry.encode(&mut commit[at..]);
+        }
+        let header = CommitHeader {
+            length: commit.len() as u32,
+            entries: 2,
+            sequence,
+            epoch: 3,
+            file_sequence: 4,
+            durable_through: 6,
+            drained_through: 6,
+            wall_clock_ms: 0,
+        };
+        header.seal(&mut commit);
+        commit.resize(4096, 0);
+        bytes.extend(commit);
+    }
+    bytes
+}
+
+#[test]
+fn a_journal_and_its_damage() {
+    let mut bytes = journal();
+    bytes.resize(40_960, 0);
+    let (objects, sound) = dump_bytes("0.journal", &bytes);
+    assert!(sound, "{objects:?}");
+    assert_eq!(positions(&objects, "commit"), [4096, 8192]);
+    let entries: Vec<_> = objects.iter().filter(|object| object.get("entry").is_some()).collect();
+    assert_eq!(entries[1]["entry"]["base_offset"], 7);
+    assert_eq!(entries.len(), 4);
+    bytes[4200] ^= 1;
+    let (objects, sound) = dump_bytes("0.journal", &bytes);
+    assert!(!sound);
+    assert_eq!((positions(&objects, "damage"), positions(&objects, "commit")), (vec![4096], vec![8192]));
+    let (objects, sound) = dump_bytes("1.journal", &vec![0; 40_960]);
+    assert!(sound);
+    assert!(objects[1]["note"]["what"].as_str().unwrap().starts_with("unused"));
+}
+
+#[test]
+fn a_checkpoint_and_its_damage() {
+    use storage::inspect::{Checkpoint, CheckpointEntry, LogPlace};
+    let place = LogPlace { segment: 5, position: 6, offset: 7 };
+    let entry = CheckpointEntry {
+        id: model::TopicPartition { topic: TopicId([7; 16]), partition: model::PartitionId(2) },
+        exact: true,
+        leader_epoch: 3,
+        epoch_history: false,
+        log_start: 4,
+        verified: place,
+        claimed: place,
+        older_bytes: 0,
+    };
+    let checkpoint =
+        Checkpoint { epoch: 1, generation: 2, clean: true, wall_clock_ms: 0, entries: vec![entry] };
+    let mut bytes = checkpoint.encode();
+    let (objects, sound) = dump_bytes("checkpoint", &bytes);
+    assert!(sound, "{objects:?}");
+    assert_eq!(objects[2]["partition"]["verified"]["offset"], 7);
+    bytes[60] ^= 1;
+    let (objects, sound) = dump_bytes("checkpoint", &bytes);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [0]);
+    assert_eq!(objects.iter().filter(|object| object.get("partition").is_some()).count(), 1);
+}

@@ -1,0 +1,223 @@
+//! The codecs of record batches.
+//!
+//! What a batch decompresses to is bounded by [`RECORDS_BYTES_MAX`], so that a few bytes from a broker cannot
+//! fill the memory.
+
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use kafka_wire::record_batch::Compression;
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use std::fmt;
+use std::io::{self, Read, Write};
+
+/// The most bytes that the records of one batch may have when decompressed.
+pub const RECORDS_BYTES_MAX: usize = 128 << 20;
+
+/// Java's Snappy streams begin with this, then two versions of four bytes, then blocks, each with its length
+/// before it. Other clients send one bare block.
+const SNAPPY_STREAM_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
+const SNAPPY_STREAM_HEADER_BYTES: usize = 16;
+const SNAPPY_STREAM_VERSION: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
+/// What Java's stream puts into one block.
+const SNAPPY_BLOCK_BYTES: usize = 32 << 10;
+
+/// Why records could not be compressed or decompressed.
+#[derive(Debug)]
+pub struct CompressionError {
+    codec: Compression,
+    what: String,
+}
+
+impl fmt::Display for CompressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", name(self.codec), self.what)
+    }
+}
+
+impl std::error::Error for CompressionError {}
+
+/// The codec's name, as in `compression.type`.
+pub fn name(codec: Compression) -> &'static str {
+    match codec {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Snappy => "snappy",
+        Compression::Lz4 => "lz4",
+        Compression::Zstd => "zstd",
+    }
+}
+
+/// Decompresses the records of a batch into `into`, whose content is replaced.
+///
+/// # Errors
+/// If the bytes are not what the codec writes, or more than [`RECORDS_BYTES_MAX`] come out.
+pub fn decompress(codec: Compression, payload: &[u8], into: &mut Vec<u8>) -> Result<(), CompressionError> {
+    into.clear();
+    let result = match codec {
+        Compression::None => bounded(payload, into),
+        Compression::Gzip => bounded(GzDecoder::new(payload), into),
+        Compression::Snappy => unsnap(payload, into),
+        Compression::Lz4 => bounded(lz4_flex::frame::FrameDecoder::new(payload), into),
+        Compression::Zstd => match StreamingDecoder::new(payload) {
+            Ok(decoder) => bounded(decoder, into),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    result.map_err(|what| CompressionError { codec, what })
+}
+
+/// Reads all that `source` gives, up to the limit.
+fn bounded(source: impl Read, into: &mut Vec<u8>) -> Result<(), String> {
+    let limit = RECORDS_BYTES_MAX as u64 + 1;
+    match source.take(limit).read_to_end(into) {
+        Ok(count) if count as u64 == limit => Err(too_large()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn too_large() -> String {
+    format!("more than {RECORDS_BYTES_MAX} bytes of records in one batch")
+}
+
+fn unsnap(payload: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+    if !payload.starts_with(&SNAPPY_STREAM_MAGIC) {
+        return unsnap_block(payload, into);
+    }
+    let mut rest = payload.get(SNAPPY_STREAM_HEADER_BYTES..).ok_or("ends within the header")?;
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_first_chunk().ok_or("ends within a block's length")?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (block, behind) = behind.split_at_checked(length).ok_or("ends within a block")?;
+        unsnap_block(block, into)?;
+        rest = behind;
+    }
+    Ok(())
+}
+
+fn unsnap_block(block: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+    let length = snap::raw::decompress_len(block).map_err(|error| error.to_string())?;
+    // Three bytes of Snappy stand for 64 at most: a claim beyond that is not believed.
+    if length > block.len().saturating_mul(32) {
+        return Err("claims more than it can hold".to_owned());
+    }
+    let begin = into.len();
+    if begin + length > RECORDS_BYTES_MAX {
+        return Err(too_large());
+    }
+    into.resize(begin + length, 0);
+    let decoded = snap::raw::Decoder::new().decompress(block, &mut into[begin..]);
+    decoded.map(drop).map_err(|error| error.to_string())
+}
+
+/// Compresses the records of a batch, in the form that Kafka's own clients write.
+///
+/// # Errors
+/// None for any bytes up to 2 GiB; the codecs' interfaces have them all the same.
+pub fn compress(codec: Compression, records: &[u8]) -> Result<Vec<u8>, CompressionError> {
+    let result = match codec {
+        Compression::None => Ok(records.to_vec()),
+        Compression::Gzip => gzip(records).map_err(|error| error.to_string()),
+        Compression::Snappy => snappy(records).map_err(|error| error.to_string()),
+        Compression::Lz4 => lz4(records),
+        Compression::Zstd => Ok(compress_to_vec(records, CompressionLevel::Fastest)),
+    };
+    result.map_err(|what| CompressionError { codec, what })
+}
+
+fn gzip(records: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(records)?;
+    encoder.finish()
+}
+
+fn snappy(records: &[u8]) -> Result<Vec<u8>, snap::Error> {
+    let mut out = Vec::with_capacity(SNAPPY_STREAM_HEADER_BYTES + records.len() / 2);
+    out.extend_from_slice(&SNAPPY_STREAM_MAGIC);
+    out.extend_from_slice(&SNAPPY_STREAM_VERSION);
+    let mut encoder = snap::raw::Encoder::new();
+    let mut block = vec![0; snap::raw::max_compress_len(SNAPPY_BLOCK_BYTES)];
+    for chunk in records.chunks(SNAPPY_BLOCK_BYTES) {
+        let length = encoder.compress(chunk, &mut block)?;
+        out.extend_from_slice(&(length as u32).to_be_bytes());
+        out.extend_from_slice(&block[..length]);
+    }
+    Ok(out)
+}
+
+fn lz4(records: &[u8]) -> Result<Vec<u8>, String> {
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+    // Kafka's own reader knows independent blocks only.
+    let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(records).map_err(|error| error.to_string())?;
+    encoder.finish().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODECS: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
+    fn lines(count: usize) -> Vec<u8> {
+        (0..count).flat_map(|n| format!("line {n} of {}\n", n * 7919 % 1000).into_bytes()).collect()
+    }
+
+    #[test]
+    fn every_codec_gives_back_what_it_got() {
+        let mut back = Vec::new();
+        for codec in CODECS {
+            for input in [Vec::new(), b"x".to_vec(), lines(20_000)] {
+                let packed = compress(codec, &input).unwrap();
+                decompress(codec, &packed, &mut back).unwrap();
+                assert!(back == input, "{codec:?} of {} bytes", input.len());
+                if codec != Compression::None && input.len() > 1000 {
+                    assert!(packed.len() < input.len() / 2, "{codec:?}: {}", packed.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bare_snappy_block_is_read() {
+        let input = lines(5_000);
+        let block = snap::raw::Encoder::new().compress_vec(&input).unwrap();
+        let mut back = Vec::new();
+        decompress(Compression::Snappy, &block, &mut back).unwrap();
+        assert!(back == input);
+    }
+
+    #[test]
+    fn damage_is_refused_and_never_panics() {
+        let input = lines(300);
+        let mut back = Vec::new();
+        for codec in &CODECS[1..] {
+            let packed = compress(*codec, &input).unwrap();
+            for cut in [0, 1, packed.len() / 2, packed.len() - 1] {
+                // A stream may lack nothing but its end mark. Else something must be missing, too.
+                let result = decompress(*codec, &packed[..cut], &mut back);
+                let complete = back == input && cut < packed.len() - 1;
+                assert!(result.is_err() || !complete && input.starts_with(&back), "{codec:?} cut at {cut}");
+            }
+            for position in 0..packed.len() {
+                let mut damaged = packed.clone();
+                damaged[position] ^= 0x5a;
+                let _ = decompress(*codec, &damaged, &mut back);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        // 200 MiB of zeros in a few hundred KiB.
+        let bomb = gzip(&vec![0; 200 << 20]).unwrap();
+        let error = decompress(Compression::Gzip, &bomb, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("more than"), "{error}");
+        // A Snappy block that claims 3 GiB and holds nothing.
+        let claim = [0xff, 0xff, 0xff, 0xff, 0x0b, 0];
+        assert!(decompress(Compression::Snappy, &claim, &mut Vec::new()).is_err());
+    }
+}

@@ -1,0 +1,397 @@
+//! The client against a broker that misbehaves on purpose: it answers by script, over a real socket.
+
+use client::admin::NewTopic;
+use client::{
+    Client, ClientError, ClientOptions, Consumer, FetchOptions, OffsetAt, ProduceOptions, Producer,
+};
+use kafka_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use kafka_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use kafka_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use kafka_wire::messages::init_producer_id_response::InitProducerIdResponse;
+use kafka_wire::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+use kafka_wire::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_wire::messages::produce_request::ProduceRequest;
+use kafka_wire::messages::produce_response::{
+    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kafka_wire::{
+    ApiKey, BatchBuilder, Decode, Encode, ErrorCode, Reader, RecordBatch, Records, RequestHeader,
+    ResponseHeader, Writer, response_header_version,
+};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const TOPIC: &str = "t";
+/// The versions that the fake speaks.
+const VERSIONS: [(ApiKey, i16); 7] = [
+    (ApiKey::Produce, 9),
+    (ApiKey::Fetch, 12),
+    (ApiKey::ListOffsets, 7),
+    (ApiKey::Metadata, 9),
+    (ApiKey::ApiVersions, 3),
+    (ApiKey::CreateTopics, 5),
+    (ApiKey::InitProducerId, 4),
+];
+
+/// What the fake does with a request that the common answers do not cover.
+enum Answer {
+    Body(Vec<u8>),
+    /// Closes the connection.
+    Close,
+    /// Sends these bytes as they are.
+    Raw(Vec<u8>),
+    /// Never answers.
+    Silence,
+}
+
+/// What the fake was asked: API, version, body.
+type Asked = Arc<Mutex<Vec<(ApiKey, i16, Vec<u8>)>>>;
+
+struct Fake {
+    address: String,
+    asked: Asked,
+}
+
+impl Fake {
+    /// Answers ApiVersions and Metadata by itself, the rest by `script`, which gets the number of the request
+    /// among those of its API, from 0 on.
+    fn start(script: impl FnMut(ApiKey, i16, usize) -> Answer + Send + 'static) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Asked::default();
+        let (shared, script) = (asked.clone(), Arc::new(Mutex::new(script)));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (asked, script) = (shared.clone(), script.clone());
+                let port = address.port();
+                thread::spawn(move || {
+                    serve(stream.unwrap(), port, &asked, &mut |api, version, nth| {
+                        (script.lock().unwrap())(api, version, nth)
+                    })
+                });
+            }
+        });
+        Fake { address: address.to_string(), asked }
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(self.options()).unwrap()
+    }
+
+    fn options(&self) -> ClientOptions {
+        ClientOptions {
+            deadline: Duration::from_secs(2),
+            request_timeout: Duration::from_millis(500),
+            unknown_topic_wait: Duration::from_millis(100),
+            ..ClientOptions::new(&self.address)
+        }
+    }
+
+    fn bodies(&self, api: ApiKey) -> Vec<Vec<u8>> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|asked| asked.0 == api).map(|asked| asked.2.clone()).collect()
+    }
+}
+
+fn serve(
+    mut stream: TcpStream,
+    port: u16,
+    asked: &Asked,
+    script: &mut dyn FnMut(ApiKey, i16, usize) -> Answer,
+) {
+    loop {
+        let mut length = [0; 4];
+        if stream.read_exact(&mut length).is_err() {
+            return;
+        }
+        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut frame).unwrap();
+        let mut reader = Reader::new(&frame);
+        let header = RequestHeader::read(&mut reader).unwrap();
+        let api = ApiKey::try_from(header.api_key).unwrap();
+        let version = header.api_version;
+        let nth = {
+            let mut asked = asked.lock().unwrap();
+            asked.push((api, version, frame[reader.position()..].to_vec()));
+            asked.iter().filter(|asked| asked.0 == api).count() - 1
+        };
+        let answer = match api {
+            ApiKey::ApiVersions => Answer::Body(encode(&versions(), version)),
+            ApiKey::Metadata => Answer::Body(encode(&metadata(port), version)),
+            _ => script(api, version, nth),
+        };
+        match answer {
+            Answer::Close => return,
+            Answer::Silence => {}
+            Answer::Raw(bytes) => stream.write_all(&bytes).unwrap(),
+            Answer::Body(body) => {
+                let mut writer = Writer::new();
+                let response = ResponseHeader { correlation_id: header.correlation_id };
+                response.encode(&mut writer, response_header_version(api, version)).unwrap();
+                let length = (writer.position() + body.len()) as u32;
+                let parts = [&length.to_be_bytes()[..], writer.bytes(), &body];
+                stream.write_all(&parts.concat()).unwrap();
+            }
+        }
+    }
+}
+
+fn encode(message: &impl Encode, version: i16) -> Vec<u8> {
+    let mut writer = Writer::new();
+    message.encode(&mut writer, version).unwrap();
+    writer.into_parts().0
+}
+
+fn versions() -> ApiVersionsResponse<'static> {
+    let apis = VERSIONS.iter().map(|&(api, max)| ApiVersion {
+        api_key: api as i16,
+        min_version: api.versions().min,
+        max_version: max,
+    });
+    ApiVersionsResponse { api_keys: apis.collect(), ..Default::default() }
+}
+
+/// One broker, one topic, one partition.
+fn metadata(port: u16) -> MetadataResponse<'static> {
+    let broker = MetadataResponseBroker {
+        node_id: 7,
+        host: "127.0.0.1".into(),
+        port: port.into(),
+        ..Default::default()
+    };
+    let partition = MetadataResponsePartition { leader_id: 7, ..Default::default() };
+    let topic =
+        MetadataResponseTopic { name: Some(TOPIC.into()), partitions: vec![partition], ..Default::default() };
+    MetadataResponse { brokers: vec![broker], controller_id: 7, topics: vec![topic], ..Default::default() }
+}
+
+fn produced(code: ErrorCode, version: i16) -> Answer {
+    let partition = PartitionProduceResponse { error_code: code.code(), ..Default::default() };
+    let topic = TopicProduceResponse {
+        name: TOPIC.into(),
+        partition_responses: vec![partition],
+        ..Default::default()
+    };
+    Answer::Body(encode(&ProduceResponse { responses: vec![topic], ..Default::default() }, version))
+}
+
+fn producer_id(version: i16) -> Answer {
+    let response = InitProducerIdResponse { producer_id: 4711, producer_epoch: 3, ..Default::default() };
+    Answer::Body(encode(&response, version))
+}
+
+fn fetched(code: ErrorCode, records: &[u8], version: i16) -> Answer {
+    let partition =
+        PartitionData { error_code: code.code(), records: Records::Bytes(records), ..Default::default() };
+    let topic =
+        FetchableTopicResponse { topic: TOPIC.into(), partitions: vec![partition], ..Default::default() };
+    Answer::Body(encode(&FetchResponse { responses: vec![topic], ..Default::default() }, version))
+}
+
+/// The base sequence of the batch in a Produce request.
+fn base_sequence(body: &[u8]) -> i32 {
+    let request = ProduceRequest::decode(&mut Reader::new(body), 9).unwrap();
+    let records = request.topic_data[0].partition_data[0].records.bytes();
+    let (batch, _) = RecordBatch::split_first(records).unwrap();
+    assert_eq!((batch.producer_id(), batch.producer_epoch()), (4711, 3));
+    batch.base_sequence()
+}
+
+/// Produces so many records, each in a batch of its own.
+fn produce(fake: &Fake, records: usize) -> Result<Producer, ClientError> {
+    let mut client = fake.client();
+    let options = ProduceOptions { batch_bytes: 1, ..ProduceOptions::default() };
+    let mut producer = Producer::open(&mut client, TOPIC, options)?;
+    for _ in 0..records {
+        producer.send(&mut client, None, 1, None, Some(b"value"), &[])?;
+    }
+    producer.flush(&mut client)?;
+    Ok(producer)
+}
+
+#[test]
+fn a_retriable_error_is_tried_again_in_order() {
+    let fake = Fake::start(|api, version, nth| match (api, nth) {
+        (ApiKey::InitProducerId, _) => producer_id(version),
+        // The second batch fails, and so the third is out of order.
+        (_, 1) => produced(ErrorCode::NotLeaderOrFollower, version),
+        (_, 2) => produced(ErrorCode::OutOfOrderSequenceNumber, version),
+        _ => produced(ErrorCode::None, version),
+    });
+    let producer = produce(&fake, 3).unwrap();
+    let totals = producer.totals();
+    assert!(producer.is_idempotent());
+    assert_eq!((totals.records, totals.batches, totals.retried), (3, 3, 2));
+    let sequences: Vec<i32> = fake.bodies(ApiKey::Produce).iter().map(|body| base_sequence(body)).collect();
+    assert_eq!(sequences, [0, 1, 2, 1, 2]);
+}
+
+#[test]
+fn a_lost_connection_is_made_again_and_a_duplicate_is_success() {
+    let fake = Fake::start(|api, version, nth| match (api, nth) {
+        (ApiKey::InitProducerId, _) => producer_id(version),
+        (_, 0) => Answer::Close,
+        (_, 1) => produced(ErrorCode::DuplicateSequenceNumber, version),
+        _ => produced(ErrorCode::None, version),
+    });
+    let totals = produce(&fake, 1).unwrap().totals();
+    assert_eq!((totals.records, totals.retried), (1, 1));
+}
+
+#[test]
+fn a_final_error_is_not_tried_again() {
+    let fake = Fake::start(|api, version, _| match api {
+        ApiKey::InitProducerId => producer_id(version),
+        _ => produced(ErrorCode::MessageTooLarge, version),
+    });
+    let error = produce(&fake, 1).unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::MessageTooLarge));
+    assert_eq!(fake.bodies(ApiKey::Produce).len(), 1);
+}
+
+#[test]
+fn trying_ends_at_the_deadline() {
+    let fake = Fake::start(|api, version, _| match api {
+        ApiKey::InitProducerId => producer_id(version),
+        _ => produced(ErrorCode::NotEnoughReplicas, version),
+    });
+    let began = Instant::now();
+    let error = produce(&fake, 1).unwrap_err();
+    assert!(matches!(error, ClientError::Deadline { .. }), "{error}");
+    assert_eq!(error.code(), Some(ErrorCode::NotEnoughReplicas));
+    assert!(began.elapsed() < Duration::from_secs(4));
+    assert!(fake.bodies(ApiKey::Produce).len() > 3);
+}
+
+#[test]
+fn silence_is_a_time_out() {
+    let fake = Fake::start(|_, _, _| Answer::Silence);
+    let topic = NewTopic { name: "new".to_owned(), ..NewTopic::default() };
+    let error = fake.client().create_topic(&topic, false).unwrap_err();
+    assert!(matches!(error.root(), ClientError::TimedOut { .. }), "{error}");
+}
+
+#[test]
+fn an_answer_that_is_none_is_named() {
+    for raw in [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        // Too short for a header; the wrong correlation id; the right frame, nothing in it.
+        vec![0, 0, 0, 2, 0, 0],
+        vec![0, 0, 0, 5, 9, 9, 9, 9, 0],
+        vec![255; 4],
+    ] {
+        let fake = Fake::start(move |_, _, _| Answer::Raw(raw.clone()));
+        let topic = NewTopic { name: "new".to_owned(), ..NewTopic::default() };
+        let error = fake.client().create_topic(&topic, false).unwrap_err();
+        assert!(matches!(error, ClientError::Protocol { .. }), "{error}");
+    }
+}
+
+#[test]
+fn an_api_that_is_not_offered_is_named() {
+    let fake = Fake::start(|_, _, _| Answer::Close);
+    let error = fake.client().delete_topic(TOPIC).unwrap_err();
+    let api = ApiKey::DeleteTopics;
+    assert!(matches!(error, ClientError::UnsupportedApi { api: named, .. } if named == api), "{error}");
+}
+
+#[test]
+fn the_brokers_own_words_are_passed_on() {
+    let fake = Fake::start(|_, version, _| {
+        let result = CreatableTopicResult {
+            name: "new".into(),
+            error_code: ErrorCode::PolicyViolation.code(),
+            error_message: Some("Not on Sundays.".into()),
+            ..Default::default()
+        };
+        Answer::Body(encode(&CreateTopicsResponse { topics: vec![result], ..Default::default() }, version))
+    });
+    let topic = NewTopic { name: "new".to_owned(), ..NewTopic::default() };
+    let error = fake.client().create_topic(&topic, false).unwrap_err();
+    assert_eq!(error.to_string(), "topic new: Not on Sundays (POLICY_VIOLATION)");
+}
+
+/// Two batches, offsets 10 to 12 and 13 to 15.
+fn batches() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for base in [10, 13] {
+        let mut builder = BatchBuilder::new().base_offset(base);
+        for _ in 0..3 {
+            builder.append(5, None, Some(b"v"), &[]).unwrap();
+        }
+        bytes.extend(builder.build().unwrap());
+    }
+    bytes
+}
+
+fn offsets_of(fake: &Fake, from: i64, count: usize) -> (Vec<i64>, Result<u64, ClientError>, i64) {
+    let mut consumer = Consumer::new(TOPIC, [(0, from)], FetchOptions::default());
+    let mut offsets = Vec::new();
+    let polled = consumer.poll(&mut fake.client(), |record| {
+        offsets.push(record.offset);
+        if offsets.len() == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    (offsets, polled, consumer.positions()[0].offset)
+}
+
+#[test]
+fn reading_begins_and_ends_within_batches() {
+    let fake = Fake::start(|_, version, _| fetched(ErrorCode::None, &batches(), version));
+    let (offsets, polled, position) = offsets_of(&fake, 11, 3);
+    assert_eq!((offsets, polled.unwrap(), position), (vec![11, 12, 13], 3, 14));
+    let (offsets, polled, position) = offsets_of(&fake, 15, 100);
+    assert_eq!((offsets, polled.unwrap(), position), (vec![15], 1, 16));
+}
+
+#[test]
+fn a_batch_that_is_cut_off_is_left_for_the_next_time() {
+    let cut = batches().len() - 1;
+    let fake = Fake::start(move |_, version, _| fetched(ErrorCode::None, &batches()[..cut], version));
+    let (offsets, polled, position) = offsets_of(&fake, 10, 100);
+    assert_eq!((offsets, polled.unwrap(), position), (vec![10, 11, 12], 3, 13));
+}
+
+#[test]
+fn a_damaged_batch_is_not_passed_on() {
+    let mut bytes = batches();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let fake = Fake::start(move |_, version, _| fetched(ErrorCode::None, &bytes, version));
+    let (offsets, polled, position) = offsets_of(&fake, 10, 100);
+    assert_eq!((offsets, position), (vec![10, 11, 12], 13));
+    let error = polled.unwrap_err();
+    assert!(matches!(error, ClientError::Batch { offset: 13, .. }), "{error}");
+}
+
+#[test]
+fn an_offset_out_of_range_is_not_retried() {
+    let fake = Fake::start(|_, version, _| fetched(ErrorCode::OffsetOutOfRange, &[], version));
+    let (_, polled, _) = offsets_of(&fake, 99, 1);
+    let error = polled.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::OffsetOutOfRange));
+    assert!(error.to_string().contains("99"), "{error}");
+    assert_eq!(fake.bodies(ApiKey::Fetch).len(), 1);
+}
+
+#[test]
+fn offsets_are_asked_for_again_while_a_leader_is_elected() {
+    let fake = Fake::start(|_, version, nth| {
+        let code = if nth < 2 { ErrorCode::LeaderNotAvailable } else { ErrorCode::None };
+        let partition =
+            ListOffsetsPartitionResponse { error_code: code.code(), offset: 5, ..Default::default() };
+        let topic = ListOffsetsTopicResponse { name: TOPIC.into(), partitions: vec![partition] };
+        Answer::Body(encode(&ListOffsetsResponse { topics: vec![topic], ..Default::default() }, version))
+    });
+    let offsets = fake.client().offsets(TOPIC, &[0], OffsetAt::End).unwrap();
+    assert_eq!((offsets.len(), offsets[0].offset), (1, 5));
+    let error = fake.client().offsets(TOPIC, &[3], OffsetAt::End).unwrap_err();
+    assert!(matches!(error, ClientError::NoSuchPartition { partition: 3, partitions: 1, .. }), "{error}");
+}

@@ -1,0 +1,237 @@
+//! `flumen start`: a thread a core, from start to stop.
+
+use crate::arguments::Start;
+use crate::directory::Directory;
+use crate::shown::Shown;
+use crate::{host, settings};
+use broker::metrics::CoreMetrics;
+use broker::{CoreAnswer, CoreOptions, CoreQuestion, Identity};
+use driver::Wake;
+use executor::{Event, Executor, IdlePolicy, Options};
+use memory::Pool;
+use mesh::Port;
+use model::config::{BrokerConfig, DEFAULT_NODE_ID, Idle, Listener};
+use model::{NodeId, ShardId};
+use shard::{Envelope, QUEUE_CAPACITY};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use uring::{Features, UringDriver, UringOptions};
+
+type CorePort = Port<Envelope<CoreQuestion, CoreAnswer>>;
+
+/// What a thread needs to become a core.
+struct CorePlan {
+    core: usize,
+    port: CorePort,
+    options: UringOptions,
+    idle: IdlePolicy,
+    pool_bytes: usize,
+    stop: Arc<AtomicBool>,
+    /// Tells the main thread how to wake this core for a stop.
+    waker: mpsc::Sender<Arc<dyn Wake>>,
+    announce: bool,
+    metrics: Arc<CoreMetrics>,
+}
+
+/// Everything of [`CoreOptions`] that may cross threads.
+#[derive(Clone)]
+struct Shared {
+    data: std::path::PathBuf,
+    fixed: Arc<model::config::Settings>,
+    listen: SocketAddr,
+    identity: Identity,
+    cluster_id: Option<String>,
+    /// Where metrics and health are served, for the ready line.
+    http: Option<SocketAddr>,
+}
+
+/// Starts a broker and runs it until it is told to stop.
+pub(crate) fn run(start: &Start) -> Result<(), String> {
+    let (settings, config) = settings::gather(start)?;
+    host::raise_descriptors()?;
+    let cores = host::cores(&config.cores)?;
+    let features = Features::without(&config.io_features_disable)?;
+    let directory = Directory::open(Path::new(&config.data), config.node_id, DEFAULT_NODE_ID)?;
+    let listen =
+        resolve(config.listeners.first().ok_or("listeners is empty: name an address to listen on")?)?;
+    let shown = Arc::new(Shown::new(cores.len()));
+    let http = shown.clone().serve(&config.http_listen)?;
+    let shared = Shared {
+        http,
+        data: directory.path.clone(),
+        listen,
+        identity: identity(&config, &directory, listen),
+        cluster_id: directory.cluster_id.clone(),
+        fixed: Arc::new(settings),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let (wakers, woken) = mpsc::channel();
+    let (ends, ended) = mpsc::channel();
+    let ports = mesh::build(cores.len(), QUEUE_CAPACITY);
+    for (&core, port) in cores.iter().zip(ports) {
+        let plan = CorePlan {
+            core,
+            options: UringOptions { features: features.clone() },
+            idle: idle(&config),
+            pool_bytes: config.pool_bytes as usize,
+            stop: stop.clone(),
+            waker: wakers.clone(),
+            announce: port.shard() == ShardId(0),
+            metrics: shown.core(port.shard()),
+            port,
+        };
+        let (shared, ends) = (shared.clone(), ends.clone());
+        let name = format!("flumen-{}", plan.port.shard());
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            // The main thread waits for every end.
+            let _ = ends.send(core_thread(plan, shared));
+        });
+        spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
+    }
+    drop((wakers, ends));
+    listen_for_signals(stop, woken)?;
+    // The first failure ends the process, and with it the other cores: none can go on without the rest.
+    for _ in &cores {
+        ended.recv().map_err(|_| "a core's thread failed; its log line says why".to_owned())??;
+    }
+    Ok(())
+}
+
+fn idle(config: &BrokerConfig) -> IdlePolicy {
+    match config.idle {
+        Idle::Park => IdlePolicy::Park,
+        Idle::Spin => IdlePolicy::Spin(Duration::from_micros(config.idle_spin_us.max(0) as u64)),
+        Idle::Poll => IdlePolicy::Poll,
+    }
+}
+
+fn resolve(listener: &Listener) -> Result<SocketAddr, String> {
+    let host = if listener.host.is_empty() { "0.0.0.0" } else { listener.host.as_str() };
+    (host, listener.port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| format!("'{host}' is not an address: change listeners or --listen"))
+}
+
+/// Who the node is to clients: what `advertised.listeners` says, else the address that it listens on, else, where
+/// that is every address, the machine's name.
+fn identity(config: &BrokerConfig, directory: &Directory, listen: SocketAddr) -> Identity {
+    let advertised = config.advertised_listeners.as_ref().and_then(|listeners| listeners.first());
+    let (host, port) = match advertised {
+        Some(listener) => (listener.host.clone(), listener.port),
+        None if listen.ip().is_unspecified() => (machine_name(), listen.port()),
+        None => (listen.ip().to_string(), listen.port()),
+    };
+    Identity {
+        node: NodeId(directory.node_id),
+        host,
+        port,
+        rack: config.rack.clone(),
+        data: directory.path.display().to_string(),
+    }
+}
+
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+/// Turns SIGTERM and SIGINT into the stop flag; a second one ends the process at once.
+fn listen_for_signals(stop: Arc<AtomicBool>, wakers: mpsc::Receiver<Arc<dyn Wake>>) -> Result<(), String> {
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT]).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let spawned = thread::Builder::new().name("flumen-signals".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            if stop.swap(true, Ordering::SeqCst) {
+                log::warn!("told to stop a second time: ending without a clean stop; the next start replays the journal");
+                std::process::exit(1);
+            }
+            log::info!("stopping");
+            while let Ok(waker) = wakers.try_recv() {
+                waker.wake();
+            }
+        }
+    });
+    spawned.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
+}
+
+fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
+    host::pin(plan.core);
+    if let Err(error) = schedule::set_slice(schedule::SLICE_MAX) {
+        log::warn!(
+            "no time slice of its own for a core: {error}; durable writes may take milliseconds when it is busy"
+        );
+    }
+    let pool = Pool::new(plan.pool_bytes).map_err(|error| error.to_string())?;
+    let driver = UringDriver::new(&plan.options, pool.clone()).map_err(|error| error.to_string())?;
+    let executor = Executor::new(Box::new(driver), Options { idle: plan.idle, seed: None });
+    if plan.announce {
+        announce(&executor);
+    }
+    let stop_event = Event::new();
+    let (stop, event) = (plan.stop.clone(), stop_event.clone());
+    let mut told = false;
+    executor.add_inbox(move || {
+        let now = !told && stop.load(Ordering::Relaxed);
+        if now {
+            told = true;
+            event.notify();
+        }
+        now
+    });
+    // The main thread may be gone already if another core failed.
+    let _ = plan.waker.send(executor.with_driver(|driver| driver.waker()));
+    let options = CoreOptions {
+        data: shared.data,
+        pool,
+        fixed: shared.fixed,
+        listen: shared.listen,
+        identity: shared.identity,
+        cluster_id: shared.cluster_id,
+        direct: true,
+        metrics: plan.metrics,
+    };
+    let (inner, port, first) = (executor.clone(), plan.port, plan.announce);
+    executor.run(async move {
+        let data = options.data.display().to_string();
+        let cores = port.shards();
+        let running = broker::start(inner, port, options).await.map_err(|error| error.to_string())?;
+        if !first {
+            running.stopped().await;
+            return Ok(());
+        }
+        let http =
+            shared.http.map_or(String::new(), |address| format!(", metrics at http://{address}/metrics"));
+        println!(
+            "flumen is ready: Kafka clients at {}{http}, data in {data}, {cores} cores",
+            running.address
+        );
+        stop_event.after(0).await;
+        let stopped = running.stop().await;
+        log::info!("stopped");
+        stopped.map_err(|error| error.to_string())
+    })
+}
+
+/// The start-up line about the kernel.
+fn announce(executor: &Executor) {
+    let capabilities = executor.with_driver(|driver| driver.capabilities().clone());
+    let features: Vec<String> = capabilities
+        .features
+        .iter()
+        .map(|(name, off)| match off {
+            None => (*name).to_owned(),
+            Some(why) => format!("no {name} ({why})"),
+        })
+        .collect();
+    log::info!("{}: {}", capabilities.driver, features.join(", "));
+}

@@ -1,0 +1,36 @@
+//! What the tests of the built `flumen` share: starting, stopping and killing it, and talking to it.
+//!
+//! - [`Setup`], [`Flumen`]: a broker process: how it is started, its log, its memory, its end.
+//! - [`Scratch`]: a directory of the test's own, removed when the test is over.
+//! - [`host`]: what this machine lets a test do: descriptors, cores, free ports.
+//! - [`raw`]: bytes to and from a socket, for what no client would send.
+//! - [`records`]: topics and records through the blocking client.
+//! - [`kill9`]: a workload that goes on while the broker is killed again and again, and its judge.
+//!
+//! The tests are in `tests/`, a module a row of bad days. Nothing here knows the broker's code: it sees what a
+//! client or an operator sees.
+
+mod flumen;
+pub mod host;
+pub mod kill9;
+pub mod raw;
+pub mod records;
+mod scratch;
+
+pub use flumen::{Flumen, Setup};
+pub use scratch::{Scratch, files_below};
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Asks again and again until there is an answer; panics with `what` after `limit`.
+pub fn eventually<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

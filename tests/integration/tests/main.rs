@@ -1,0 +1,30 @@
+//! The built `flumen` on the real kernel: a module for each row of the table of bad input and bad days.
+//!
+//! Every test starts brokers of its own on free ports and in directories of its own, and ends only what it
+//! started. What needs privileges is done in namespaces that need none.
+//!
+//! Two rows are the simulator's (tests/sim) and not here: an EIO of the device's own making, of which
+//! `disk::a_failed_write_takes_the_log_offline` shows the consequences by a write that the kernel refuses, and
+//! clocks that jump, which would jump for everyone on this machine.
+
+mod connections;
+mod damage;
+mod disk;
+mod hostile;
+mod kill9;
+mod restart;
+mod start;
+mod strain;
+
+use integration::{Scratch, Setup};
+use std::path::PathBuf;
+
+/// The binary under test: what cargo built, or what `FLUMEN_BINARY` names, such as a release build.
+fn binary() -> PathBuf {
+    std::env::var_os("FLUMEN_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_flumen").into(), PathBuf::from)
+}
+
+/// A broker in a directory below `scratch`.
+fn setup(scratch: &Scratch) -> Setup {
+    Setup::new(binary(), scratch.join("data"))
+}

@@ -1,0 +1,61 @@
+//! Clean stops, and starts on other numbers of cores.
+
+use crate::setup;
+use integration::records::{create, patient, plain_producer, read_all, write};
+use integration::{Scratch, host};
+
+const PARTITIONS: i32 = 8;
+
+#[test]
+fn another_number_of_cores_finds_all_data() {
+    let cores = host::cores();
+    assert!(cores.len() >= 2, "this test needs two cores");
+    let (one, two) = (cores[0].to_string(), format!("{},{}", cores[0], cores[1]));
+    let scratch = Scratch::new("cores");
+    let mut expected = vec![Vec::new(); PARTITIONS as usize];
+    // Stopped cleanly and killed, in turns.
+    let starts = [(&one, true), (&two, true), (&one, false), (&two, false), (&one, true)];
+    for (round, (list, clean)) in starts.into_iter().enumerate() {
+        let flumen = setup(&scratch).cores(list.as_str()).start();
+        let mut client = patient(flumen.address);
+        if round == 0 {
+            create(&mut client, "moved", PARTITIONS, &[]);
+        }
+        let mut producer = plain_producer(&mut client, "moved");
+        for number in 0..10 * PARTITIONS {
+            let partition = number % PARTITIONS;
+            // Each tenth is large, and does not go through the journal.
+            let bytes = if number % 10 == 3 { 100_000 } else { 50 };
+            let value = format!("{round}-{number}-").into_bytes().repeat(bytes / 5);
+            write(&mut client, &mut producer, partition, &value).expect("acknowledged");
+            expected[partition as usize].push(value);
+        }
+        for (partition, expected) in expected.iter().enumerate() {
+            let found = read_all(&mut client, "moved", partition as i32);
+            let values: Vec<_> = found.into_iter().map(|record| record.value).collect();
+            assert!(values == *expected, "partition {partition} on cores {list}, round {round}");
+        }
+        match clean {
+            true => drop(flumen.stop()),
+            false => drop(flumen.kill()),
+        }
+    }
+}
+
+#[test]
+fn a_clean_stop_leaves_nothing_to_replay() {
+    let scratch = Scratch::new("clean");
+    let flumen = setup(&scratch).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "calm", 4, &[]);
+    let mut producer = plain_producer(&mut client, "calm");
+    for number in 0..100 {
+        write(&mut client, &mut producer, number % 4, b"x").expect("acknowledged");
+    }
+    flumen.stop();
+    let flumen = setup(&scratch).start();
+    let line = flumen.until_logged("recovered: epoch 2");
+    assert!(line.contains(" 0 commits"), "{line}");
+    assert_eq!(read_all(&mut patient(flumen.address), "calm", 1).len(), 25);
+    flumen.stop();
+}

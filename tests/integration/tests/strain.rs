@@ -1,0 +1,129 @@
+//! Clients that want the broker's memory.
+
+use crate::setup;
+use integration::raw::{self, Raw};
+use integration::records::{create, latency, patient, plain_producer, read_all, write};
+use integration::{Flumen, Scratch, host};
+use kafka_wire::ApiKey;
+use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use std::time::Duration;
+
+const POOL_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
+/// What a broker uses besides its pools.
+const OTHER_BYTES: u64 = 64 << 20;
+
+/// A broker whose memory is bounded tightly enough to see the bound at work.
+fn small(scratch: &Scratch) -> Flumen {
+    host::raise_descriptors();
+    setup(scratch).set("flumen.pool.bytes", POOL_BYTES).set("flumen.cache.bytes", CACHE_BYTES).start()
+}
+
+fn bound() -> u64 {
+    host::cores().len() as u64 * (POOL_BYTES + CACHE_BYTES) + OTHER_BYTES
+}
+
+#[test]
+fn five_hundred_claims_of_90_mb_with_ten_bytes_behind_them_cost_nothing() {
+    let scratch = Scratch::new("claims");
+    let flumen = small(&scratch);
+    let mut client = patient(flumen.address);
+    create(&mut client, "others", 4, &[]);
+    let (quiet, _) = latency(&mut client, "others", 4, 100).expect("it serves");
+    let before = flumen.resident_bytes();
+    let mut claim = 90_000_000_i32.to_be_bytes().to_vec();
+    claim.extend_from_slice(&[0; 10]);
+    let claims: Vec<Raw> = (0..500)
+        .map(|_| {
+            let mut connection = Raw::connect(flumen.address).expect("it listens");
+            connection.send(&claim).expect("sent");
+            connection
+        })
+        .collect();
+    let (beside, slowest) = latency(&mut client, "others", 4, 100).expect("others are served");
+    let grown = flumen.resident_bytes().saturating_sub(before);
+    println!("500 claims of 90 MB: {grown} bytes more; a record takes {beside:?}, slowest {slowest:?}");
+    assert!(grown < 16 << 20, "{grown} bytes more");
+    assert!(beside < quiet * 5 + Duration::from_millis(20), "{beside:?}, before {quiet:?}");
+    drop(claims);
+    flumen.stop();
+}
+
+#[test]
+fn two_hundred_halves_of_requests_stay_within_the_pool_and_others_are_served() {
+    let scratch = Scratch::new("halves");
+    let flumen = small(&scratch);
+    let mut client = patient(flumen.address);
+    create(&mut client, "others", 4, &[]);
+    let mut half = 90_000_000_i32.to_be_bytes().to_vec();
+    half.extend_from_slice(&[0; 100_000]);
+    let halves: Vec<Raw> = (0..200)
+        .map(|_| {
+            let mut connection = Raw::connect(flumen.address).expect("it listens");
+            connection.send(&half).expect("the kernel takes it, whether the broker reads it or not");
+            connection
+        })
+        .collect();
+    let (beside, slowest) = latency(&mut client, "others", 4, 20).expect("others are served");
+    let resident = flumen.resident_bytes();
+    println!(
+        "200 halves of requests: {resident} bytes resident; a record takes {beside:?}, slowest {slowest:?}"
+    );
+    assert!(resident < bound(), "{resident} bytes, the bound is {}", bound());
+    drop(halves);
+    latency(&mut client, "others", 4, 20).expect("it serves");
+    flumen.stop();
+}
+
+#[test]
+fn a_thousand_that_ask_and_never_read_stay_within_the_pool_and_others_are_served() {
+    const RECORDS: usize = 32;
+    let scratch = Scratch::new("deaf");
+    let flumen = small(&scratch);
+    let mut client = patient(flumen.address);
+    create(&mut client, "others", 4, &[]);
+    create(&mut client, "wanted", 1, &[]);
+    let mut producer = plain_producer(&mut client, "wanted");
+    for _ in 0..RECORDS {
+        write(&mut client, &mut producer, 0, &[7; 500_000]).expect("acknowledged");
+    }
+    let (quiet, _) = latency(&mut client, "others", 4, 100).expect("it serves");
+    let fetches: Vec<u8> = (0..20).flat_map(fetch_wanted).collect();
+    let deaf: Vec<Raw> = (0..1000)
+        .map(|_| {
+            let mut connection = Raw::connect(flumen.address).expect("it listens");
+            connection.send(&fetches).expect("sent");
+            connection
+        })
+        .collect();
+    let (beside, slowest) = latency(&mut client, "others", 4, 50).expect("others are served");
+    let resident = flumen.resident_bytes();
+    println!(
+        "1000 that read nothing: {resident} bytes resident; a record takes {beside:?}, slowest {slowest:?}; \
+         without them {quiet:?}"
+    );
+    assert!(resident < bound(), "{resident} bytes, the bound is {}", bound());
+    assert_eq!(read_all(&mut client, "wanted", 0).len(), RECORDS, "who reads gets all");
+    drop(deaf);
+    latency(&mut client, "others", 4, 20).expect("it serves");
+    flumen.stop();
+}
+
+/// A fetch of everything in the topic.
+fn fetch_wanted(correlation_id: i32) -> Vec<u8> {
+    let partition =
+        FetchPartition { partition: 0, partition_max_bytes: 16 << 20, ..FetchPartition::default() };
+    let request = FetchRequest {
+        max_wait_ms: 500,
+        min_bytes: 1,
+        max_bytes: 16 << 20,
+        session_epoch: -1,
+        topics: vec![FetchTopic {
+            topic: "wanted".into(),
+            partitions: vec![partition],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    raw::encoded(ApiKey::Fetch, 12, correlation_id, &request)
+}
