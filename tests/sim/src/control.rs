@@ -1,0 +1,131 @@
+//! What the run tells its clients, and what they tell it.
+
+use crate::book::Book;
+use executor::Event;
+use sim_driver::World;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// What clients are to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Their work.
+    Work,
+    /// No new work, but bring to an end what was begun; then wait.
+    Finish,
+    /// Nothing: no request may be sent.
+    Pause,
+}
+
+/// One client's progress.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    pub name: String,
+    /// Requests that were answered as they should be.
+    pub successes: u64,
+    /// It is at the gate, with nothing under way.
+    pub waits: bool,
+    /// Nothing that it began is left to be done.
+    pub finished: bool,
+    /// It has done its work and is gone.
+    pub left: bool,
+    /// It has to wait for all others before it is finished.
+    pub last: bool,
+}
+
+/// Shared by the run and its clients.
+pub(crate) struct Control {
+    world: World,
+    pub book: RefCell<Book>,
+    phase: Cell<Phase>,
+    changed: Event,
+    progress: RefCell<Vec<Progress>>,
+}
+
+impl Control {
+    pub(crate) fn new(world: &World) -> Rc<Control> {
+        Rc::new(Control {
+            world: world.clone(),
+            book: RefCell::default(),
+            phase: Cell::new(Phase::Pause),
+            changed: Event::new(),
+            progress: RefCell::default(),
+        })
+    }
+
+    /// Adds a client; its number.
+    pub(crate) fn join(&self, name: String) -> usize {
+        let mut progress = self.progress.borrow_mut();
+        let last = name.starts_with("consumer");
+        progress.push(Progress { name, waits: true, last, ..Progress::default() });
+        progress.len() - 1
+    }
+
+    /// Tells all clients. They hear of it at their next look.
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+        if phase != Phase::Finish {
+            self.progress.borrow_mut().iter_mut().for_each(|one| one.finished = false);
+        }
+        self.changed.notify();
+    }
+
+    /// Waits until there is something to do: work, or with `unfinished` business its end.
+    pub(crate) async fn gate(&self, client: usize, unfinished: bool) -> Phase {
+        loop {
+            let (seen, phase) = (self.changed.count(), self.phase.get());
+            if phase == Phase::Work || phase == Phase::Finish && unfinished {
+                self.edit(client, |one| one.waits = false);
+                return phase;
+            }
+            self.edit(client, |one| {
+                one.waits = true;
+                one.finished = phase == Phase::Finish;
+            });
+            self.changed.after(seen).await;
+        }
+    }
+
+    /// A client is gone for good.
+    pub(crate) fn leave(&self, client: usize) {
+        self.edit(client, |one| (one.left, one.waits) = (true, true));
+    }
+
+    /// A request was answered as it should be.
+    pub(crate) fn success(&self, client: usize) {
+        self.edit(client, |one| one.successes += 1);
+    }
+
+    /// Adds a line of a client to the trace.
+    pub(crate) fn note(&self, client: usize, text: &str) {
+        let name = self.progress.borrow()[client].name.clone();
+        self.world.note(&format!("{name}: {text}"));
+    }
+
+    fn edit(&self, client: usize, act: impl FnOnce(&mut Progress)) {
+        act(&mut self.progress.borrow_mut()[client]);
+    }
+
+    pub(crate) fn progress(&self) -> Vec<Progress> {
+        self.progress.borrow().clone()
+    }
+
+    /// Whether every client is at the gate.
+    pub(crate) fn all_wait(&self) -> bool {
+        self.progress.borrow().iter().all(|one| one.waits)
+    }
+
+    /// Whether all but the consumers are finished: so nothing will be added to the logs.
+    pub(crate) fn producers_finished(&self) -> bool {
+        self.progress.borrow().iter().all(|one| one.finished || one.last || one.left)
+    }
+
+    /// Whether every client has brought everything to an end.
+    pub(crate) fn all_finished(&self) -> bool {
+        self.progress.borrow().iter().all(|one| one.finished || one.left)
+    }
+
+    pub(crate) fn violated(&self, what: impl Into<String>) {
+        self.book.borrow_mut().violated(what);
+    }
+}

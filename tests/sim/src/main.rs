@@ -1,0 +1,122 @@
+//! `sim`: runs seeds. `sim --help` says how.
+
+use sim::{BUGS, Bug, Counts, Failure, Report, RunOptions, run};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: sim [--seeds N] [--from S] [--bug NAME] | --seed S [--log [LINES]] [--bug NAME]
+  --seeds N    run N seeds, 100 if not given
+  --from S     the first of them, 0 if not given
+  --seed S     run this one alone
+  --log        print what happened in it, line by line: the last LINES, 1000000 if not given
+  --bug NAME   run with a deliberate bug, which is to be found; --bug list names them";
+const LOG_LINES: usize = 1_000_000;
+
+struct Arguments {
+    from: u64,
+    seeds: u64,
+    options: RunOptions,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1).collect()) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.options.log_lines > 0 {
+        show_broker_log();
+    }
+    let (mut passed, mut failed, mut total) = (0, 0, Counts::default());
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        match run_caught(seed, &arguments.options) {
+            Ok(report) => {
+                passed += 1;
+                total.add(&report.counts);
+                report.log.iter().for_each(|line| println!("{line}"));
+                if arguments.seeds == 1 {
+                    println!(
+                        "seed {seed}: trace {:016x}, {:?}, {}",
+                        report.trace_hash, report.time, report.counts
+                    );
+                }
+            }
+            Err(failure) => {
+                failed += 1;
+                failure.log.iter().for_each(|line| println!("{line}"));
+                println!("seed {seed} failed in {}: {}", failure.when, failure.what);
+                println!("  again: cargo xtask sim --seed {seed} --log{}", bug(&arguments.options));
+            }
+        }
+    }
+    println!("{total}");
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn bug(options: &RunOptions) -> String {
+    options.bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default()
+}
+
+/// A panic of the broker is a failure of its seed, where panics unwind.
+fn run_caught(seed: u64, options: &RunOptions) -> Result<Report, Failure> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, options))) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+            Err(Failure { what: format!("a panic: {text}"), when: "the run".to_owned(), log: Vec::new() })
+        }
+    }
+}
+
+fn parse(words: Vec<String>) -> Result<Arguments, String> {
+    let mut arguments = Arguments { from: 0, seeds: 100, options: RunOptions::default() };
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let number = |text: Option<String>| {
+            let number = text.and_then(|text| text.parse::<u64>().ok());
+            number.ok_or_else(|| format!("{word} needs a number\n{USAGE}"))
+        };
+        match word.as_str() {
+            "--seeds" => arguments.seeds = number(words.next())?,
+            "--from" => arguments.from = number(words.next())?,
+            "--seed" => (arguments.from, arguments.seeds) = (number(words.next())?, 1),
+            "--log" => {
+                let lines = words.peek().and_then(|text| text.parse().ok());
+                arguments.options.log_lines = lines.unwrap_or(LOG_LINES);
+                if lines.is_some() {
+                    words.next();
+                }
+            }
+            "--bug" => {
+                let name = words.next().unwrap_or_default();
+                let names: Vec<String> = BUGS.iter().map(Bug::to_string).collect();
+                let found = BUGS.iter().find(|bug| bug.to_string() == name);
+                arguments.options.bug = Some(*found.ok_or_else(|| format!("bugs: {}", names.join(", ")))?);
+            }
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    Ok(arguments)
+}
+
+/// What the broker would log, on standard error.
+fn show_broker_log() {
+    struct Lines;
+    impl log::Log for Lines {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            eprintln!("{:5} {}: {}", record.level(), record.target(), record.args());
+        }
+        fn flush(&self) {}
+    }
+    static LINES: Lines = Lines;
+    if log::set_logger(&LINES).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
+}

@@ -1,0 +1,34 @@
+//! A few seeds for `cargo test`; `cargo xtask sim` runs more of them.
+
+use sim::{RunOptions, run};
+
+#[test]
+fn twenty_seeds_break_no_rule() {
+    let (mut acknowledged, mut crashes, mut failures) = (0, 0, Vec::new());
+    for seed in 0..20 {
+        match run(seed, &RunOptions::default()) {
+            Ok(report) => {
+                acknowledged += report.counts.acknowledged;
+                crashes += report.counts.crashes;
+            }
+            Err(failure) => failures.push(format!("seed {seed} in {}: {}", failure.when, failure.what)),
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}\nrun one again: cargo xtask sim --seed N --log");
+    assert!(acknowledged > 10_000 && crashes > 10, "{acknowledged} records and {crashes} crashes say little");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in [2, 6, 24] {
+        let result = || match run(seed, &RunOptions { log_lines: 200, bug: None }) {
+            Ok(report) => (report.trace_hash, report.log),
+            Err(failure) => (0, failure.log),
+        };
+        let (first, again) = (result(), result());
+        assert_eq!(first, again, "seed {seed}");
+        assert!(first.1.len() == 200);
+    }
+    let hash = |seed| run(seed, &RunOptions::default()).map(|report| report.trace_hash).ok();
+    assert_ne!(hash(2), hash(6));
+}
