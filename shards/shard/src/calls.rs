@@ -10,7 +10,7 @@
 use executor::{Either, Executor, JoinHandle, OneshotReceiver, OneshotSender, oneshot, race};
 use mesh::{Bell, Port};
 use model::ShardId;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -59,7 +59,6 @@ struct Inner<Q: 'static, R: 'static> {
     port: Port<Envelope<Q, R>>,
     peers: Vec<RefCell<Peer<Q, R>>>,
     handler: RefCell<Option<Rc<Handler<Q, R>>>>,
-    received: Cell<u64>,
 }
 
 /// One core's way to ask the others, and to be asked. Cloning shares it.
@@ -99,7 +98,7 @@ impl<Q: 'static, R: 'static> Calls<Q, R> {
         let wake = executor.with_driver(|driver| driver.waker());
         port.bind(Bell::new(executor.sleeping(), wake));
         let peers = (0..port.shards()).map(|_| RefCell::new(Peer::new())).collect();
-        let inner = Rc::new(Inner { port, peers, handler: RefCell::new(None), received: Cell::new(0) });
+        let inner = Rc::new(Inner { port, peers, handler: RefCell::new(None) });
         let weak = Rc::downgrade(&inner);
         executor.add_inbox(move || weak.upgrade().is_some_and(|inner| inner.look()));
         Calls { inner }
@@ -197,9 +196,7 @@ impl<Q: 'static, R: 'static> Inner<Q, R> {
         if self.handler.borrow().is_none() {
             return false;
         }
-        let count = self.port.receive(|from, envelope| self.take_in(from, envelope));
-        self.received.set(self.received.get() + count as u64);
-        count > 0
+        self.port.receive(|from, envelope| self.take_in(from, envelope)) > 0
     }
 
     fn take_in(self: &Rc<Self>, from: ShardId, envelope: Envelope<Q, R>) {

@@ -3,6 +3,7 @@
 //! Never by `println!`, which panics when a pipe is closed.
 
 use crate::failure::Failure;
+use kafka_wire::record_batch::{Header, Headers};
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, StdoutLock, Write};
 
@@ -62,6 +63,17 @@ impl Output {
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.writer.flush().map_err(Failure::output)
     }
+}
+
+/// A record's headers. A list, for keys may repeat.
+pub(crate) fn headers_json(headers: Headers<'_>) -> Value {
+    let one = |header: Header<'_>| {
+        let mut object = Map::new();
+        put_bytes(&mut object, "key", Some(header.key));
+        put_bytes(&mut object, "value", header.value);
+        Value::Object(object)
+    };
+    headers.map(one).collect()
 }
 
 /// Puts bytes into an object: as text under `name`, or under `name_base64` if they are not UTF-8.

@@ -178,15 +178,13 @@ impl MetadataLog {
         // it counts from now on, so it must be on the device.
         io::sync(file).await.map_err(io_error(&path, "sync"))?;
         io::sync_directory(directory).await.map_err(io_error(directory, "sync"))?;
-        Ok(MetadataLog {
-            directory: directory.to_owned(),
-            path,
-            file,
-            base_offset,
-            end,
-            broken: false,
-            replayed: (0, 0),
-        })
+        Ok(MetadataLog::at(directory, path, file, base_offset, end))
+    }
+
+    /// A log that is appended to from `end` on.
+    fn at(directory: &Path, path: PathBuf, file: Handle, base_offset: i64, end: u64) -> MetadataLog {
+        let directory = directory.to_owned();
+        MetadataLog { directory, path, file, base_offset, end, broken: false, replayed: (0, 0) }
     }
 
     /// A new file with its header, durable under its name.
@@ -206,15 +204,7 @@ impl MetadataLog {
             return Err(errno);
         }
         let end = FILE_HEADER_BYTES as u64;
-        Ok(MetadataLog {
-            directory: directory.to_owned(),
-            path,
-            file,
-            base_offset,
-            end,
-            broken: false,
-            replayed: (0, 0),
-        })
+        Ok(MetadataLog::at(directory, path, file, base_offset, end))
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -137,14 +137,22 @@ impl FrameReader {
                 self.receive_more().await?;
                 continue;
             };
-            let end = PREFIX_BYTES + length;
-            if self.rest.len() >= end {
-                let frame = self.rest.slice(PREFIX_BYTES..end);
-                self.rest = self.rest.slice(end..self.rest.len());
-                return Ok(frame);
-            }
-            return self.gather(length, limits).await;
+            return match self.cut(length) {
+                Some(frame) => Ok(frame),
+                None => self.gather(length, limits).await,
+            };
         }
+    }
+
+    /// The frame of this length, if it has arrived whole.
+    fn cut(&mut self, length: usize) -> Option<Slice> {
+        let end = PREFIX_BYTES + length;
+        if self.rest.len() < end {
+            return None;
+        }
+        let frame = self.rest.slice(PREFIX_BYTES..end);
+        self.rest = self.rest.slice(end..self.rest.len());
+        Some(frame)
     }
 
     /// Receives once and appends to the few bytes that are there.
@@ -193,12 +201,10 @@ impl FrameReader {
                 let mut joined = self.rest.to_vec();
                 joined.extend_from_slice(&block[..count]);
                 self.rest = Slice::from(joined);
-                have = self.rest.len() - PREFIX_BYTES;
-                if have >= length {
-                    let frame = self.rest.slice(PREFIX_BYTES..PREFIX_BYTES + length);
-                    self.rest = self.rest.slice(PREFIX_BYTES + length..self.rest.len());
+                if let Some(frame) = self.cut(length) {
                     return Ok(frame);
                 }
+                have = self.rest.len() - PREFIX_BYTES;
             }
         }
         let first = if have >= EARNEST_BYTES { EARNEST_BLOCK_BYTES } else { FIRST_BLOCK_BYTES };

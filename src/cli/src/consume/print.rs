@@ -1,7 +1,7 @@
 //! A record as text.
 
 use crate::failure::Failure;
-use crate::output::{Output, put_bytes};
+use crate::output::{Output, headers_json, put_bytes};
 use crate::timestamp;
 use client::ConsumedRecord;
 use serde_json::{Map, Value, json};
@@ -73,14 +73,7 @@ fn to_json(topic: &str, record: &ConsumedRecord<'_>) -> Value {
     object.insert("timestamp".to_owned(), json!(record.timestamp));
     put_bytes(&mut object, "key", record.key);
     put_bytes(&mut object, "value", record.value);
-    // A list, for keys may repeat.
-    let headers = record.headers.map(|header| {
-        let mut object = Map::new();
-        put_bytes(&mut object, "key", Some(header.key));
-        put_bytes(&mut object, "value", header.value);
-        Value::Object(object)
-    });
-    object.insert("headers".to_owned(), headers.collect());
+    object.insert("headers".to_owned(), headers_json(record.headers));
     Value::Object(object)
 }
 

@@ -3,7 +3,7 @@
 use super::DumpError;
 use super::file::DumpFile;
 use super::report::{Report, size};
-use crate::output::put_bytes;
+use crate::output::{headers_json, put_bytes};
 use crate::timestamp;
 use client::compression;
 use kafka_wire::record_batch::layout::{BASE_OFFSET, BATCH_LENGTH, HEADER_LENGTH, LENGTH_OVERHEAD, MAGIC};
@@ -326,12 +326,6 @@ fn record_json(batch: &RecordBatch<'_>, record: &Record<'_>) -> Value {
     object.insert("timestamp".to_owned(), json!(timestamp_of(batch, record)));
     put_bytes(&mut object, "key", record.key);
     put_bytes(&mut object, "value", record.value);
-    let headers = record.headers.map(|header| {
-        let mut object = Map::new();
-        put_bytes(&mut object, "key", Some(header.key));
-        put_bytes(&mut object, "value", header.value);
-        Value::Object(object)
-    });
-    object.insert("headers".to_owned(), headers.collect());
+    object.insert("headers".to_owned(), headers_json(record.headers));
     json!({ "record": object })
 }
