@@ -1,0 +1,206 @@
+//! The requests about offsets: each finds its group, has it checked, and is handed to the store.
+
+use crate::classic::{ClassicGroup, ClassicState};
+use crate::coordinator::{Call, Coordinator};
+use crate::effects::{Effects, Response};
+use crate::group::Group;
+use crate::offsets::commit::{commit_refused, topic_of, txn_commit_refused};
+use crate::offsets::fetch::{FetchAs, MANY_GROUPS, fetch_refused, fetch_response};
+use crate::request::{Context, Refused};
+use crate::scene::Scene;
+use kafka_wire::ErrorCode;
+use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
+use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
+use kafka_wire::messages::offset_delete_response::OffsetDeleteResponse;
+use kafka_wire::messages::offset_fetch_request::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
+use kafka_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use model::{ProducerEpoch, ProducerId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// From this version on a commit may come from a member of the consumer protocol.
+const OF_CONSUMERS: i16 = 9;
+
+/// Makes a group that only keeps offsets, if there is none of the name.
+pub(crate) fn ensure_group(groups: &mut BTreeMap<Arc<str>, Group>, name: &str, now: i64) {
+    if !groups.contains_key(name) {
+        let id: Arc<str> = Arc::from(name);
+        groups.insert(id.clone(), Group::Classic(ClassicGroup::new(id, now)));
+    }
+}
+
+impl Coordinator {
+    pub(crate) fn commit(&mut self, call: &Call<'_>, request: &OffsetCommitRequest<'_>, out: &mut Effects) {
+        if let Err(refused) = self.check_commit(request, call.context) {
+            let answer = commit_refused(request, refused.code);
+            return out.answer(call.waiter, Response::OffsetCommit(answer), false);
+        }
+        let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
+        let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
+        if let Some(Group::Classic(group)) = groups.get(&*request.group_id)
+            && matches!(group.state, ClassicState::Stable | ClassicState::PreparingRebalance)
+        {
+            group.touch(&request.member_id, &mut scene);
+        }
+        let answer = offsets.commit(request, call.context, &mut scene);
+        if !scene.out.records.is_empty() {
+            ensure_group(groups, &request.group_id, call.now);
+        }
+        out.answer(call.waiter, Response::OffsetCommit(answer), true);
+    }
+
+    fn check_commit(&self, request: &OffsetCommitRequest<'_>, context: &Context<'_>) -> Result<(), Refused> {
+        let epoch = request.generation_id_or_member_epoch;
+        let instance = request.group_instance_id.as_deref();
+        let group = match self.groups.get(&*request.group_id) {
+            None if epoch < 0 => return Ok(()),
+            None if context.version >= OF_CONSUMERS => return Err(ErrorCode::GroupIdNotFound.into()),
+            None => return Err(ErrorCode::IllegalGeneration.into()),
+            Some(Group::Classic(group)) => {
+                return group.check_commit(&request.member_id, instance, epoch, false);
+            }
+            Some(Group::Consumer(group)) => group,
+        };
+        if epoch < 0 && group.members.is_empty() {
+            return Ok(());
+        }
+        let member = group.members.get(&*request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if context.version < OF_CONSUMERS && !member.profile.is_classic() {
+            return Err(ErrorCode::UnsupportedVersion.into());
+        }
+        if !group.check_offsets(member, epoch, true)? {
+            return Ok(());
+        }
+        for topic in &request.topics {
+            let Ok(name) = topic_of(topic, context) else { continue };
+            let Some(found) = context.topics.by_name(&name) else { continue };
+            for one in &topic.partitions {
+                let given_at = member.progress.given_at(found.id, one.partition_index);
+                if given_at.is_none_or(|given_at| given_at > epoch) {
+                    return Err(ErrorCode::StaleMemberEpoch.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn commit_in_transaction(
+        &mut self,
+        call: &Call<'_>,
+        request: &TxnOffsetCommitRequest<'_>,
+        out: &mut Effects,
+    ) {
+        if let Err(refused) = self.check_txn_commit(request) {
+            let answer = txn_commit_refused(request, refused.code);
+            return out.answer(call.waiter, Response::TxnOffsetCommit(answer), false);
+        }
+        let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
+        let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
+        let answer = offsets.commit_in_transaction(request, call.context, &mut scene);
+        if !scene.out.records.is_empty() {
+            ensure_group(groups, &request.group_id, call.now);
+        }
+        out.answer(call.waiter, Response::TxnOffsetCommit(answer), true);
+    }
+
+    fn check_txn_commit(&self, request: &TxnOffsetCommitRequest<'_>) -> Result<(), Refused> {
+        let epoch = request.generation_id;
+        match self.groups.get(&*request.group_id) {
+            None if epoch < 0 => Ok(()),
+            None => Err(ErrorCode::IllegalGeneration.into()),
+            Some(Group::Classic(group)) => {
+                group.check_commit(&request.member_id, request.group_instance_id.as_deref(), epoch, true)
+            }
+            Some(Group::Consumer(group)) if epoch < 0 && group.members.is_empty() => Ok(()),
+            Some(Group::Consumer(group)) => {
+                let member = group.members.get(&*request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
+                // The API is older than member epochs.
+                group.check_offsets(member, epoch, false).map_err(|_| ErrorCode::IllegalGeneration)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// A transaction of a producer has ended: its offsets count, or are dropped. For markers in the log while it
+    /// is loaded, and for those that are written later, once they are durable.
+    pub fn end_transaction(&mut self, producer: ProducerId, _epoch: ProducerEpoch, commit: bool) {
+        self.offsets.end_transaction(producer.0, commit);
+    }
+
+    pub(crate) fn fetch(&mut self, call: &Call<'_>, request: &OffsetFetchRequest<'_>, out: &mut Effects) {
+        let version = call.context.version;
+        let how = FetchAs { version, stable: request.require_stable, topics: call.context.topics };
+        let one = if version >= MANY_GROUPS { None } else { Some(single_group(request)) };
+        let groups = one.as_ref().map_or(request.groups.as_slice(), std::slice::from_ref);
+        let answers = groups.iter().map(|group| match self.check_fetch(group) {
+            Ok(exists) => self.offsets.fetch(group, exists, how),
+            Err(refused) => fetch_refused(group, refused.code, version),
+        });
+        let answer = fetch_response(answers.collect(), version);
+        out.answer(call.waiter, Response::OffsetFetch(answer), true);
+    }
+
+    /// Whether the offsets of a group may be fetched; false if there is no such group.
+    fn check_fetch(&self, request: &OffsetFetchRequestGroup<'_>) -> Result<bool, Refused> {
+        let Some(group) = self.groups.get(&*request.group_id) else { return Ok(false) };
+        let Group::Consumer(group) = group else { return Ok(true) };
+        let id = request.member_id.as_deref();
+        if id.is_none() && request.member_epoch < 0 {
+            return Ok(true);
+        }
+        let id = id.unwrap_or_default();
+        let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
+        group.check_offsets(member, request.member_epoch, false)?;
+        Ok(true)
+    }
+
+    pub(crate) fn delete_offsets(
+        &mut self,
+        call: &Call<'_>,
+        request: &OffsetDeleteRequest<'_>,
+        out: &mut Effects,
+    ) {
+        let checked = match self.groups.get(&*request.group_id) {
+            None => Err(ErrorCode::GroupIdNotFound),
+            Some(Group::Classic(group)) if group.state != ClassicState::Empty && !group.is_of_consumers() => {
+                Err(ErrorCode::NonEmptyGroup)
+            }
+            Some(group) => Ok(group),
+        };
+        let answer = match checked {
+            Err(code) => OffsetDeleteResponse { error_code: code.code(), ..Default::default() },
+            Ok(group) => {
+                let subscribed = |topic: &str| group.is_subscribed_to(topic);
+                self.offsets.delete(request, subscribed, call.context.topics, &mut out.records)
+            }
+        };
+        out.answer(call.waiter, Response::OffsetDelete(answer), true);
+    }
+
+    /// A topic has been deleted: so are its offsets.
+    pub fn topic_deleted(&mut self, name: &str) -> Effects {
+        let mut out = Effects::default();
+        self.offsets.delete_topic(name, &mut out.records);
+        out
+    }
+
+    /// The committed offset of a partition, if there is one.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.offsets.of_group(group)?.get(topic)?.get(&partition)?.offset)
+    }
+}
+
+/// A request of an old version, in the form of the new ones.
+fn single_group<'a>(request: &OffsetFetchRequest<'a>) -> OffsetFetchRequestGroup<'a> {
+    let topics = request.topics.as_ref().map(|topics| {
+        let topics = topics.iter().map(|topic| OffsetFetchRequestTopics {
+            name: topic.name.clone(),
+            partition_indexes: topic.partition_indexes.clone(),
+            ..Default::default()
+        });
+        topics.collect()
+    });
+    OffsetFetchRequestGroup { group_id: request.group_id.clone(), member_id: None, member_epoch: -1, topics }
+}

@@ -1,0 +1,142 @@
+//! Whether a heartbeat of the consumer protocol can be taken.
+
+use super::ConsumerGroup;
+use super::member::{LEFT_STATIC, Member, Owned};
+use super::subscription::compiled;
+use crate::request::Refused;
+use crate::settings::{Assignor, Settings};
+use crate::wire::topic_id;
+use kafka_wire::ErrorCode;
+use kafka_wire::messages::consumer_group_heartbeat_request::{
+    ConsumerGroupHeartbeatRequest, TopicPartitions,
+};
+
+/// Joins the group.
+pub(crate) const JOINS: i32 = 0;
+/// From this version on the client makes up its member id.
+const CLIENT_MAKES_ID: i16 = 1;
+
+fn require(holds: bool, otherwise: &str) -> Result<(), Refused> {
+    if holds { Ok(()) } else { Err(Refused::invalid(otherwise)) }
+}
+
+fn not_blank(text: Option<&str>) -> bool {
+    text.is_none_or(|text| !text.trim().is_empty())
+}
+
+/// Checks what can be checked without the group.
+pub(crate) fn request(
+    request: &ConsumerGroupHeartbeatRequest<'_>,
+    version: i16,
+    settings: &Settings,
+) -> Result<(), Refused> {
+    require(not_blank(Some(&request.group_id)), "GroupId can't be empty.")?;
+    require(not_blank(request.instance_id.as_deref()), "InstanceId can't be empty.")?;
+    require(not_blank(request.rack_id.as_deref()), "RackId can't be empty.")?;
+    let epoch = request.member_epoch;
+    if version >= CLIENT_MAKES_ID || epoch != JOINS {
+        require(not_blank(Some(&request.member_id)), "MemberId can't be empty.")?;
+    }
+    require(epoch >= LEFT_STATIC, "MemberEpoch is invalid.")?;
+    if epoch == LEFT_STATIC {
+        require(request.instance_id.is_some(), "InstanceId can't be null.")?;
+    }
+    if epoch == JOINS {
+        let owned = request.topic_partitions.as_ref();
+        require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")?;
+        require(owned.is_some_and(Vec::is_empty), "TopicPartitions must be empty when (re-)joining.")?;
+        let names = request.subscribed_topic_names.as_ref().is_some_and(|names| !names.is_empty());
+        let pattern = request.subscribed_topic_regex.as_ref().is_some_and(|pattern| !pattern.is_empty());
+        let either =
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-empty when (re-)joining.";
+        require(names || pattern, either)?;
+    }
+    if let Some(name) = &request.server_assignor {
+        let known = Assignor::named(name).filter(|one| settings.consumer_assignors.contains(one));
+        if known.is_none() {
+            let offered: Vec<&str> = settings.consumer_assignors.iter().map(|one| one.name()).collect();
+            let message = format!(
+                "ServerAssignor {name} is not supported. Supported assignors: {}.",
+                offered.join(", ")
+            );
+            return Err(Refused::new(ErrorCode::UnsupportedAssignor, message));
+        }
+    }
+    if let Some(pattern) = request.subscribed_topic_regex.as_deref().filter(|pattern| !pattern.is_empty()) {
+        compiled(pattern)?;
+    }
+    Ok(())
+}
+
+/// Whether a member says that it has nothing but what it was given.
+fn has_no_more(owned: Option<&[TopicPartitions]>, assigned: &Owned) -> bool {
+    let Some(owned) = owned else { return false };
+    owned.iter().all(|topic| {
+        let given = assigned.get(&topic_id(topic.topic_id));
+        given.is_some_and(|given| topic.partitions.iter().all(|partition| given.contains_key(partition)))
+    })
+}
+
+/// Checks a member's epoch: it may be the last but one if the answer with the new one was lost.
+pub(crate) fn epoch(member: &Member, epoch: i32, owned: Option<&[TopicPartitions]>) -> Result<(), Refused> {
+    let known = member.progress.epoch;
+    let is_retry = epoch == member.progress.previous_epoch && has_no_more(owned, &member.progress.assigned);
+    if epoch == known || (epoch < known && is_retry) {
+        return Ok(());
+    }
+    let order = if epoch > known { "greater" } else { "smaller" };
+    let message = format!(
+        "The consumer group member has a {order} member epoch ({epoch}) than the one known by the group \
+         coordinator ({known}). The member must abandon all its partitions and rejoin."
+    );
+    Err(Refused::new(ErrorCode::FencedMemberEpoch, message))
+}
+
+impl ConsumerGroup {
+    pub fn check_room(&self, member: &str, limit: usize) -> Result<(), Refused> {
+        if self.members.len() >= limit && !self.members.contains_key(member) {
+            let message = format!("The consumer group has reached its maximum capacity of {limit} members.");
+            return Err(Refused::new(ErrorCode::GroupMaxSizeReached, message));
+        }
+        Ok(())
+    }
+
+    pub fn unknown_member(&self, member: &str) -> Refused {
+        let message = format!("Member {member} is not a member of group {}.", self.id);
+        Refused::new(ErrorCode::UnknownMemberId, message)
+    }
+
+    /// The member of a request, by its id or, where it names an instance, by both.
+    pub fn member_of(&self, id: &str, instance: Option<&str>) -> Result<&Member, Refused> {
+        let Some(instance) = instance else {
+            return self.members.get(id).ok_or_else(|| self.unknown_member(id));
+        };
+        let holder = self.statics.get(instance).and_then(|holder| self.members.get(holder));
+        let Some(holder) = holder else {
+            let message = format!("Instance id {instance} is unknown.");
+            return Err(Refused::new(ErrorCode::UnknownMemberId, message));
+        };
+        if &*holder.id != id {
+            let message =
+                format!("Static member {id} with instance id {instance} was fenced by member {}.", holder.id);
+            return Err(Refused::new(ErrorCode::FencedInstanceId, message));
+        }
+        Ok(holder)
+    }
+
+    /// Whether an offset commit or fetch with this epoch may be taken. A commit may be late, which each of its
+    /// partitions answers for (KIP-1251): then it is `Ok(true)`.
+    pub fn check_offsets(&self, member: &Member, epoch: i32, may_be_late: bool) -> Result<bool, Refused> {
+        let known = member.progress.epoch;
+        if epoch == known {
+            return Ok(false);
+        }
+        if member.profile.is_classic() {
+            return Err(ErrorCode::IllegalGeneration.into());
+        }
+        if may_be_late && epoch < known && known > 0 && epoch > 0 {
+            return Ok(true);
+        }
+        Err(ErrorCode::StaleMemberEpoch.into())
+    }
+}

@@ -1,0 +1,49 @@
+//! Consumer groups and committed offsets: the coordinator of one partition of `__consumer_offsets`, as pure code.
+//!
+//! Requests, time and topics go in; records and answers come out (`docs/groups.md` has the states, and what is
+//! durable before which answer). There is no clock, no I/O and no randomness in here.
+//!
+//! For the shell:
+//! - [`Coordinator`]: the state; [`Usage`]: how much it holds.
+//! - [`Request`], [`Context`]: what goes in. [`Effects`] with [`Record`], [`Answer`], [`Response`]: what comes out.
+//! - [`Topics`]: what the coordinator asks of the cluster's metadata. [`Settings`]: what of its configuration.
+//! - [`partition_for`]: which coordinator a group belongs to.
+//!
+//! Inside:
+//! - `membership`, `committing`, `admin`: find the group of a request, and hand it on.
+//! - `classic`: groups of the classic protocol; `consumer`: those of KIP-848, and changes between the two.
+//! - `assignors`: server-side assignment.
+//! - `offsets`: the store of offsets.
+//! - `records`: Kafka's records; `replay`: reading them back.
+//! - `scene`, `timers`, `wire`: what the others work with.
+
+mod admin;
+mod assignors;
+mod classic;
+mod committing;
+mod consumer;
+mod coordinator;
+mod effects;
+mod group;
+mod hash;
+mod membership;
+mod offsets;
+mod records;
+mod replay;
+mod request;
+mod scene;
+mod settings;
+mod timers;
+mod topics;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use coordinator::{Coordinator, Usage};
+pub use effects::{Answer, Effects, Producer, Record, Response, Waiter};
+pub use hash::partition_for;
+pub use records::ReplayError;
+pub use request::{Context, Request};
+pub use settings::{Assignor, Migration, Settings};
+pub use topics::{Topic, Topics};

@@ -1,0 +1,179 @@
+//! OffsetCommit and TxnOffsetCommit.
+
+use super::{Committed, Offsets};
+use crate::effects::Producer;
+use crate::request::Context;
+use crate::scene::Scene;
+use crate::wire::{text, topic_id};
+use kafka_wire::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
+use kafka_wire::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_wire::messages::offset_commit_value::OffsetCommitValue;
+use kafka_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use kafka_wire::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use kafka_wire::{ErrorCode, Str};
+use model::{ProducerEpoch, ProducerId};
+use std::sync::Arc;
+
+/// From this version on topics are named by their ids.
+pub(crate) const TOPIC_IDS: i16 = 10;
+
+/// One partition's part of a commit.
+struct Wish<'a> {
+    topic: &'a str,
+    partition: i32,
+    offset: i64,
+    leader_epoch: i32,
+    metadata: Option<&'a str>,
+    expire_ms: i64,
+}
+
+/// The name of a topic in a commit, if there is such a topic.
+pub(crate) fn topic_of(
+    topic: &OffsetCommitRequestTopic<'_>,
+    context: &Context<'_>,
+) -> Result<Arc<str>, ErrorCode> {
+    let topics = context.topics;
+    if context.version >= TOPIC_IDS {
+        let found = topics.by_id(topic_id(topic.topic_id));
+        return found.map(|topic| topic.name).ok_or(ErrorCode::UnknownTopicId);
+    }
+    topics.by_name(&topic.name).map(|topic| topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+/// The answer to a commit whose every partition failed in the same way.
+pub(crate) fn commit_refused(
+    request: &OffsetCommitRequest<'_>,
+    code: ErrorCode,
+) -> OffsetCommitResponse<'static> {
+    let topic = |topic: &OffsetCommitRequestTopic<'_>| OffsetCommitResponseTopic {
+        name: text(&topic.name),
+        topic_id: topic.topic_id,
+        partitions: topic.partitions.iter().map(|one| committed(one.partition_index, code)).collect(),
+    };
+    OffsetCommitResponse { topics: request.topics.iter().map(topic).collect(), ..Default::default() }
+}
+
+fn committed(partition_index: i32, code: ErrorCode) -> OffsetCommitResponsePartition {
+    OffsetCommitResponsePartition { partition_index, error_code: code.code() }
+}
+
+/// The answer to a transactional commit whose every partition failed in the same way.
+pub(crate) fn txn_commit_refused(
+    request: &TxnOffsetCommitRequest<'_>,
+    code: ErrorCode,
+) -> TxnOffsetCommitResponse<'static> {
+    let topics = request.topics.iter().map(|topic| TxnOffsetCommitResponseTopic {
+        name: text(&topic.name),
+        partitions: topic.partitions.iter().map(|one| txn_committed(one.partition_index, code)).collect(),
+    });
+    TxnOffsetCommitResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn txn_committed(partition_index: i32, code: ErrorCode) -> TxnOffsetCommitResponsePartition {
+    TxnOffsetCommitResponsePartition { partition_index, error_code: code.code() }
+}
+
+impl Offsets {
+    /// Commits, for a member that was checked.
+    pub fn commit(
+        &mut self,
+        request: &OffsetCommitRequest<'_>,
+        context: &Context<'_>,
+        scene: &mut Scene<'_>,
+    ) -> OffsetCommitResponse<'static> {
+        let retention = request.retention_time_ms;
+        let expire_ms = if retention == -1 { -1 } else { scene.now.saturating_add(retention.max(0)) };
+        let mut topics = Vec::with_capacity(request.topics.len());
+        for topic in &request.topics {
+            let name = topic_of(topic, context);
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for one in &topic.partitions {
+                let code = match &name {
+                    Err(code) => *code,
+                    Ok(name) => {
+                        let wish = Wish {
+                            topic: name,
+                            partition: one.partition_index,
+                            offset: one.committed_offset,
+                            leader_epoch: one.committed_leader_epoch,
+                            metadata: one.committed_metadata.as_deref(),
+                            expire_ms,
+                        };
+                        self.commit_one(None, &request.group_id, &wish, scene)
+                    }
+                };
+                partitions.push(committed(one.partition_index, code));
+            }
+            let answer =
+                OffsetCommitResponseTopic { name: text(&topic.name), topic_id: topic.topic_id, partitions };
+            topics.push(answer);
+        }
+        OffsetCommitResponse { topics, ..Default::default() }
+    }
+
+    /// Commits as part of a transaction, for a member that was checked.
+    pub fn commit_in_transaction(
+        &mut self,
+        request: &TxnOffsetCommitRequest<'_>,
+        context: &Context<'_>,
+        scene: &mut Scene<'_>,
+    ) -> TxnOffsetCommitResponse<'static> {
+        let mut topics = Vec::with_capacity(request.topics.len());
+        for topic in &request.topics {
+            let is_there = context.topics.by_name(&topic.name).is_some();
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for one in &topic.partitions {
+                let wish = Wish {
+                    topic: &topic.name,
+                    partition: one.partition_index,
+                    offset: one.committed_offset,
+                    leader_epoch: one.committed_leader_epoch,
+                    metadata: one.committed_metadata.as_deref(),
+                    expire_ms: -1,
+                };
+                let code = if is_there {
+                    self.commit_one(Some(request.producer_id), &request.group_id, &wish, scene)
+                } else {
+                    ErrorCode::UnknownTopicOrPartition
+                };
+                partitions.push(txn_committed(one.partition_index, code));
+            }
+            topics.push(TxnOffsetCommitResponseTopic { name: text(&topic.name), partitions });
+        }
+        if !scene.out.records.is_empty() {
+            let epoch = ProducerEpoch(request.producer_epoch);
+            scene.out.producer = Some(Producer { id: ProducerId(request.producer_id), epoch });
+        }
+        TxnOffsetCommitResponse { topics, ..Default::default() }
+    }
+
+    fn commit_one(
+        &mut self,
+        producer: Option<i64>,
+        group: &str,
+        wish: &Wish<'_>,
+        scene: &mut Scene<'_>,
+    ) -> ErrorCode {
+        let metadata = wish.metadata.unwrap_or_default();
+        // Kafka counts characters as Java does.
+        if metadata.encode_utf16().count() > scene.settings.offset_metadata_max_bytes {
+            return ErrorCode::OffsetMetadataTooLarge;
+        }
+        let value = OffsetCommitValue {
+            offset: wish.offset,
+            leader_epoch: wish.leader_epoch,
+            metadata: Str::Borrowed(metadata),
+            commit_timestamp: scene.now,
+            expire_timestamp: wish.expire_ms,
+            ..Default::default()
+        };
+        let committed = Committed::from_value(&value, 0);
+        scene.out.records.push(committed.record(group, wish.topic, wish.partition));
+        self.put(producer, group, wish.topic, wish.partition, &value);
+        ErrorCode::None
+    }
+}

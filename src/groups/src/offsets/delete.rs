@@ -1,0 +1,123 @@
+//! Offsets that go: asked for, with their group or topic, or because they are old.
+
+use super::Offsets;
+use crate::effects::Record;
+use crate::records;
+use crate::topics::Topics;
+use crate::wire::text;
+use kafka_wire::ErrorCode;
+use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
+use kafka_wire::messages::offset_delete_response::{
+    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use std::sync::Arc;
+
+/// From when the age of a group's offsets counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgeFrom {
+    /// Each from its commit.
+    Commit,
+    /// All from this time, when the group became empty.
+    Time(i64),
+}
+
+impl Offsets {
+    fn bury(&mut self, group: &str, topic: &str, partition: i32, out: &mut Vec<Record>) {
+        out.push(records::offset_tombstone(group, topic, partition));
+        self.remove(group, topic, partition);
+    }
+
+    /// OffsetDelete, of a group that was checked.
+    pub fn delete(
+        &mut self,
+        request: &OffsetDeleteRequest<'_>,
+        subscribed: impl Fn(&str) -> bool,
+        topics: &dyn Topics,
+        out: &mut Vec<Record>,
+    ) -> OffsetDeleteResponse<'static> {
+        let group = &*request.group_id;
+        let mut answers = Vec::with_capacity(request.topics.len());
+        for topic in &request.topics {
+            let code = if topics.by_name(&topic.name).is_none() {
+                ErrorCode::UnknownTopicOrPartition
+            } else if subscribed(&topic.name) {
+                ErrorCode::GroupSubscribedToTopic
+            } else {
+                ErrorCode::None
+            };
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for one in &topic.partitions {
+                let partition = one.partition_index;
+                if code.is_none() && self.has(group, &topic.name, partition) {
+                    self.bury(group, &topic.name, partition, out);
+                }
+                let error_code = code.code();
+                partitions.push(OffsetDeleteResponsePartition { partition_index: partition, error_code });
+            }
+            answers.push(OffsetDeleteResponseTopic { name: text(&topic.name), partitions });
+        }
+        OffsetDeleteResponse { topics: answers, ..Default::default() }
+    }
+
+    fn has(&self, group: &str, topic: &str, partition: i32) -> bool {
+        let committed = self.of_group(group).and_then(|topics| topics.get(topic));
+        committed.is_some_and(|partitions| partitions.contains_key(&partition))
+            || self.is_pending(group, topic, partition)
+    }
+
+    /// Deletes all offsets of a group.
+    pub fn delete_group(&mut self, group: &str, out: &mut Vec<Record>) {
+        for (topic, partition) in self.partitions_of(group) {
+            self.bury(group, &topic, partition, out);
+        }
+    }
+
+    /// Deletes the offsets of a topic that is gone, in all groups.
+    pub fn delete_topic(&mut self, topic: &str, out: &mut Vec<Record>) {
+        for group in self.groups() {
+            for (name, partition) in self.partitions_of(&group) {
+                if &*name == topic {
+                    self.bury(&group, topic, partition, out);
+                }
+            }
+        }
+    }
+
+    /// Deletes what is too old of a group; true if nothing is left, so that the group may go.
+    pub fn expire(
+        &mut self,
+        group: &str,
+        from: Option<AgeFrom>,
+        subscribed: impl Fn(&str) -> bool,
+        limits: (i64, i64),
+        out: &mut Vec<Record>,
+    ) -> bool {
+        let (now, retention_ms) = limits;
+        let Some(topics) = self.of_group(group) else { return !self.has_open(group) };
+        let Some(from) = from else { return false };
+        let mut expired: Vec<(Arc<str>, i32)> = Vec::new();
+        let mut is_empty = true;
+        for (topic, partitions) in topics {
+            let is_read = subscribed(topic);
+            for (partition, committed) in partitions {
+                let start = match from {
+                    AgeFrom::Commit => committed.commit_ms,
+                    AgeFrom::Time(time) => time,
+                };
+                let is_old = match committed.expire_ms {
+                    Some(expire_ms) => now >= expire_ms,
+                    None => now.saturating_sub(start) >= retention_ms,
+                };
+                if is_old && !is_read && !self.is_pending(group, topic, *partition) {
+                    expired.push((topic.clone(), *partition));
+                } else {
+                    is_empty = false;
+                }
+            }
+        }
+        for (topic, partition) in expired {
+            self.bury(group, &topic, partition, out);
+        }
+        is_empty && !self.has_open(group)
+    }
+}

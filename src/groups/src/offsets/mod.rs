@@ -1,0 +1,257 @@
+//! Committed offsets, by group, topic and partition; and those that a transaction still decides on.
+//!
+//! - this module: the store, and what a record does to it.
+//! - [`commit`]: OffsetCommit and TxnOffsetCommit.
+//! - [`fetch`]: OffsetFetch.
+//! - [`delete`]: OffsetDelete, deleted groups and topics, expiry.
+
+pub(crate) mod commit;
+pub(crate) mod delete;
+pub(crate) mod fetch;
+
+use crate::records;
+use kafka_wire::Str;
+use kafka_wire::messages::offset_commit_value::OffsetCommitValue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: Box<str>,
+    pub commit_ms: i64,
+    /// Set if the client asked for a retention of its own.
+    pub expire_ms: Option<i64>,
+    /// Of two commits the one with the larger number came later.
+    pub order: u64,
+}
+
+impl Committed {
+    fn from_value(value: &OffsetCommitValue<'_>, order: u64) -> Committed {
+        Committed {
+            offset: value.offset,
+            leader_epoch: value.leader_epoch,
+            metadata: Box::from(&*value.metadata),
+            commit_ms: value.commit_timestamp,
+            expire_ms: (value.expire_timestamp != -1).then_some(value.expire_timestamp),
+            order,
+        }
+    }
+
+    fn record(&self, group: &str, topic: &str, partition: i32) -> crate::effects::Record {
+        let value = OffsetCommitValue {
+            offset: self.offset,
+            leader_epoch: self.leader_epoch,
+            metadata: Str::Borrowed(&self.metadata),
+            commit_timestamp: self.commit_ms,
+            expire_timestamp: self.expire_ms.unwrap_or(-1),
+            ..Default::default()
+        };
+        records::offset(group, topic, partition, &value)
+    }
+}
+
+/// Offsets by partition.
+pub(crate) type ByPartition = BTreeMap<i32, Committed>;
+/// Offsets by topic.
+pub(crate) type ByTopic = BTreeMap<Arc<str>, ByPartition>;
+/// Offsets by group.
+type ByGroup = BTreeMap<Arc<str>, ByTopic>;
+
+/// All offsets of a coordinator.
+#[derive(Debug, Default)]
+pub(crate) struct Offsets {
+    committed: ByGroup,
+    /// By producer, until its marker comes.
+    pending: BTreeMap<i64, ByGroup>,
+    /// The producers with pending offsets of each group.
+    open: BTreeMap<Arc<str>, BTreeSet<i64>>,
+    /// How many are committed.
+    count: usize,
+    order: u64,
+}
+
+fn insert(offsets: &mut ByGroup, group: &str, topic: &str, partition: i32, committed: Committed) -> bool {
+    let topics = entry(offsets, group);
+    let partitions = entry(topics, topic);
+    partitions.insert(partition, committed).is_none()
+}
+
+/// The entry of a name; the name is copied only if it is new.
+fn entry<'m, V: Default>(map: &'m mut BTreeMap<Arc<str>, V>, name: &str) -> &'m mut V {
+    if !map.contains_key(name) {
+        map.insert(Arc::from(name), V::default());
+    }
+    map.get_mut(name).expect("inserted if it was not there")
+}
+
+fn remove(offsets: &mut ByGroup, group: &str, topic: &str, partition: i32) -> bool {
+    let Some(topics) = offsets.get_mut(group) else { return false };
+    let Some(partitions) = topics.get_mut(topic) else { return false };
+    let removed = partitions.remove(&partition).is_some();
+    if partitions.is_empty() {
+        topics.remove(topic);
+    }
+    if topics.is_empty() {
+        offsets.remove(group);
+    }
+    removed
+}
+
+impl Offsets {
+    /// How many offsets are committed.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn of_group(&self, group: &str) -> Option<&ByTopic> {
+        self.committed.get(group)
+    }
+
+    /// Takes a commit in. With a producer it is pending.
+    pub fn put(
+        &mut self,
+        producer: Option<i64>,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        value: &OffsetCommitValue<'_>,
+    ) {
+        self.order += 1;
+        let committed = Committed::from_value(value, self.order);
+        match producer {
+            None => {
+                let is_new = insert(&mut self.committed, group, topic, partition, committed);
+                self.count += usize::from(is_new);
+            }
+            Some(producer) => {
+                insert(self.pending.entry(producer).or_default(), group, topic, partition, committed);
+                entry(&mut self.open, group).insert(producer);
+            }
+        }
+    }
+
+    /// Takes a tombstone in: pending offsets of the partition go too.
+    pub fn remove(&mut self, group: &str, topic: &str, partition: i32) {
+        if remove(&mut self.committed, group, topic, partition) {
+            self.count -= 1;
+        }
+        let producers: Vec<i64> = self.open.get(group).into_iter().flatten().copied().collect();
+        for producer in producers {
+            if let Some(pending) = self.pending.get_mut(&producer) {
+                remove(pending, group, topic, partition);
+            }
+        }
+    }
+
+    /// A producer's transaction has ended.
+    pub fn end_transaction(&mut self, producer: i64, commit: bool) {
+        let Some(pending) = self.pending.remove(&producer) else {
+            return self.forget_open(producer);
+        };
+        self.forget_open(producer);
+        if !commit {
+            return;
+        }
+        for (group, topics) in pending {
+            for (topic, partitions) in topics {
+                for (partition, committed) in partitions {
+                    self.commit_pending(&group, &topic, partition, committed);
+                }
+            }
+        }
+    }
+
+    fn forget_open(&mut self, producer: i64) {
+        self.open.retain(|_, producers| {
+            producers.remove(&producer);
+            !producers.is_empty()
+        });
+    }
+
+    /// A plain commit that came after the pending one stands.
+    fn commit_pending(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
+        let present = self.committed.get(group).and_then(|topics| topics.get(topic)?.get(&partition));
+        if present.is_some_and(|present| present.order > committed.order) {
+            return;
+        }
+        let is_new = insert(&mut self.committed, group, topic, partition, committed);
+        self.count += usize::from(is_new);
+    }
+
+    /// Whether a transaction still decides on a partition.
+    pub fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
+        let has = |producer: &i64| {
+            let topics = self.pending.get(producer).and_then(|groups| groups.get(group));
+            topics.and_then(|topics| topics.get(topic)).is_some_and(|found| found.contains_key(&partition))
+        };
+        self.open.get(group).is_some_and(|producers| producers.iter().any(has))
+    }
+
+    /// Whether any transaction with offsets of the group is open.
+    pub fn has_open(&self, group: &str) -> bool {
+        self.open.contains_key(group)
+    }
+
+    /// All partitions of a group that have an offset, committed or pending.
+    fn partitions_of(&self, group: &str) -> BTreeSet<(Arc<str>, i32)> {
+        let producers = self.open.get(group).into_iter().flatten();
+        let pending = producers.filter_map(|producer| self.pending.get(producer)?.get(group));
+        let all = self.committed.get(group).into_iter().chain(pending);
+        let pairs = all.flatten().flat_map(|(topic, partitions)| {
+            partitions.keys().map(move |partition| (topic.clone(), *partition))
+        });
+        pairs.collect()
+    }
+
+    /// Groups with offsets, committed or pending.
+    fn groups(&self) -> BTreeSet<Arc<str>> {
+        self.committed.keys().chain(self.open.keys()).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: i64) -> OffsetCommitValue<'static> {
+        OffsetCommitValue { offset, ..Default::default() }
+    }
+
+    fn of(offsets: &Offsets) -> Option<i64> {
+        Some(offsets.of_group("g")?.get("t")?.get(&0)?.offset)
+    }
+
+    #[test]
+    fn a_transaction_counts_when_it_commits() {
+        let cases =
+            [(true, false, Some(7)), (false, false, Some(1)), (true, true, Some(9)), (false, true, Some(9))];
+        for (commit, later, expected) in cases {
+            let mut offsets = Offsets::default();
+            offsets.put(None, "g", "t", 0, &at(1));
+            offsets.put(Some(5), "g", "t", 0, &at(7));
+            assert!(offsets.is_pending("g", "t", 0) && !offsets.is_pending("g", "t", 1));
+            if later {
+                offsets.put(None, "g", "t", 0, &at(9));
+            }
+            assert!(of(&offsets) != Some(7));
+            offsets.end_transaction(6, true);
+            assert!(offsets.has_open("g"));
+            offsets.end_transaction(5, commit);
+            assert_eq!((of(&offsets), offsets.len()), (expected, 1), "commit {commit}, later {later}");
+            assert!(!offsets.has_open("g") && !offsets.is_pending("g", "t", 0));
+        }
+    }
+
+    #[test]
+    fn a_tombstone_takes_what_is_pending_too() {
+        let mut offsets = Offsets::default();
+        offsets.put(None, "g", "t", 0, &at(1));
+        offsets.put(Some(5), "g", "t", 0, &at(7));
+        offsets.remove("g", "t", 0);
+        offsets.end_transaction(5, true);
+        assert_eq!((of(&offsets), offsets.len(), offsets.groups().len()), (None, 0, 0));
+    }
+}

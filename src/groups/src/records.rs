@@ -1,0 +1,289 @@
+//! The records of `__consumer_offsets`, in the types and versions that Kafka 4.3 writes.
+//!
+//! - Keys and values of each type, and their tombstones.
+//! - [`Stored`]: a record that was read back.
+
+use crate::effects::Record;
+use crate::wire::encoded;
+use kafka_wire::messages::consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
+use kafka_wire::messages::consumer_group_current_member_assignment_value::ConsumerGroupCurrentMemberAssignmentValue;
+use kafka_wire::messages::consumer_group_member_metadata_key::ConsumerGroupMemberMetadataKey;
+use kafka_wire::messages::consumer_group_member_metadata_value::ConsumerGroupMemberMetadataValue;
+use kafka_wire::messages::consumer_group_metadata_key::ConsumerGroupMetadataKey;
+use kafka_wire::messages::consumer_group_metadata_value::ConsumerGroupMetadataValue;
+use kafka_wire::messages::consumer_group_partition_metadata_key::ConsumerGroupPartitionMetadataKey;
+use kafka_wire::messages::consumer_group_regular_expression_key::ConsumerGroupRegularExpressionKey;
+use kafka_wire::messages::consumer_group_regular_expression_value::ConsumerGroupRegularExpressionValue;
+use kafka_wire::messages::consumer_group_target_assignment_member_key::ConsumerGroupTargetAssignmentMemberKey;
+use kafka_wire::messages::consumer_group_target_assignment_member_value::ConsumerGroupTargetAssignmentMemberValue;
+use kafka_wire::messages::consumer_group_target_assignment_metadata_key::ConsumerGroupTargetAssignmentMetadataKey;
+use kafka_wire::messages::consumer_group_target_assignment_metadata_value::ConsumerGroupTargetAssignmentMetadataValue;
+use kafka_wire::messages::group_metadata_key::GroupMetadataKey;
+use kafka_wire::messages::group_metadata_value::GroupMetadataValue;
+use kafka_wire::messages::legacy_offset_commit_key::LegacyOffsetCommitKey;
+use kafka_wire::messages::offset_commit_key::OffsetCommitKey;
+use kafka_wire::messages::offset_commit_value::OffsetCommitValue;
+use kafka_wire::{Decode, Encode, Reader, Str, WireError};
+use std::borrow::Cow;
+use std::fmt;
+
+const LEGACY_OFFSET: i16 = 0;
+const OFFSET: i16 = 1;
+const CLASSIC_GROUP: i16 = 2;
+const GROUP: i16 = 3;
+const PARTITION_METADATA: i16 = 4;
+const MEMBER: i16 = 5;
+const TARGET: i16 = 6;
+const TARGET_MEMBER: i16 = 7;
+const CURRENT: i16 = 8;
+const REGEX: i16 = 16;
+
+/// The highest version of a classic group's value that is not flexible: older tools read it.
+const CLASSIC_GROUP_VERSION: i16 = 3;
+/// Likewise of an offset's.
+const OFFSET_VERSION: i16 = 3;
+/// The only version of an offset's value with a time of expiry of its own.
+const OFFSET_EXPIRING_VERSION: i16 = 1;
+
+fn record(kind: i16, key: &impl Encode, value: &impl Encode, version: i16) -> Record {
+    Record { key: encoded(kind, key, 0), value: Some(encoded(version, value, version)) }
+}
+
+fn tombstone(kind: i16, key: &impl Encode) -> Record {
+    Record { key: encoded(kind, key, 0), value: None }
+}
+
+fn borrowed(text: &str) -> Str<'_> {
+    Cow::Borrowed(text)
+}
+
+fn offset_key<'a>(group: &'a str, topic: &'a str, partition: i32) -> OffsetCommitKey<'a> {
+    OffsetCommitKey { group: borrowed(group), topic: borrowed(topic), partition }
+}
+
+/// A committed offset.
+pub(crate) fn offset(group: &str, topic: &str, partition: i32, value: &OffsetCommitValue<'_>) -> Record {
+    let version = if value.expire_timestamp == -1 { OFFSET_VERSION } else { OFFSET_EXPIRING_VERSION };
+    record(OFFSET, &offset_key(group, topic, partition), value, version)
+}
+
+pub(crate) fn offset_tombstone(group: &str, topic: &str, partition: i32) -> Record {
+    tombstone(OFFSET, &offset_key(group, topic, partition))
+}
+
+/// A classic group as a whole.
+pub(crate) fn classic_group(group: &str, value: &GroupMetadataValue<'_>) -> Record {
+    record(CLASSIC_GROUP, &GroupMetadataKey { group: borrowed(group) }, value, CLASSIC_GROUP_VERSION)
+}
+
+pub(crate) fn classic_group_tombstone(group: &str) -> Record {
+    tombstone(CLASSIC_GROUP, &GroupMetadataKey { group: borrowed(group) })
+}
+
+/// A consumer group's epoch.
+pub(crate) fn group(group: &str, epoch: i32, metadata_hash: i64) -> Record {
+    let key = ConsumerGroupMetadataKey { group_id: borrowed(group) };
+    record(GROUP, &key, &ConsumerGroupMetadataValue { epoch, metadata_hash }, 0)
+}
+
+pub(crate) fn group_tombstone(group: &str) -> Record {
+    tombstone(GROUP, &ConsumerGroupMetadataKey { group_id: borrowed(group) })
+}
+
+/// Kafka 4.0 kept the partition counts of a group's topics in such a record; it is only ever deleted.
+pub(crate) fn partition_metadata_tombstone(group: &str) -> Record {
+    tombstone(PARTITION_METADATA, &ConsumerGroupPartitionMetadataKey { group_id: borrowed(group) })
+}
+
+fn member_key<'a>(group: &'a str, member: &'a str) -> ConsumerGroupMemberMetadataKey<'a> {
+    ConsumerGroupMemberMetadataKey { group_id: borrowed(group), member_id: borrowed(member) }
+}
+
+/// A member and what it subscribes to.
+pub(crate) fn member(group: &str, member: &str, value: &ConsumerGroupMemberMetadataValue<'_>) -> Record {
+    record(MEMBER, &member_key(group, member), value, 0)
+}
+
+pub(crate) fn member_tombstone(group: &str, member: &str) -> Record {
+    tombstone(MEMBER, &member_key(group, member))
+}
+
+/// The epoch of the target assignment, and when it was computed.
+pub(crate) fn target(group: &str, assignment_epoch: i32, assignment_timestamp: i64) -> Record {
+    let key = ConsumerGroupTargetAssignmentMetadataKey { group_id: borrowed(group) };
+    let value = ConsumerGroupTargetAssignmentMetadataValue { assignment_epoch, assignment_timestamp };
+    record(TARGET, &key, &value, 0)
+}
+
+pub(crate) fn target_tombstone(group: &str) -> Record {
+    tombstone(TARGET, &ConsumerGroupTargetAssignmentMetadataKey { group_id: borrowed(group) })
+}
+
+fn target_key<'a>(group: &'a str, member: &'a str) -> ConsumerGroupTargetAssignmentMemberKey<'a> {
+    ConsumerGroupTargetAssignmentMemberKey { group_id: borrowed(group), member_id: borrowed(member) }
+}
+
+/// What a member shall have.
+pub(crate) fn target_member(
+    group: &str,
+    member: &str,
+    value: &ConsumerGroupTargetAssignmentMemberValue,
+) -> Record {
+    record(TARGET_MEMBER, &target_key(group, member), value, 0)
+}
+
+pub(crate) fn target_member_tombstone(group: &str, member: &str) -> Record {
+    tombstone(TARGET_MEMBER, &target_key(group, member))
+}
+
+fn current_key<'a>(group: &'a str, member: &'a str) -> ConsumerGroupCurrentMemberAssignmentKey<'a> {
+    ConsumerGroupCurrentMemberAssignmentKey { group_id: borrowed(group), member_id: borrowed(member) }
+}
+
+/// What a member has.
+pub(crate) fn current(
+    group: &str,
+    member: &str,
+    value: &ConsumerGroupCurrentMemberAssignmentValue,
+) -> Record {
+    record(CURRENT, &current_key(group, member), value, 0)
+}
+
+pub(crate) fn current_tombstone(group: &str, member: &str) -> Record {
+    tombstone(CURRENT, &current_key(group, member))
+}
+
+fn regex_key<'a>(group: &'a str, pattern: &'a str) -> ConsumerGroupRegularExpressionKey<'a> {
+    ConsumerGroupRegularExpressionKey { group_id: borrowed(group), regular_expression: borrowed(pattern) }
+}
+
+/// What topics a pattern stands for.
+pub(crate) fn regex(group: &str, pattern: &str, value: &ConsumerGroupRegularExpressionValue<'_>) -> Record {
+    record(REGEX, &regex_key(group, pattern), value, 0)
+}
+
+pub(crate) fn regex_tombstone(group: &str, pattern: &str) -> Record {
+    tombstone(REGEX, &regex_key(group, pattern))
+}
+
+/// A record that was read back; without a value it is a tombstone.
+#[derive(Debug)]
+pub(crate) enum Stored<'a> {
+    Offset(OffsetCommitKey<'a>, Option<OffsetCommitValue<'a>>),
+    ClassicGroup(GroupMetadataKey<'a>, Option<GroupMetadataValue<'a>>),
+    Group(ConsumerGroupMetadataKey<'a>, Option<ConsumerGroupMetadataValue>),
+    Member(ConsumerGroupMemberMetadataKey<'a>, Option<ConsumerGroupMemberMetadataValue<'a>>),
+    Target(ConsumerGroupTargetAssignmentMetadataKey<'a>, Option<ConsumerGroupTargetAssignmentMetadataValue>),
+    TargetMember(
+        ConsumerGroupTargetAssignmentMemberKey<'a>,
+        Option<ConsumerGroupTargetAssignmentMemberValue>,
+    ),
+    Current(ConsumerGroupCurrentMemberAssignmentKey<'a>, Option<ConsumerGroupCurrentMemberAssignmentValue>),
+    Regex(ConsumerGroupRegularExpressionKey<'a>, Option<ConsumerGroupRegularExpressionValue<'a>>),
+    /// A type that means nothing to us.
+    Other(i16),
+}
+
+/// Why a record could not be read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayError {
+    /// The key is malformed.
+    Key(WireError),
+    /// The value is malformed, or of a version that Kafka 4.3 does not know.
+    Value(WireError),
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplayError::Key(error) => write!(out, "the key of a group record cannot be read: {error}"),
+            ReplayError::Value(error) => write!(out, "the value of a group record cannot be read: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+fn decoded_value<'a, V: Decode<'a>>(value: Option<&'a [u8]>) -> Result<Option<V>, ReplayError> {
+    let Some(bytes) = value else { return Ok(None) };
+    let mut reader = Reader::new(bytes);
+    let version = reader.i16().map_err(ReplayError::Value)?;
+    V::decode(&mut reader, version).map(Some).map_err(ReplayError::Value)
+}
+
+impl<'a> Stored<'a> {
+    /// Reads a record.
+    pub fn read(key: &'a [u8], value: Option<&'a [u8]>) -> Result<Stored<'a>, ReplayError> {
+        let mut reader = Reader::new(key);
+        let kind = reader.i16().map_err(ReplayError::Key)?;
+        let reader = &mut reader;
+        let bad = ReplayError::Key;
+        Ok(match kind {
+            LEGACY_OFFSET => {
+                let key = LegacyOffsetCommitKey::decode(reader, 0).map_err(bad)?;
+                let key = OffsetCommitKey { group: key.group, topic: key.topic, partition: key.partition };
+                Stored::Offset(key, decoded_value(value)?)
+            }
+            OFFSET => Stored::Offset(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
+            CLASSIC_GROUP => {
+                Stored::ClassicGroup(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?)
+            }
+            GROUP => Stored::Group(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
+            MEMBER => Stored::Member(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
+            TARGET => Stored::Target(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
+            TARGET_MEMBER => {
+                Stored::TargetMember(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?)
+            }
+            CURRENT => Stored::Current(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
+            REGEX => Stored::Regex(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
+            other => Stored::Other(other),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_as_kafka_writes_it() {
+        let value =
+            OffsetCommitValue { offset: 7, leader_epoch: 2, commit_timestamp: 9, ..Default::default() };
+        let written = offset("g", "t", 1, &value);
+        assert_eq!(written.key, [0, 1, 0, 1, b'g', 0, 1, b't', 0, 0, 0, 1]);
+        let mut expected = vec![0, 3];
+        expected.extend(7i64.to_be_bytes());
+        expected.extend(2i32.to_be_bytes());
+        expected.extend([0, 0]);
+        expected.extend(9i64.to_be_bytes());
+        assert_eq!(written.value, Some(expected));
+        let expiring = OffsetCommitValue { leader_epoch: -1, expire_timestamp: 5, ..value };
+        assert_eq!(offset("g", "t", 1, &expiring).value.map(|value| value[..2].to_vec()), Some(vec![0, 1]));
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let written = classic_group("g", &GroupMetadataValue { generation: 3, ..Default::default() });
+        assert_eq!(written.value.as_ref().map(|value| &value[..2]), Some(&[0u8, 3][..]));
+        match Stored::read(&written.key, written.value.as_deref()) {
+            Ok(Stored::ClassicGroup(key, Some(value))) => {
+                assert_eq!((key.group.as_ref(), value.generation), ("g", 3));
+            }
+            other => panic!("{other:?}"),
+        }
+        match Stored::read(&regex_tombstone("g", "a.*").key, None) {
+            Ok(Stored::Regex(key, None)) => assert_eq!(key.regular_expression, "a.*"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_what_is_unknown_is_not() {
+        assert!(matches!(Stored::read(&[0], None), Err(ReplayError::Key(_))));
+        assert!(matches!(Stored::read(&[0, 1, 0], None), Err(ReplayError::Key(_))));
+        assert!(matches!(Stored::read(&[0, 99], None), Ok(Stored::Other(99))));
+        let key = group_tombstone("g").key;
+        assert!(matches!(Stored::read(&key, Some(&[0, 9])), Err(ReplayError::Value(_))));
+        assert!(matches!(Stored::read(&key, Some(&[])), Err(ReplayError::Value(_))));
+    }
+}

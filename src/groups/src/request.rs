@@ -1,0 +1,96 @@
+//! What goes into a coordinator.
+
+use crate::topics::Topics;
+use kafka_wire::ErrorCode;
+use kafka_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
+use kafka_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
+use kafka_wire::messages::delete_groups_request::DeleteGroupsRequest;
+use kafka_wire::messages::describe_groups_request::DescribeGroupsRequest;
+use kafka_wire::messages::heartbeat_request::HeartbeatRequest;
+use kafka_wire::messages::join_group_request::JoinGroupRequest;
+use kafka_wire::messages::leave_group_request::LeaveGroupRequest;
+use kafka_wire::messages::list_groups_request::ListGroupsRequest;
+use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
+use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
+use kafka_wire::messages::offset_fetch_request::OffsetFetchRequest;
+use kafka_wire::messages::sync_group_request::SyncGroupRequest;
+use kafka_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+
+/// A request, as decoded from its frame. Those that name several groups hold only groups of this partition: the
+/// shell splits them and joins the answers.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Request<'a> {
+    JoinGroup(JoinGroupRequest<'a>),
+    SyncGroup(SyncGroupRequest<'a>),
+    Heartbeat(HeartbeatRequest<'a>),
+    LeaveGroup(LeaveGroupRequest<'a>),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest<'a>),
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest<'a>),
+    OffsetCommit(OffsetCommitRequest<'a>),
+    TxnOffsetCommit(TxnOffsetCommitRequest<'a>),
+    OffsetFetch(OffsetFetchRequest<'a>),
+    OffsetDelete(OffsetDeleteRequest<'a>),
+    DeleteGroups(DeleteGroupsRequest<'a>),
+    DescribeGroups(DescribeGroupsRequest<'a>),
+    ListGroups(ListGroupsRequest<'a>),
+}
+
+/// What is around a request.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The version of the request.
+    pub version: i16,
+    /// The client's name for itself, from the request header.
+    pub client_id: &'a str,
+    /// Its address, as Kafka writes it: `/127.0.0.1`.
+    pub client_host: &'a str,
+    /// Random bits, new with every request: a member that needs an id is named by them.
+    pub fresh_id: [u8; 16],
+    /// The cluster's topics.
+    pub topics: &'a dyn Topics,
+}
+
+impl Context<'_> {
+    /// The id in the form of a UUID, as Kafka appends it to client ids.
+    pub(crate) fn fresh_uuid(&self) -> String {
+        let bits = u128::from_be_bytes(self.fresh_id);
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            bits >> 96,
+            bits >> 80 & 0xffff,
+            bits >> 64 & 0xffff,
+            bits >> 48 & 0xffff,
+            bits & 0xffff_ffff_ffff
+        )
+    }
+
+    /// The id as Kafka writes its own ids.
+    pub(crate) fn fresh_text(&self) -> String {
+        kafka_wire::Uuid(self.fresh_id).to_string()
+    }
+}
+
+/// Why a request is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub code: ErrorCode,
+    /// For the APIs that can carry one.
+    pub message: String,
+}
+
+impl Refused {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Refused {
+        Refused { code, message: message.into() }
+    }
+
+    pub fn invalid(message: &str) -> Refused {
+        Refused::new(ErrorCode::InvalidRequest, message)
+    }
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Refused {
+        Refused::new(code, code.message())
+    }
+}

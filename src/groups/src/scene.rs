@@ -1,0 +1,56 @@
+//! What every step of a group works with: time, settings, timers, and where effects go.
+
+use crate::effects::{Effects, Response, Waiter};
+use crate::settings::Settings;
+use crate::timers::{Timer, TimerKind, Timers};
+use crate::topics::Topics;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Which member each parked waiter waits for, so that a waiter that goes away can be found.
+pub(crate) type ParkedIndex = BTreeMap<Waiter, (Arc<str>, Arc<str>)>;
+
+/// A request of a member that is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parked {
+    /// None when whoever waited has gone away; the member still counts as having come.
+    pub waiter: Option<Waiter>,
+    /// The version of the request.
+    pub version: i16,
+}
+
+/// The surroundings of one call.
+pub(crate) struct Scene<'a> {
+    pub now: i64,
+    pub settings: &'a Settings,
+    pub timers: &'a mut Timers,
+    pub parked: &'a mut ParkedIndex,
+    pub topics: &'a dyn Topics,
+    pub out: &'a mut Effects,
+}
+
+impl Scene<'_> {
+    /// Sets a member's timer, or one of the whole group.
+    pub fn arm(&mut self, group: &Arc<str>, member: Option<&Arc<str>>, kind: TimerKind, delay_ms: i32) {
+        let at = self.now.saturating_add(i64::from(delay_ms.max(0)));
+        self.timers.set(Timer { group: group.clone(), member: member.cloned(), kind }, at);
+    }
+
+    pub fn disarm(&mut self, group: &Arc<str>, member: Option<&Arc<str>>, kind: TimerKind) {
+        self.timers.cancel(Timer { group: group.clone(), member: member.cloned(), kind });
+    }
+
+    /// Notes that a waiter waits for a member.
+    pub fn park(&mut self, group: &Arc<str>, member: &Arc<str>, waiter: Waiter, version: i16) -> Parked {
+        self.parked.insert(waiter, (group.clone(), member.clone()));
+        Parked { waiter: Some(waiter), version }
+    }
+
+    /// Answers a parked request, if anybody still waits.
+    pub fn unpark(&mut self, parked: Parked, response: Response, after_records: bool) {
+        if let Some(waiter) = parked.waiter {
+            self.parked.remove(&waiter);
+            self.out.answer(waiter, response, after_records);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The cluster's topics as a coordinator sees them.
+
+use model::TopicId;
+use std::sync::Arc;
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id.
+    pub id: TopicId,
+    /// How many partitions it has.
+    pub partitions: i32,
+}
+
+/// All topics at one moment: over the metadata image in the broker, a list in tests.
+pub trait Topics {
+    /// Grows whenever any topic changes; equal versions show equal topics.
+    fn version(&self) -> i64;
+    /// The topic of a name.
+    fn by_name(&self, name: &str) -> Option<Topic>;
+    /// The topic of an id.
+    fn by_id(&self, id: TopicId) -> Option<Topic>;
+    /// Shows the name of every topic, internal ones too, in the order of names.
+    fn each_name(&self, show: &mut dyn FnMut(&str));
+}
