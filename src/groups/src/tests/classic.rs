@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::classic::CONSUMER_PROTOCOL;
+use std::collections::BTreeSet;
 
 /// A stable group of as many members; their ids, the leader first, and the generation.
 fn stable(driver: &mut Driver, count: usize) -> (Vec<String>, i32) {
@@ -44,7 +45,8 @@ fn a_group_comes_together() {
         assert_eq!(answer.protocol_name.as_deref(), Some("range"));
         assert_eq!(answer.leader, a);
     }
-    assert_eq!(first.members.iter().map(|member| &*member.member_id).collect::<std::collections::BTreeSet<_>>(), [&*a, &*b].into());
+    let told: BTreeSet<&str> = first.members.iter().map(|member| &*member.member_id).collect();
+    assert_eq!(told, BTreeSet::from([&*a, &*b]));
     assert!(second.members.is_empty());
     settle(&mut driver, &[a.clone(), b.clone()], 1);
     assert_eq!(driver.heartbeat(&b, 1, None), ErrorCode::None);

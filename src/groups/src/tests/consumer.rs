@@ -41,7 +41,7 @@ fn who_does_not_give_back_in_time_is_fenced() {
     let topic = driver.topic();
     driver.beat(&first_beat("a"));
     driver.beat(&first_beat("b"));
-    for _ in 0..7 {
+    for _ in 0..6 {
         driver.beat(&owning_beat("a", 1, topic, &[0, 1, 2, 3]));
         driver.beat(&quiet_beat("b", 2));
         driver.pass(5_000);
@@ -251,7 +251,8 @@ fn a_thousand_members_get_what_there_is() {
         assert_eq!(driver.beat(&request).error_code, 0);
     }
     let big = driver.cluster.by_name("big").expect("added").id;
-    let mut owned: BTreeMap<&str, (i32, Vec<i32>)> = names.iter().map(|name| (name.as_str(), (1, vec![]))).collect();
+    let mut owned: BTreeMap<&str, (i32, Vec<i32>)> =
+        names.iter().map(|name| (name.as_str(), (1, vec![]))).collect();
     for round in 0..6 {
         driver.pass(5_000);
         for (name, (epoch, partitions)) in &mut owned {

@@ -14,7 +14,9 @@ mod tools;
 use crate::*;
 use base::Random;
 use kafka_wire::ErrorCode;
-use kafka_wire::messages::consumer_group_heartbeat_request::{ConsumerGroupHeartbeatRequest, TopicPartitions};
+use kafka_wire::messages::consumer_group_heartbeat_request::{
+    ConsumerGroupHeartbeatRequest, TopicPartitions,
+};
 use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 use kafka_wire::messages::heartbeat_request::HeartbeatRequest;
 use kafka_wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -146,7 +148,10 @@ impl Driver {
         driver.cluster = self.cluster.clone();
         driver.now = self.now;
         for (producer, record) in &self.log {
-            driver.coordinator.replay(*producer, &record.key, record.value.as_deref()).expect("a record of ours");
+            driver
+                .coordinator
+                .replay(*producer, &record.key, record.value.as_deref())
+                .expect("a record of ours");
         }
         let effects = driver.coordinator.loaded(self.now, &self.cluster);
         driver.log = self.log.clone();
@@ -206,7 +211,8 @@ impl Driver {
             group_instance_id: instance.map(Cow::Borrowed),
             ..Default::default()
         };
-        let request = LeaveGroupRequest { group_id: GROUP.into(), members: vec![identity], ..Default::default() };
+        let request =
+            LeaveGroupRequest { group_id: GROUP.into(), members: vec![identity], ..Default::default() };
         match self.ask(5, &Request::LeaveGroup(request)) {
             Response::LeaveGroup(response) if response.error_code != 0 => code(response.error_code),
             Response::LeaveGroup(response) => code(response.members[0].error_code),
@@ -222,7 +228,10 @@ impl Driver {
         }
     }
 
-    fn beat(&mut self, request: &ConsumerGroupHeartbeatRequest<'_>) -> ConsumerGroupHeartbeatResponse<'static> {
+    fn beat(
+        &mut self,
+        request: &ConsumerGroupHeartbeatRequest<'_>,
+    ) -> ConsumerGroupHeartbeatResponse<'static> {
         match self.ask(1, &Request::ConsumerGroupHeartbeat(request.clone())) {
             Response::ConsumerGroupHeartbeat(response) => response,
             other => panic!("{other:?}"),
@@ -251,7 +260,11 @@ fn embedded(topics: &[&str]) -> Vec<u8> {
     bytes
 }
 
-fn join_request<'a>(member: &'a str, instance: Option<&'a str>, protocols: &[&'a str]) -> JoinGroupRequest<'a> {
+fn join_request<'a>(
+    member: &'a str,
+    instance: Option<&'a str>,
+    protocols: &[&'a str],
+) -> JoinGroupRequest<'a> {
     let protocol = |name: &&'a str| JoinGroupRequestProtocol {
         name: Cow::Borrowed(*name),
         metadata: Cow::Owned(embedded(&["t"])),
@@ -268,7 +281,11 @@ fn join_request<'a>(member: &'a str, instance: Option<&'a str>, protocols: &[&'a
     }
 }
 
-fn sync_request<'a>(member: &'a str, generation_id: i32, assigned: &[(&'a str, &'a [u8])]) -> SyncGroupRequest<'a> {
+fn sync_request<'a>(
+    member: &'a str,
+    generation_id: i32,
+    assigned: &[(&'a str, &'a [u8])],
+) -> SyncGroupRequest<'a> {
     let one = |(member, bytes): &(&'a str, &'a [u8])| SyncGroupRequestAssignment {
         member_id: Cow::Borrowed(*member),
         assignment: Cow::Borrowed(*bytes),
@@ -340,7 +357,12 @@ fn quiet_beat(member: &str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest<
 }
 
 /// A heartbeat of a member that has these partitions of one topic.
-fn owning_beat(member: &str, member_epoch: i32, topic: TopicId, partitions: &[i32]) -> ConsumerGroupHeartbeatRequest<'_> {
+fn owning_beat(
+    member: &str,
+    member_epoch: i32,
+    topic: TopicId,
+    partitions: &[i32],
+) -> ConsumerGroupHeartbeatRequest<'_> {
     let owned = TopicPartitions { topic_id: kafka_wire::Uuid(topic.0), partitions: partitions.to_vec() };
     let owned = if partitions.is_empty() { Vec::new() } else { vec![owned] };
     ConsumerGroupHeartbeatRequest { topic_partitions: Some(owned), ..quiet_beat(member, member_epoch) }

@@ -1,0 +1,304 @@
+//! Committed offsets.
+
+use super::*;
+use kafka_wire::Uuid;
+use kafka_wire::messages::offset_delete_request::{
+    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use kafka_wire::messages::offset_fetch_request::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
+use kafka_wire::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use model::ProducerEpoch;
+
+const DAY_MS: i64 = 86_400_000;
+
+fn fetch(driver: &mut Driver, version: i16, request: OffsetFetchRequest<'_>) -> OffsetFetchResponse<'static> {
+    match driver.ask(version, &Request::OffsetFetch(request)) {
+        Response::OffsetFetch(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Fetches partition 0 of `t`, or all there is.
+fn fetch_new(driver: &mut Driver, version: i16, all: bool, stable: bool) -> OffsetFetchResponse<'static> {
+    let topic_id = if version >= 10 { Uuid(driver.topic().0) } else { Uuid::ZERO };
+    let name = if version >= 10 { "" } else { "t" };
+    let topic = OffsetFetchRequestTopics { name: name.into(), topic_id, partition_indexes: vec![0] };
+    let group = OffsetFetchRequestGroup {
+        group_id: GROUP.into(),
+        member_id: None,
+        member_epoch: -1,
+        topics: (!all).then(|| vec![topic]),
+    };
+    fetch(
+        driver,
+        version,
+        OffsetFetchRequest { groups: vec![group], require_stable: stable, ..Default::default() },
+    )
+}
+
+/// Offset and error of the only partition in an answer.
+fn only(response: &OffsetFetchResponse<'_>) -> (i64, ErrorCode) {
+    let one = &response.groups[0].topics[0].partitions[0];
+    (one.committed_offset, code(one.error_code))
+}
+
+fn commit_in_transaction(
+    driver: &mut Driver,
+    producer_id: i64,
+    generation_id: i32,
+    offset: i64,
+) -> ErrorCode {
+    let partition = TxnOffsetCommitRequestPartition {
+        partition_index: 0,
+        committed_offset: offset,
+        committed_leader_epoch: -1,
+        committed_metadata: None,
+    };
+    let topic = TxnOffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition] };
+    let request = TxnOffsetCommitRequest {
+        transactional_id: "x".into(),
+        group_id: GROUP.into(),
+        producer_id,
+        producer_epoch: 0,
+        generation_id,
+        member_id: "".into(),
+        group_instance_id: None,
+        topics: vec![topic],
+    };
+    match driver.ask(3, &Request::TxnOffsetCommit(request)) {
+        Response::TxnOffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn offsets_are_committed_and_fetched_in_all_versions() {
+    let mut driver = Driver::eager();
+    assert_eq!(only(&fetch_new(&mut driver, 8, false, false)), (-1, ErrorCode::None));
+    assert_eq!(driver.commit(9, "", -1, 0, 42), ErrorCode::None);
+    for version in [8, 9, 10] {
+        for all in [false, true] {
+            let response = fetch_new(&mut driver, version, all, true);
+            assert_eq!(only(&response), (42, ErrorCode::None), "version {version}, all {all}");
+            assert_eq!(response.groups[0].topics[0].topic_id == Uuid::ZERO, version < 10);
+        }
+    }
+    let topics = vec![OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0, 1] }];
+    for topics in [Some(topics), None] {
+        let request = OffsetFetchRequest { group_id: GROUP.into(), topics, ..Default::default() };
+        let response = fetch(&mut driver, 7, request);
+        assert_eq!(response.topics[0].partitions[0].committed_offset, 42);
+        assert!(response.groups.is_empty());
+    }
+    assert_eq!(driver.reloaded().coordinator.committed(GROUP, "t", 0), Some(42));
+    assert_eq!(driver.coordinator.usage(), Usage { classic_groups: 1, offsets: 1, ..Usage::default() });
+}
+
+#[test]
+fn a_fetch_waits_for_the_commits_before_it() {
+    let mut driver = Driver::eager();
+    driver.commit(9, "", -1, 0, 42);
+    let group = OffsetFetchRequestGroup { group_id: GROUP.into(), member_epoch: -1, ..Default::default() };
+    let request = OffsetFetchRequest { groups: vec![group], ..Default::default() };
+    let waiter = driver.send(8, &Request::OffsetFetch(request));
+    assert!(driver.answers[&waiter].after_records);
+}
+
+#[test]
+fn bad_commits_get_kafkas_errors() {
+    let mut driver = Driver::eager();
+    assert_eq!(driver.commit(8, "a", 1, 0, 1), ErrorCode::IllegalGeneration);
+    assert_eq!(driver.commit(9, "a", 1, 0, 1), ErrorCode::GroupIdNotFound);
+    let (id, join) = driver.join_new();
+    driver.pass(5_000);
+    assert_eq!(driver.joined(join).error_code, 0);
+    assert_eq!(driver.commit(8, &id, 1, 0, 1), ErrorCode::RebalanceInProgress);
+    let sync = driver.sync(&id, 1, &[]);
+    assert_eq!(driver.synced(sync).error_code, 0);
+    let cases = [
+        (&*id, 1, ErrorCode::None),
+        (&*id, 2, ErrorCode::IllegalGeneration),
+        (&*id, -1, ErrorCode::IllegalGeneration),
+        ("who", 1, ErrorCode::UnknownMemberId),
+        ("", -1, ErrorCode::UnknownMemberId),
+    ];
+    for (member, generation, expected) in cases {
+        assert_eq!(driver.commit(8, member, generation, 0, 1), expected, "{member} {generation}");
+    }
+    let written = driver.log.len();
+    let note = "x".repeat(4_097);
+    let mut requests = [commit_request(&id, 1, 0, 1, &note), commit_request(&id, 1, 0, 1, "")];
+    requests[1].topics[0].name = "gone".into();
+    for (request, expected) in
+        requests.into_iter().zip([ErrorCode::OffsetMetadataTooLarge, ErrorCode::UnknownTopicOrPartition])
+    {
+        match driver.ask(9, &Request::OffsetCommit(request)) {
+            Response::OffsetCommit(answer) => {
+                assert_eq!(code(answer.topics[0].partitions[0].error_code), expected)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(driver.log.len(), written);
+}
+
+#[test]
+fn topic_ids_name_topics() {
+    let mut driver = Driver::eager();
+    let mut request = commit_request("", -1, 0, 5, "");
+    request.topics[0].name = "".into();
+    for (topic_id, expected) in
+        [(Uuid(driver.topic().0), ErrorCode::None), (Uuid([9; 16]), ErrorCode::UnknownTopicId)]
+    {
+        request.topics[0].topic_id = topic_id;
+        match driver.ask(10, &Request::OffsetCommit(request.clone())) {
+            Response::OffsetCommit(answer) => {
+                assert_eq!(answer.topics[0].topic_id, topic_id);
+                assert_eq!(code(answer.topics[0].partitions[0].error_code), expected);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(5));
+    let topic = OffsetFetchRequestTopics {
+        topic_id: Uuid([9; 16]),
+        partition_indexes: vec![0],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: GROUP.into(),
+        topics: Some(vec![topic]),
+        member_epoch: -1,
+        ..Default::default()
+    };
+    let response = fetch(&mut driver, 10, OffsetFetchRequest { groups: vec![group], ..Default::default() });
+    assert_eq!(only(&response), (-1, ErrorCode::UnknownTopicId));
+}
+
+#[test]
+fn transactional_offsets_count_with_their_marker() {
+    for commit in [true, false] {
+        let mut driver = Driver::eager();
+        driver.commit(9, "", -1, 0, 1);
+        assert_eq!(commit_in_transaction(&mut driver, 7, -1, 2), ErrorCode::None);
+        assert_eq!(driver.log.last().and_then(|(producer, _)| *producer), Some(ProducerId(7)));
+        let mut reloaded = driver.reloaded();
+        for driver in [&mut driver, &mut reloaded] {
+            assert_eq!(only(&fetch_new(driver, 8, false, true)), (-1, ErrorCode::UnstableOffsetCommit));
+            assert_eq!(only(&fetch_new(driver, 8, false, false)), (1, ErrorCode::None));
+            driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), commit);
+            let expected = if commit { 2 } else { 1 };
+            assert_eq!(only(&fetch_new(driver, 8, false, true)), (expected, ErrorCode::None));
+        }
+    }
+    let mut driver = Driver::eager();
+    assert_eq!(commit_in_transaction(&mut driver, 7, 1, 2), ErrorCode::IllegalGeneration);
+}
+
+#[test]
+fn old_offsets_go_when_nobody_needs_them() {
+    let mut driver = Driver::eager();
+    driver.commit(9, "", -1, 0, 1);
+    driver.pass(6 * DAY_MS);
+    driver.commit(9, "", -1, 1, 1);
+    driver.pass(2 * DAY_MS);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), None);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 1), Some(1));
+    driver.pass(6 * DAY_MS);
+    // The last offset takes the group with it.
+    assert_eq!(driver.coordinator.usage(), Usage::default());
+    assert_eq!(driver.reloaded().coordinator.usage(), Usage::default());
+}
+
+#[test]
+fn offsets_of_a_group_age_from_when_it_was_left() {
+    let mut driver = Driver::eager();
+    let (id, join) = driver.join_new();
+    driver.pass(5_000);
+    assert_eq!(driver.joined(join).error_code, 0);
+    let sync = driver.sync(&id, 1, &[]);
+    assert_eq!(driver.synced(sync).error_code, 0);
+    driver.commit(9, &id, 1, 0, 1);
+    for _ in 0..(8 * DAY_MS / 9_000) {
+        driver.pass(9_000);
+        assert_eq!(driver.heartbeat(&id, 1, None), ErrorCode::None);
+    }
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(1));
+    assert_eq!(driver.leave(&id, None), ErrorCode::None);
+    driver.pass(6 * DAY_MS);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(1));
+    driver.pass(2 * DAY_MS);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), None);
+    assert_eq!(driver.coordinator.usage(), Usage::default());
+}
+
+#[test]
+fn a_pending_transaction_keeps_an_offset() {
+    let mut driver = Driver::eager();
+    driver.commit(9, "", -1, 0, 1);
+    commit_in_transaction(&mut driver, 7, -1, 2);
+    driver.pass(9 * DAY_MS);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(1));
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), false);
+    driver.pass(DAY_MS);
+    assert_eq!(driver.coordinator.usage(), Usage::default());
+}
+
+#[test]
+fn many_groups_are_swept_in_parts() {
+    let mut driver = Driver::eager();
+    for number in 0..200 {
+        let name = format!("g{number}");
+        let mut request = commit_request("", -1, 0, 1, "");
+        request.group_id = name.as_str().into();
+        driver.ask(9, &Request::OffsetCommit(request));
+    }
+    driver.now += 8 * DAY_MS;
+    let effects = driver.coordinator.tick(driver.now, &driver.cluster);
+    assert_eq!(effects.records.len(), 2 * 64);
+    assert_eq!(driver.coordinator.next_deadline_ms(), Some(driver.now));
+    driver.take_in(effects);
+    driver.pass(1);
+    assert_eq!(driver.coordinator.usage(), Usage::default());
+}
+
+#[test]
+fn offsets_are_deleted_unless_somebody_reads_the_topic() {
+    let mut driver = Driver::eager();
+    let delete = |driver: &mut Driver, topic: &'static str| {
+        let partitions = vec![OffsetDeleteRequestPartition { partition_index: 0 }];
+        let topics = vec![OffsetDeleteRequestTopic { name: topic.into(), partitions }];
+        match driver.ask(0, &Request::OffsetDelete(OffsetDeleteRequest { group_id: GROUP.into(), topics })) {
+            Response::OffsetDelete(answer) if answer.error_code != 0 => code(answer.error_code),
+            Response::OffsetDelete(answer) => code(answer.topics[0].partitions[0].error_code),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(delete(&mut driver, "t"), ErrorCode::GroupIdNotFound);
+    driver.beat(&first_beat("a"));
+    assert_eq!(driver.commit(9, "a", 1, 0, 3), ErrorCode::None);
+    assert_eq!(delete(&mut driver, "t"), ErrorCode::GroupSubscribedToTopic);
+    assert_eq!(delete(&mut driver, "gone"), ErrorCode::UnknownTopicOrPartition);
+    driver.beat(&quiet_beat("a", -1));
+    assert_eq!(delete(&mut driver, "t"), ErrorCode::None);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), None);
+    assert_eq!(driver.reloaded().coordinator.committed(GROUP, "t", 0), None);
+}
+
+#[test]
+fn a_deleted_topic_takes_its_offsets_along() {
+    let mut driver = Driver::eager();
+    driver.commit(9, "", -1, 0, 1);
+    commit_in_transaction(&mut driver, 7, -1, 2);
+    let effects = driver.coordinator.topic_deleted("t");
+    assert_eq!(effects.records.len(), 1);
+    driver.take_in(effects);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(driver.coordinator.usage().offsets, 0);
+    assert_eq!(driver.coordinator.topic_deleted("t"), Effects::default());
+}
