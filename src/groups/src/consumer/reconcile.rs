@@ -184,6 +184,17 @@ mod tests {
                 none,
                 Some((3, Stable, &[1, 3][..], none)),
             ),
+        ];
+        for (name, now, target, owned, taken, expected) in cases {
+            check(Case { name, now, target, owned, taken, expected });
+        }
+    }
+
+    #[test]
+    fn a_member_that_revokes_or_waits_goes_on_when_it_can() {
+        use MemberState::{Stable, UnreleasedPartitions as Waits, UnrevokedPartitions as Revokes};
+        let none: &[i32] = &[];
+        let cases = [
             ("does not say", at(2, Revokes, &[1], &[2]), (3, &[1, 3][..]), None, none, None),
             ("still has it", at(2, Revokes, &[1], &[2]), (3, &[1, 3][..]), Some(&[1, 2][..]), none, None),
             (
