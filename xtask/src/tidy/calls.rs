@@ -13,6 +13,7 @@ const SIMULATED: &[&str] = &[
     "src/kafka-wire/",
     "src/network/",
     "src/controller/",
+    "src/transactions/",
     "src/broker/",
     "shards/memory/",
     "shards/driver/",
