@@ -14,6 +14,7 @@ const SIMULATED: &[&str] = &[
     "src/network/",
     "src/controller/",
     "src/groups/",
+    "src/transactions/",
     "src/broker/",
     "shards/memory/",
     "shards/driver/",
