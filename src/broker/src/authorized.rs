@@ -34,11 +34,15 @@ pub(crate) const CLUSTER: i32 =
 pub(crate) const TOPIC: i32 =
     bits(&[Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs]);
 
+/// All that can be done with a group.
+pub(crate) const GROUP: i32 = bits(&[Read, Delete, Describe, DescribeConfigs, AlterConfigs]);
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_numbers_are_those_that_kafka_tells() {
         assert_eq!(super::TOPIC, 3576);
         assert_eq!(super::CLUSTER, 8096);
+        assert_eq!(super::GROUP, 3400);
     }
 }

@@ -1,5 +1,6 @@
 //! What a core of the broker knows.
 
+use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
 use crate::sessions::Sessions;
@@ -43,6 +44,8 @@ pub struct Broker {
     pub sessions: RefCell<Sessions>,
     /// Producer ids of the block that this core was given: the next, and the first that is not its own.
     pub producer_ids: Cell<(i64, i64)>,
+    /// The coordinators of this core's partitions.
+    pub(crate) coordinators: Coordinators,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -74,6 +77,7 @@ impl Broker {
             metrics,
             sessions: RefCell::new(sessions),
             producer_ids: Cell::new((0, 0)),
+            coordinators: Coordinators::default(),
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),

@@ -1,6 +1,9 @@
 //! What cores ask each other.
 
+use crate::coordinators::{GroupQuestion, GroupReply};
 use controller::{Change, ControlError, Image, Outcome};
+use groups::Response;
+use kafka_wire::ErrorCode;
 use shard::{Calls, Operation};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +13,12 @@ use std::sync::Arc;
 pub enum CoreQuestion {
     /// About partitions that the other core owns.
     Partitions(Operation),
+    /// To the coordinator of a group that the other core has.
+    Group(GroupQuestion),
+    /// Here is the answer that was promised for later, to the question with this ticket of yours.
+    GroupAnswer { ticket: u64, answer: Result<Response, ErrorCode> },
+    /// Nobody here waits any more for the answer that was promised for this ticket.
+    GroupForget { ticket: u64 },
     /// To change metadata; only the first core, which has the controller, is asked.
     Change(Change),
     /// Here is a new image: make it yours, with the partitions that it wants of you.
@@ -27,6 +36,10 @@ pub enum CoreQuestion {
 pub enum CoreAnswer {
     /// To [`CoreQuestion::Partitions`].
     Partitions(shard::Outcome),
+    /// To [`CoreQuestion::Group`].
+    Group(GroupReply),
+    /// To [`CoreQuestion::GroupAnswer`] and [`CoreQuestion::GroupForget`].
+    Taken,
     /// To [`CoreQuestion::Change`].
     Changed(Result<Outcome, ControlError>),
     /// To [`CoreQuestion::Apply`].

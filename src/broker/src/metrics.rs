@@ -31,7 +31,13 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
         api,
         ApiKey::Fetch
             | ApiKey::ListOffsets
+            | ApiKey::OffsetFetch
             | ApiKey::FindCoordinator
+            | ApiKey::JoinGroup
+            | ApiKey::Heartbeat
+            | ApiKey::DescribeGroups
+            | ApiKey::ListGroups
+            | ApiKey::ConsumerGroupDescribe
             | ApiKey::ApiVersions
             | ApiKey::OffsetForLeaderEpoch
             | ApiKey::DescribeConfigs
@@ -82,6 +88,10 @@ pub struct CoreMetrics {
     pub(crate) fetch_sessions: Gauge,
     pub(crate) partitions: Gauge,
     pub(crate) topics: Gauge,
+    pub(crate) groups: Gauge,
+    pub(crate) group_members: Gauge,
+    pub(crate) group_offsets: Gauge,
+    pub(crate) group_waiters: Gauge,
     pub(crate) executor: OnceLock<ExecutorMetrics>,
     /// The counters of the core's pool and its budget in bytes.
     pub(crate) pool: OnceLock<(Arc<PoolUse>, u64)>,
@@ -97,6 +107,10 @@ impl Default for CoreMetrics {
             fetch_sessions: Gauge::default(),
             partitions: Gauge::default(),
             topics: Gauge::default(),
+            groups: Gauge::default(),
+            group_members: Gauge::default(),
+            group_offsets: Gauge::default(),
+            group_waiters: Gauge::default(),
             executor: OnceLock::new(),
             pool: OnceLock::new(),
             store: OnceLock::new(),
@@ -136,6 +150,14 @@ impl CoreMetrics {
         for (stage, took) in api.stages.iter().zip(took) {
             stage.record(took);
         }
+    }
+
+    /// How much the core's coordinators hold.
+    pub(crate) fn note_groups(&self, usage: &groups::Usage) {
+        self.groups.set((usage.classic_groups + usage.consumer_groups) as u64);
+        self.group_members.set(usage.members as u64);
+        self.group_offsets.set(usage.offsets as u64);
+        self.group_waiters.set(usage.waiters as u64);
     }
 
     /// A partition, or a whole request, of an API was answered with an error.

@@ -123,13 +123,15 @@ impl Broker {
 
     /// Opens this core's partitions at start. Those that are in the image but not on disk were to be made when the
     /// broker stopped; they are made now.
-    pub(crate) async fn open_partitions(&self, image: &Image) -> Result<(), String> {
+    pub(crate) async fn open_partitions(self: &Rc<Self>, image: &Image) -> Result<(), String> {
         let mut setups = Vec::new();
         for topic in image.topics() {
             self.setups(image, topic, 0, &mut setups);
         }
         self.count(image);
-        self.set_up(setups, false).await
+        self.set_up(setups, false).await?;
+        self.coordinate(image, &[]);
+        Ok(())
     }
 
     async fn set_up(&self, setups: Vec<PartitionSetup>, create: bool) -> Result<(), String> {
@@ -156,7 +158,7 @@ impl Broker {
     }
 
     /// Makes an image this core's.
-    pub(crate) async fn apply(&self, image: Arc<Image>) {
+    pub(crate) async fn apply(self: &Rc<Self>, image: Arc<Image>) {
         let old = self.image();
         if old.offset() >= image.offset() {
             return;
@@ -178,13 +180,16 @@ impl Broker {
                 }
             }
         }
+        let mut deleted: Vec<&str> = Vec::new();
         for topic in before.values().filter(|topic| image.topic_by_id(topic.id).is_none()) {
             removed.extend(self.owned(topic, 0).map(|(id, _)| id));
+            deleted.push(&topic.name);
         }
         if let Err(why) = self.set_up(setups, true).await {
             log::error!("{why}");
         }
         self.replace_image(image.clone());
+        self.coordinate(&image, &deleted);
         self.count(&image);
         self.reconfigure(&image, &changed).await;
         if !removed.is_empty() {
@@ -199,7 +204,10 @@ impl Broker {
 
     async fn reconfigure(&self, image: &Image, changed: &[Arc<Topic>]) {
         match BrokerConfig::resolve(&self.layers(image)) {
-            Ok(config) => self.replace_config(config),
+            Ok(config) => {
+                self.replace_config(config);
+                self.configure_coordinators();
+            }
             Err(error) => log::error!("the broker's configuration stays as it was: {error}"),
         }
         let mut items = Vec::new();

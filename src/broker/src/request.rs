@@ -7,12 +7,12 @@
 use crate::broker::Broker;
 use crate::handlers as h;
 use base::Instant;
-use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, WireError};
+use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, Str, WireError};
 use memory::Slice;
 use network::{Answer, Handling, Left, Requests};
 use std::cell::Cell;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,7 +37,15 @@ served! {
     Fetch => h::fetch::handle,
     ListOffsets => h::list_offsets::handle,
     Metadata => h::metadata::handle,
+    OffsetCommit => h::offset_commit::handle,
+    OffsetFetch => h::offset_fetch::handle,
     FindCoordinator => h::find_coordinator::handle,
+    JoinGroup => h::join_group::handle,
+    Heartbeat => h::heartbeat::handle,
+    LeaveGroup => h::leave_group::handle,
+    SyncGroup => h::sync_group::handle,
+    DescribeGroups => h::describe_groups::handle,
+    ListGroups => h::list_groups::handle,
     ApiVersions => h::api_versions::handle,
     CreateTopics => h::create_topics::handle,
     DeleteTopics => h::delete_topics::handle,
@@ -48,8 +56,12 @@ served! {
     AlterConfigs => h::alter_configs::handle,
     DescribeLogDirs => h::describe_log_dirs::handle,
     CreatePartitions => h::create_partitions::handle,
+    DeleteGroups => h::delete_groups::handle,
     IncrementalAlterConfigs => h::incremental_alter_configs::handle,
+    OffsetDelete => h::offset_delete::handle,
     DescribeCluster => h::describe_cluster::handle,
+    ConsumerGroupHeartbeat => h::consumer_group_heartbeat::handle,
+    ConsumerGroupDescribe => h::consumer_group_describe::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
 }
@@ -66,18 +78,20 @@ pub struct Request {
     pub version: i16,
     /// The client's number for it.
     pub correlation_id: i32,
+    /// The client's address.
+    pub peer: IpAddr,
 }
 
 impl Request {
     /// Reads the header of a frame, or says why the connection must be closed.
-    fn read(frame: Slice) -> Result<Request, String> {
+    fn read(frame: Slice, peer: IpAddr) -> Result<Request, String> {
         let (key, version, correlation_id) =
             RequestHeader::peek(&frame).map_err(|error| format!("a request without a header: {error}"))?;
         let api = ApiKey::try_from(key).map_err(|_| format!("a request of the unknown API {key}"))?;
         let mut reader = Reader::new(&frame);
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
-        Ok(Request { frame, body, api, version, correlation_id })
+        Ok(Request { frame, body, api, version, correlation_id, peer })
     }
 
     /// The body, to be decoded in place.
@@ -88,6 +102,11 @@ impl Request {
     /// Decodes the body.
     pub(crate) fn decode<'a, T: Decode<'a>>(&'a self) -> Result<T, WireError> {
         T::decode(&mut self.reader(), self.version)
+    }
+
+    /// What the client calls itself.
+    pub(crate) fn client_id(&self) -> Option<Str<'_>> {
+        RequestHeader::read(&mut Reader::new(&self.frame)).ok()?.client_id
     }
 
     /// A part of the frame that was decoded in place, as a slice that shares the frame's memory.
@@ -113,6 +132,12 @@ impl FrontDoor {
         FrontDoor { broker, refusals: Cell::new((Instant::ZERO, 0)) }
     }
 
+    /// The door as one connection comes to it.
+    pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
+        // An address of version 4 on a socket of version 6 is one of version 4.
+        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical() })
+    }
+
     /// Logs why a connection was closed, at most a line a second.
     pub(crate) fn note_refusal(&self, peer: SocketAddr, why: &str) {
         let (last, untold) = self.refusals.get();
@@ -135,10 +160,16 @@ fn close(reason: String) -> (u16, Handling) {
     (NO_KIND, Box::pin(std::future::ready(Answer::Close(reason))))
 }
 
-impl Requests for FrontDoor {
+/// Somebody at the door.
+struct Visitor {
+    door: Rc<FrontDoor>,
+    peer: IpAddr,
+}
+
+impl Requests for Visitor {
     /// A request's kind, for its measurements, is its API's place in the table.
     fn begin(&self, frame: Slice) -> (u16, Handling) {
-        let request = match Request::read(frame) {
+        let request = match Request::read(frame, self.peer) {
             Ok(request) => request,
             Err(reason) => return close(reason),
         };
@@ -151,13 +182,14 @@ impl Requests for FrontDoor {
         if !known && request.api != ApiKey::ApiVersions {
             return close(format!("version {} of {} is not known", request.version, request.api.name()));
         }
-        (place as u16, SERVED[place].1(self.broker.clone(), request))
+        (place as u16, SERVED[place].1(self.door.broker.clone(), request))
     }
 
     fn left(&self, request: &Left, sent: Instant) {
-        let metrics = &self.broker.metrics;
+        let broker = &self.door.broker;
+        let metrics = &broker.metrics;
         metrics.request_left(request, sent);
-        metrics.fetch_sessions.set(self.broker.sessions.borrow().len() as u64);
+        metrics.fetch_sessions.set(broker.sessions.borrow().len() as u64);
     }
 
     fn is_pipelined(&self, frame: &Slice) -> bool {

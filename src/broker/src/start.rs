@@ -6,6 +6,7 @@
 //! there. The end goes the other way round.
 
 use crate::broker::{Broker, Identity};
+use crate::coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
 use crate::metrics::CoreMetrics;
@@ -112,7 +113,7 @@ pub async fn start(
         options,
     });
     let serving = core.clone();
-    cores.serve(move |_, question, reply| serving.clone().answer(question, reply));
+    cores.serve(move |from, question, reply| serving.clone().answer(from, question, reply));
     if cores.shard() == ShardId(0) {
         let address = core.clone().lead().await.map_err(StartError)?;
         return Ok(Running { core, address });
@@ -153,8 +154,11 @@ impl Running {
 }
 
 impl Core {
-    fn answer(self: Rc<Self>, question: CoreQuestion, reply: Reply<CoreQuestion, CoreAnswer>) {
+    fn answer(self: Rc<Self>, from: ShardId, question: CoreQuestion, reply: Reply<CoreQuestion, CoreAnswer>) {
         match question {
+            CoreQuestion::Group(_) | CoreQuestion::GroupAnswer { .. } | CoreQuestion::GroupForget { .. } => {
+                self.coordinate(from, question, reply);
+            }
             CoreQuestion::Partitions(operation) => match self.broker.get() {
                 Some(broker) => {
                     // Begun here and not in the task: the order of questions is the order of appends.
@@ -191,6 +195,23 @@ impl Core {
             CoreQuestion::Stop => {
                 reply.work("stopping", async move { CoreAnswer::Step(self.stop().await) });
             }
+        }
+    }
+
+    /// Answers what has to do with coordinators. Before the core is open and after its end nobody waits for it.
+    fn coordinate(&self, from: ShardId, question: CoreQuestion, reply: Reply<CoreQuestion, CoreAnswer>) {
+        let Some(broker) = self.broker.get() else { return };
+        match question {
+            CoreQuestion::Group(question) => broker.coordinators.answer(broker, from, &question, reply),
+            CoreQuestion::GroupAnswer { ticket, answer } => {
+                broker.coordinators.take(ticket, answer);
+                reply.send(CoreAnswer::Taken);
+            }
+            CoreQuestion::GroupForget { ticket } => {
+                broker.coordinators.forget(from, ticket);
+                reply.send(CoreAnswer::Taken);
+            }
+            _ => {}
         }
     }
 
@@ -309,6 +330,7 @@ impl Core {
             self.options.metrics.clone(),
         );
         broker.open_partitions(&image).await?;
+        drop(executor::spawn("group count", coordinators::count(broker.clone())));
         assert!(self.broker.set(broker).is_ok(), "a core is opened once");
         Ok(())
     }
@@ -348,7 +370,7 @@ impl Core {
                     let traffic = metrics.traffic.clone();
                     async move {
                         if let Ended::Refused(why) =
-                            network::serve(socket, gathering, limits, traffic, door.clone()).await
+                            network::serve(socket, gathering, limits, traffic, door.visitor(peer)).await
                         {
                             door.note_refusal(peer, &why);
                         }
@@ -372,7 +394,10 @@ impl Core {
             let _ = io::close(socket).await;
         }
         let stopped = match self.broker.get() {
-            Some(broker) => broker.service.store().stop().await.map_err(|error| error.to_string()),
+            Some(broker) => {
+                broker.coordinators.stop();
+                broker.service.store().stop().await.map_err(|error| error.to_string())
+            }
             None => Ok(()),
         };
         self.ended.set(true);

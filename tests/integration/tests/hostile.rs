@@ -42,7 +42,7 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
         ("a truncated request", raw::frame(&fetch[4..fetch.len() - 3])),
         ("an unknown API", raw::request(9999, 0, 7, &[])),
         ("a negative API", raw::request(-1, 0, 7, &[])),
-        ("an API that is not served", raw::request(ApiKey::JoinGroup as i16, 5, 7, &[])),
+        ("an API that is not served", raw::request(ApiKey::SaslHandshake as i16, 1, 7, &[])),
         ("a version that is not known", raw::request(metadata, 999, 7, &[])),
         ("a negative version", raw::request(metadata, -1, 7, &[])),
         ("a request of the past", raw::request(ApiKey::Fetch as i16, 0, 7, &[0; 30])),

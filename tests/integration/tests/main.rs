@@ -10,6 +10,7 @@
 mod connections;
 mod damage;
 mod disk;
+mod groups;
 mod hostile;
 mod kill9;
 mod restart;

@@ -5,6 +5,7 @@ use crate::errors;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::route::{self, ByCore};
+use controller::changes::names::is_internal;
 use kafka_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
@@ -55,7 +56,10 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
                 _ => route::topic(&image, &item.topic),
             };
             topic = Some((item.topic_index, found));
-            let routed = found.and_then(|topic| broker.route(topic, item.partition));
+            let routed = found.and_then(|topic| match is_internal(&topic.name) && !is_admin(request) {
+                true => Err(ErrorCode::InvalidTopicException),
+                false => broker.route(topic, item.partition),
+            });
             match (routed, item.records) {
                 (Err(code), _) => parts[place] = Some(Err((code, None))),
                 (Ok(_), Records::Null | Records::External { .. } | Records::Bytes([])) => {
@@ -83,6 +87,11 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
             parts[place] = Some(result.map_err(|error| (errors::of_partition(&error), message(&error))));
         }
     }
+}
+
+/// Topics of the coordinators are written by Kafka's own tools only, which call themselves so.
+fn is_admin(request: &Request) -> bool {
+    request.client_id().is_some_and(|id| id == "__admin_client")
 }
 
 /// The words that go with an error; storage's own troubles are for the log, not for clients.

@@ -116,6 +116,10 @@ fn metadata(text: &mut Exposition, cores: Cores<'_>) {
     // Every core has the same metadata.
     text.family(&f::TOPICS).sample(&[], cores.first().map_or(0, |core| core.topics.get()));
     each(text, &f::PARTITIONS, cores, |core| Some(core.partitions.get()));
+    each(text, &f::GROUPS, cores, |core| Some(core.groups.get()));
+    each(text, &f::GROUP_MEMBERS, cores, |core| Some(core.group_members.get()));
+    each(text, &f::GROUP_OFFSETS, cores, |core| Some(core.group_offsets.get()));
+    each(text, &f::GROUP_WAITERS, cores, |core| Some(core.group_waiters.get()));
 }
 
 fn executors(text: &mut Exposition, cores: Cores<'_>) {

@@ -49,6 +49,14 @@ families! {
         "Topics in the metadata.";
     PARTITIONS = "flumen_partitions", Gauge, "partitions", ["core"],
         "Partitions that the core owns.";
+    GROUPS = "flumen_groups", Gauge, "groups", ["core"],
+        "Groups whose coordinator the core is, of both protocols, and those that only keep offsets; counted every 10 s, as the next three.";
+    GROUP_MEMBERS = "flumen_group_members", Gauge, "members", ["core"],
+        "Members of these groups.";
+    GROUP_OFFSETS = "flumen_group_offsets", Gauge, "offsets", ["core"],
+        "Committed offsets of these groups.";
+    GROUP_WAITERS = "flumen_group_waiters", Gauge, "requests", ["core"],
+        "Requests that wait for other members of their group to join or to sync.";
     BUSY = "flumen_core_busy_seconds_total", Counter, "seconds", ["core"],
         "Time that the core spent in tasks.";
     PARKED = "flumen_core_parked_seconds_total", Counter, "seconds", ["core"],

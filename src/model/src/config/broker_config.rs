@@ -135,6 +135,14 @@ typed! {
         group_consumer_heartbeat_interval_ms: i32 = "group.consumer.heartbeat.interval.ms",
         /// Members of a consumer group.
         group_consumer_max_size: i32 = "group.consumer.max.size",
+        /// Server-side assignors on offer, the default first.
+        group_consumer_assignors: Vec<String> = "group.consumer.assignors",
+        /// Which way groups with members may change their protocol.
+        group_consumer_migration_policy: String = "group.consumer.migration.policy",
+        /// Shortest time between two assignments of a consumer group.
+        group_consumer_assignment_interval_ms: i32 = "group.consumer.assignment.interval.ms",
+        /// Milliseconds between two evaluations of subscribed patterns.
+        group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms",
         /// Partitions of the transaction topic.
         transaction_log_partitions: i32 = "transaction.state.log.num.partitions",
         /// Largest transaction timeout.

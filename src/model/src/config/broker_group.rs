@@ -5,9 +5,9 @@ use super::key::{Key, Valid, keys};
 keys! {
     pub(super) static KEYS: &[Key];
 
-    "group.consumer.assignment.interval.ms" Int = "1000" [Medium cluster_wide at_least(0)]
+    "group.consumer.assignment.interval.ms" Int = "1000" [Medium cluster_wide honoured at_least(0)]
         "Shortest time in milliseconds between two assignments of a consumer group.";
-    "group.consumer.assignors" List = "uniform,range" [Medium some_of(&[])]
+    "group.consumer.assignors" List = "uniform,range" [Medium honoured some_of(&[])]
         "Server-side assignors on offer to consumer groups; the first is taken when a member names none.";
     "group.consumer.heartbeat.interval.ms" Int = "5000" [Medium honoured at_least(1)]
         "Milliseconds between heartbeats of members of consumer groups.";
@@ -19,7 +19,7 @@ keys! {
         "Largest session timeout in milliseconds that a consumer group may set.";
     "group.consumer.max.size" Int = "2147483647" [Medium honoured at_least(1)]
         "Members that a consumer group may have.";
-    "group.consumer.migration.policy" String = "bidirectional" [Medium
+    "group.consumer.migration.policy" String = "bidirectional" [Medium honoured
         valid(Valid::OneOfAnyCase(&["BIDIRECTIONAL", "DISABLED", "DOWNGRADE", "UPGRADE"]))]
         "Which way a group may change between the classic and the consumer protocol while it has members.";
     "group.consumer.min.assignment.interval.ms" Int = "0" [Medium at_least(0)]
@@ -28,7 +28,7 @@ keys! {
         "Smallest heartbeat interval in milliseconds that a consumer group may set.";
     "group.consumer.min.session.timeout.ms" Int = "45000" [Medium at_least(1)]
         "Smallest session timeout in milliseconds that a consumer group may set.";
-    "group.consumer.regex.refresh.interval.ms" Int = "600000" [Medium at_least(10_000) when_set]
+    "group.consumer.regex.refresh.interval.ms" Int = "600000" [Medium honoured at_least(10_000) when_set]
         "Milliseconds between two evaluations of pattern subscriptions against the topics there are.";
     "group.consumer.session.timeout.ms" Int = "45000" [Medium honoured at_least(1)]
         "Milliseconds of silence after which a member of a consumer group is taken for dead.";

@@ -1,0 +1,414 @@
+//! One partition of `__consumer_offsets`: its coordinator, with a log, a clock and clients.
+
+use super::question::GroupQuestion;
+use super::replay::{Entry, replay};
+use super::settings;
+use super::topics::ImageTopics;
+use super::writes::{Pair, Writes};
+use crate::broker::Broker;
+use executor::{Event, OneshotReceiver, OneshotSender, oneshot, race, sleep, wall_clock_ms};
+use groups::{Context, Coordinator, Effects, Response, Settings, Usage, Waiter};
+use kafka_wire::ErrorCode;
+use memory::Slice;
+use model::{ProducerEpoch, ProducerId, TopicPartition};
+use shard::operation::{AppendItem, Operation};
+use shard::{Outcome, PartitionError};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+use storage::{AppendError, Origin};
+
+/// Requests that one coordinator lets wait, together.
+const WAITING_MAX: usize = 50_000;
+/// After how long a coordinator that failed is loaded again.
+const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+/// The same when the log itself cannot be read.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// What whoever waits is told.
+pub(crate) type Told = Result<Response, ErrorCode>;
+
+/// A coordinator and what is around it.
+pub(crate) struct GroupShell {
+    id: TopicPartition,
+    /// `None` while it is being loaded.
+    core: RefCell<Option<Coordinator>>,
+    settings: RefCell<Settings>,
+    waiting: RefCell<BTreeMap<Waiter, OneshotSender<Told>>>,
+    last_waiter: Cell<Waiter>,
+    writes: Writes<(Waiter, Response)>,
+    /// There is a task that writes.
+    writing: Cell<bool>,
+    /// Something is due earlier than was thought.
+    sooner: Event,
+    /// Until when the task that keeps the time sleeps, in milliseconds since 1970.
+    sleeps_until: Cell<i64>,
+    /// The partition is gone.
+    ended: Cell<bool>,
+}
+
+/// A request that a coordinator has. Dropping it tells the coordinator that nobody waits any more.
+pub(crate) struct Pending {
+    shell: Rc<GroupShell>,
+    waiter: Waiter,
+    answer: OneshotReceiver<Told>,
+    parked: bool,
+}
+
+impl Pending {
+    /// The answer waits for other members, and not only for the device.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked
+    }
+
+    /// The answer.
+    pub(crate) async fn answer(self) -> Told {
+        let told = poll_fn(|context| self.answer.poll_receive(context)).await;
+        told.unwrap_or(Err(ErrorCode::NotCoordinator))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.shell.forget(self.waiter);
+    }
+}
+
+impl GroupShell {
+    /// A coordinator for a partition of this core, which begins to load.
+    pub(crate) fn start(broker: &Rc<Broker>, id: TopicPartition) -> Rc<GroupShell> {
+        let shell = Rc::new(GroupShell {
+            id,
+            core: RefCell::new(None),
+            settings: RefCell::new(settings::of_groups(&broker.config())),
+            waiting: RefCell::default(),
+            last_waiter: Cell::new(0),
+            writes: Writes::default(),
+            writing: Cell::new(false),
+            sooner: Event::new(),
+            sleeps_until: Cell::new(i64::MAX),
+            ended: Cell::new(false),
+        });
+        if shell.is_bare(broker) {
+            shell.loaded(broker, Coordinator::new(shell.settings.borrow().clone()));
+        } else {
+            shell.begin_load(broker, Duration::ZERO);
+        }
+        drop(executor::spawn("group timers", shell.clone().keep_time(broker.clone())));
+        shell
+    }
+
+    /// The partition.
+    pub(crate) fn id(&self) -> TopicPartition {
+        self.id
+    }
+
+    /// Goes by other settings from now on.
+    pub(crate) fn configure(&self, settings: &Settings) {
+        if *self.settings.borrow() == *settings {
+            return;
+        }
+        self.settings.replace(settings.clone());
+        if let Some(core) = &mut *self.core.borrow_mut() {
+            core.configure(settings.clone());
+        }
+    }
+
+    /// The partition is gone, or the broker stops: nobody is served here any more.
+    pub(crate) fn end(&self) {
+        self.ended.set(true);
+        self.core.replace(None);
+        self.writes.clear();
+        self.tell_all(ErrorCode::NotCoordinator);
+        self.sooner.notify();
+    }
+
+    /// How much it holds.
+    pub(crate) fn usage(&self) -> Usage {
+        self.core.borrow().as_ref().map(Coordinator::usage).unwrap_or_default()
+    }
+
+    /// Begins with a request; what its answer waits for goes on by itself.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE if too many wait.
+    pub(crate) fn begin(
+        self: &Rc<Self>,
+        broker: &Rc<Broker>,
+        question: &GroupQuestion,
+    ) -> Result<Pending, ErrorCode> {
+        if self.waiting.borrow().len() >= WAITING_MAX {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        let waiter = self.last_waiter.get() + 1;
+        let effects = self.handle(broker, question, waiter)?;
+        self.last_waiter.set(waiter);
+        let parked = !effects.answers.iter().any(|answer| answer.waiter == waiter);
+        let (sender, answer) = oneshot();
+        self.waiting.borrow_mut().insert(waiter, sender);
+        let pending = Pending { shell: self.clone(), waiter, answer, parked };
+        self.take_in(broker, effects);
+        Ok(pending)
+    }
+
+    fn handle(
+        &self,
+        broker: &Broker,
+        question: &GroupQuestion,
+        waiter: Waiter,
+    ) -> Result<Effects, ErrorCode> {
+        let mut core = self.core.borrow_mut();
+        let Some(core) = core.as_mut() else {
+            let gone = self.ended.get();
+            return Err(if gone { ErrorCode::NotCoordinator } else { ErrorCode::CoordinatorLoadInProgress });
+        };
+        let request = question.request().map_err(|error| {
+            // It was read before it was sent here.
+            log::error!("a {} cannot be read where its group is: {error}", question.api.name());
+            ErrorCode::UnknownServerError
+        })?;
+        let (client_id, client_host) = question.client();
+        let topics = ImageTopics(broker.image());
+        let context = Context {
+            version: question.version,
+            client_id: &client_id,
+            client_host: &client_host,
+            fresh_id: fresh_id(),
+            topics: &topics,
+        };
+        Ok(core.handle(wall_clock_ms(), &request, waiter, &context))
+    }
+
+    /// A topic has been deleted.
+    pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str) {
+        let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name));
+        if let Some(effects) = effects {
+            self.take_in(broker, effects);
+        }
+    }
+
+    /// Writes what is to be written, and answers when it may be answered.
+    fn take_in(self: &Rc<Self>, broker: &Rc<Broker>, effects: Effects) {
+        let mut later = Vec::new();
+        for answer in effects.answers {
+            match answer.after_records {
+                true => later.push((answer.waiter, answer.response)),
+                false => self.tell(answer.waiter, Ok(answer.response)),
+            }
+        }
+        let records = effects.records.into_iter().map(|record| (record.key, record.value));
+        let records: Vec<Pair> = records.collect();
+        let transaction = effects.producer.map(|producer| (producer.id.0, producer.epoch.0));
+        for (waiter, response) in self.writes.put(records, transaction, later) {
+            self.tell(waiter, Ok(response));
+        }
+        if !self.writes.is_empty() && !self.writing.replace(true) {
+            drop(executor::spawn("group records", self.clone().write(broker.clone())));
+        }
+        if self.deadline().is_some_and(|at| at < self.sleeps_until.get()) {
+            self.sooner.notify();
+        }
+    }
+
+    fn tell(&self, waiter: Waiter, told: Told) {
+        let waiting = self.waiting.borrow_mut().remove(&waiter);
+        if let Some(waiting) = waiting {
+            waiting.send(told);
+        }
+    }
+
+    fn tell_all(&self, code: ErrorCode) {
+        let all = std::mem::take(&mut *self.waiting.borrow_mut());
+        for waiting in all.into_values() {
+            waiting.send(Err(code));
+        }
+    }
+
+    fn forget(&self, waiter: Waiter) {
+        let waiting = self.waiting.borrow_mut().remove(&waiter);
+        if waiting.is_some()
+            && let Some(core) = &mut *self.core.borrow_mut()
+        {
+            core.forget(waiter);
+        }
+    }
+
+    /// Writes until there is nothing more to write.
+    async fn write(self: Rc<Self>, broker: Rc<Broker>) {
+        while let Some(batch) = self.writes.begin(wall_clock_ms()) {
+            let appended = match batch {
+                Ok(batch) => append(&broker, self.id, batch).await,
+                Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
+            };
+            if self.ended.get() {
+                break;
+            }
+            match appended {
+                Ok(()) => {
+                    for (waiter, response) in self.writes.end() {
+                        self.tell(waiter, Ok(response));
+                    }
+                }
+                Err((code, why)) => {
+                    log::error!(
+                        "groups of {}: records cannot be written, so they are loaded again: {why}",
+                        self.id
+                    );
+                    self.core.replace(None);
+                    self.writes.clear();
+                    self.tell_all(code);
+                    self.begin_load(&broker, RELOAD_PAUSE);
+                    break;
+                }
+            }
+        }
+        self.writing.set(false);
+    }
+
+    /// A log that was never written needs no loading.
+    fn is_bare(&self, broker: &Broker) -> bool {
+        let partition = broker.service.store().partition(self.id);
+        partition.is_some_and(|partition| partition.offsets().log_end == model::Offset::ZERO)
+    }
+
+    fn begin_load(self: &Rc<Self>, broker: &Rc<Broker>, pause: Duration) {
+        drop(executor::spawn("group loading", self.clone().load(broker.clone(), pause)));
+    }
+
+    /// Loads the coordinator; tries for as long as there is the partition.
+    async fn load(self: Rc<Self>, broker: Rc<Broker>, mut pause: Duration) {
+        while !self.ended.get() {
+            if pause > Duration::ZERO {
+                sleep(pause).await;
+            }
+            let mut core = Coordinator::new(self.settings.borrow().clone());
+            let read = replay(&broker.service, self.id, |entry| show(&mut core, self.id, entry)).await;
+            if self.ended.get() {
+                return;
+            }
+            match read {
+                Ok(()) => return self.loaded(&broker, core),
+                Err(why) => log::error!("groups of {} cannot be loaded: {why}", self.id),
+            }
+            pause = RETRY_PAUSE;
+        }
+    }
+
+    fn loaded(self: &Rc<Self>, broker: &Rc<Broker>, mut core: Coordinator) {
+        // It may have been configured while it was read.
+        core.configure(self.settings.borrow().clone());
+        let effects = core.loaded(wall_clock_ms(), &ImageTopics(broker.image()));
+        self.core.replace(Some(core));
+        self.take_in(broker, effects);
+    }
+
+    fn deadline(&self) -> Option<i64> {
+        self.core.borrow().as_ref().and_then(Coordinator::next_deadline_ms)
+    }
+
+    /// Does what time brings, for as long as there is the partition.
+    async fn keep_time(self: Rc<Self>, broker: Rc<Broker>) {
+        while !self.ended.get() {
+            let seen = self.sooner.count();
+            let now_ms = wall_clock_ms();
+            match self.deadline() {
+                Some(at) if at <= now_ms => {
+                    self.tick(&broker, now_ms);
+                    executor::yield_now().await;
+                }
+                next => {
+                    self.sleeps_until.set(next.unwrap_or(i64::MAX));
+                    let left = next.map(|at| u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0));
+                    match left {
+                        Some(left) => {
+                            race(self.sooner.after(seen), sleep(Duration::from_millis(left))).await;
+                        }
+                        None => self.sooner.after(seen).await,
+                    }
+                    self.sleeps_until.set(i64::MIN);
+                }
+            }
+        }
+    }
+
+    fn tick(self: &Rc<Self>, broker: &Rc<Broker>, now_ms: i64) {
+        let topics = ImageTopics(broker.image());
+        let effects = self.core.borrow_mut().as_mut().map(|core| core.tick(now_ms, &topics));
+        if let Some(effects) = effects {
+            self.take_in(broker, effects);
+        }
+    }
+}
+
+/// Random bits for the id of a member.
+fn fresh_id() -> [u8; 16] {
+    let bits = u128::from(executor::random()) << 64 | u128::from(executor::random());
+    bits.to_be_bytes()
+}
+
+/// Takes in what was found in the log. What cannot be read is left out, as Kafka does.
+fn show(core: &mut Coordinator, id: TopicPartition, entry: Entry<'_>) {
+    match entry {
+        Entry::Record { transaction, key, value } => {
+            let producer = transaction.map(|(producer, _)| ProducerId(producer));
+            if let Err(error) = core.replay(producer, key, value) {
+                log::error!("groups of {id}: {error}");
+            }
+        }
+        Entry::Marker { transaction: (producer, epoch), commit } => {
+            core.end_transaction(ProducerId(producer), ProducerEpoch(epoch), commit);
+        }
+    }
+}
+
+/// Appends a batch and waits until it is durable; if that fails, tells what clients are told, and why.
+async fn append(
+    broker: &Broker,
+    partition: TopicPartition,
+    batch: Vec<u8>,
+) -> Result<(), (ErrorCode, String)> {
+    let items = vec![AppendItem { partition, batches: Slice::from(batch) }];
+    let operation = Operation::Append { items, origin: Origin::Coordinator, durable: true };
+    let appended = match broker.service.begin(operation).await {
+        Outcome::Appended(mut results) => results.pop(),
+        _ => None,
+    };
+    match appended {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err((failed_append(&error), format!("{error:?}"))),
+        None => Err((ErrorCode::UnknownServerError, "an append without a result".to_owned())),
+    }
+}
+
+/// What clients are told when records of theirs could not be written.
+fn failed_append(error: &PartitionError) -> ErrorCode {
+    match error {
+        PartitionError::Unknown => ErrorCode::NotCoordinator,
+        PartitionError::Append(AppendError::Storage(_) | AppendError::Busy) => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        // Too large, or other than records may be: it will not be better the next time.
+        PartitionError::Append(_) => ErrorCode::UnknownServerError,
+        _ => ErrorCode::CoordinatorNotAvailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_try_again_where_that_may_help() {
+        let too_large = AppendError::MessageTooLarge { bytes: 2, limit: 1 };
+        let cases = [
+            (PartitionError::Unknown, ErrorCode::NotCoordinator),
+            (PartitionError::Append(AppendError::Busy), ErrorCode::CoordinatorNotAvailable),
+            (PartitionError::Append(too_large), ErrorCode::UnknownServerError),
+        ];
+        for (error, code) in cases {
+            assert_eq!(failed_append(&error), code, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The shells around coordinators: what joins their pure cores to logs, cores, clocks and clients.
+//!
+//! - [`group_shell`]: [`GroupShell`], one partition of `__consumer_offsets`: loading, requests, records, time.
+//! - [`question`]: a request to a group's coordinator on its way between cores.
+//! - [`ask`]: from a handler to the core that has the coordinator, and back.
+//! - [`late`]: answers that come long after the question, for joins and syncs wait for other members.
+//! - [`writes`]: what is to be written, in order, and what waits for it; [`replay`]: reading it back.
+//! - [`topics`]: the image as a coordinator sees it; [`settings`]: what of the configuration it goes by.
+//!
+//! Each partition's coordinator lives on the core that owns the partition. It is there as soon as the image shows
+//! the partition, loads its log, and goes with the partition. `docs/groups.md` says what is durable before which
+//! answer; keeping that is the work of [`writes`].
+
+pub(crate) mod ask;
+mod group_shell;
+mod late;
+mod question;
+mod replay;
+mod settings;
+mod topics;
+mod writes;
+
+pub use question::{GroupQuestion, GroupReply};
+
+use crate::broker::Broker;
+use crate::cores::{CoreAnswer, CoreQuestion};
+use controller::Image;
+use controller::changes::names::CONSUMER_OFFSETS;
+use executor::JoinHandle;
+use group_shell::{GroupShell, Pending, Told};
+use groups::Usage;
+use kafka_wire::ErrorCode;
+use late::Expected;
+use model::{PartitionId, ShardId, TopicPartition};
+use shard::Reply;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Pause between two counts of what the coordinators hold.
+const COUNT_PAUSE: Duration = Duration::from_secs(10);
+
+/// A core's coordinators.
+#[derive(Default)]
+pub(crate) struct Coordinators {
+    /// By partition of `__consumer_offsets`.
+    groups: RefCell<BTreeMap<i32, Rc<GroupShell>>>,
+    /// What this core waits for from others.
+    expected: Expected,
+    /// No more are started, and nothing is counted any more.
+    stopped: Cell<bool>,
+    /// What others wait for from this core, by their core and their ticket.
+    owed: RefCell<BTreeMap<(ShardId, u64), JoinHandle<()>>>,
+}
+
+impl Coordinators {
+    /// Begins with a question of this core.
+    fn begin(&self, broker: &Rc<Broker>, question: &GroupQuestion) -> Result<Pending, ErrorCode> {
+        let shell = self.groups.borrow().get(&question.partition).cloned();
+        shell.ok_or(ErrorCode::NotCoordinator)?.begin(broker, question)
+    }
+
+    /// Answers a question of another core.
+    pub(crate) fn answer(
+        &self,
+        broker: &Rc<Broker>,
+        from: ShardId,
+        question: &GroupQuestion,
+        reply: Reply<CoreQuestion, CoreAnswer>,
+    ) {
+        let pending = match self.begin(broker, question) {
+            Ok(pending) => pending,
+            Err(code) => return reply.send(CoreAnswer::Group(GroupReply::Now(Err(code)))),
+        };
+        match question.ticket.filter(|_| pending.is_parked()) {
+            Some(ticket) => {
+                reply.send(CoreAnswer::Group(GroupReply::Later));
+                self.owe(broker.clone(), from, ticket, pending);
+            }
+            None => reply.work("group request", async move {
+                CoreAnswer::Group(GroupReply::Now(pending.answer().await))
+            }),
+        }
+    }
+
+    /// Sends an answer when it is there.
+    fn owe(&self, broker: Rc<Broker>, from: ShardId, ticket: u64, pending: Pending) {
+        let task = executor::spawn("late group answer", async move {
+            let answer = pending.answer().await;
+            broker.coordinators.owed.borrow_mut().remove(&(from, ticket));
+            // A core that does not take it is stopping.
+            let _ = broker.cores.call(from, CoreQuestion::GroupAnswer { ticket, answer }).await;
+        });
+        self.owed.borrow_mut().insert((from, ticket), task);
+    }
+
+    /// An answer that was promised for later has come.
+    pub(crate) fn take(&self, ticket: u64, answer: Told) {
+        self.expected.take(ticket, answer);
+    }
+
+    /// Another core does not wait any more.
+    pub(crate) fn forget(&self, from: ShardId, ticket: u64) {
+        let task = self.owed.borrow_mut().remove(&(from, ticket));
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    fn shells(&self) -> Vec<Rc<GroupShell>> {
+        self.groups.borrow().values().cloned().collect()
+    }
+
+    /// Ends all of them: the broker stops.
+    pub(crate) fn stop(&self) {
+        self.stopped.set(true);
+        let shells = std::mem::take(&mut *self.groups.borrow_mut());
+        shells.values().for_each(|shell| shell.end());
+    }
+
+    /// How much all of them hold.
+    fn usage(&self) -> Usage {
+        let mut sum = Usage::default();
+        for one in self.groups.borrow().values().map(|shell| shell.usage()) {
+            sum.classic_groups += one.classic_groups;
+            sum.consumer_groups += one.consumer_groups;
+            sum.members += one.members;
+            sum.offsets += one.offsets;
+            sum.waiters += one.waiters;
+        }
+        sum
+    }
+}
+
+impl Broker {
+    /// Brings the coordinators to an image that is this core's now. `deleted` are the names of topics that are gone.
+    pub(crate) fn coordinate(self: &Rc<Self>, image: &Image, deleted: &[&str]) {
+        if self.coordinators.stopped.get() {
+            return;
+        }
+        let wanted = self.wanted(image);
+        {
+            let mut shells = self.coordinators.groups.borrow_mut();
+            shells.retain(|number, shell| {
+                let stays = wanted.get(number).is_some_and(|id| *id == shell.id());
+                if !stays {
+                    shell.end();
+                }
+                stays
+            });
+            for (number, id) in wanted {
+                shells.entry(number).or_insert_with(|| GroupShell::start(self, id));
+            }
+        }
+        if deleted.is_empty() {
+            return;
+        }
+        for shell in self.coordinators.shells() {
+            deleted.iter().for_each(|name| shell.topic_deleted(self, name));
+        }
+    }
+
+    /// Brings the coordinators to the configuration in force.
+    pub(crate) fn configure_coordinators(&self) {
+        let settings = settings::of_groups(&self.config());
+        self.coordinators.shells().iter().for_each(|shell| shell.configure(&settings));
+    }
+
+    /// The partitions whose coordinators are this core's.
+    fn wanted(&self, image: &Image) -> BTreeMap<i32, TopicPartition> {
+        let Some(topic) = image.topic(CONSUMER_OFFSETS) else { return BTreeMap::new() };
+        let all = (0..).map(PartitionId).take(topic.partitions.len());
+        let all = all.map(|partition| TopicPartition { topic: topic.id, partition });
+        let own = all.filter(|id| self.shard_of(*id) == self.shard());
+        own.map(|id| (id.partition.0, id)).collect()
+    }
+}
+
+/// Counts what the coordinators hold, now and then.
+pub(crate) async fn count(broker: Rc<Broker>) {
+    while !broker.coordinators.stopped.get() {
+        broker.metrics.note_groups(&broker.coordinators.usage());
+        executor::sleep(COUNT_PAUSE).await;
+    }
+}

@@ -1,0 +1,50 @@
+//! What of the broker's configuration coordinators go by.
+
+use groups::{Assignor, Migration, Settings};
+use model::config::BrokerConfig;
+
+/// For coordinators of groups.
+pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
+    let count = |value: i32| usize::try_from(value).unwrap_or(0);
+    Settings {
+        min_session_timeout_ms: config.group_min_session_timeout_ms,
+        max_session_timeout_ms: config.group_max_session_timeout_ms,
+        initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms,
+        max_size: count(config.group_max_size),
+        consumer_heartbeat_interval_ms: config.group_consumer_heartbeat_interval_ms,
+        consumer_session_timeout_ms: config.group_consumer_session_timeout_ms,
+        consumer_max_size: count(config.group_consumer_max_size),
+        consumer_assignors: assignors(&config.group_consumer_assignors),
+        migration: Migration::named(&config.group_consumer_migration_policy)
+            .unwrap_or(Migration::Bidirectional),
+        consumer_assignment_interval_ms: config.group_consumer_assignment_interval_ms,
+        regex_refresh_interval_ms: config.group_consumer_regex_refresh_interval_ms,
+        offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
+        offsets_check_interval_ms: config.offsets_retention_check_interval_ms,
+        offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
+    }
+}
+
+/// Those that there are; if none of the names is one, all.
+fn assignors(names: &[String]) -> Vec<Assignor> {
+    let known: Vec<Assignor> = names.iter().filter_map(|name| Assignor::named(name)).collect();
+    if known.is_empty() { vec![Assignor::Uniform, Assignor::Range] } else { known }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_a_coordinator() {
+        assert_eq!(of_groups(&BrokerConfig::default()), Settings::default());
+    }
+
+    #[test]
+    fn names_of_no_assignor_are_left_out() {
+        let named =
+            |names: &[&str]| assignors(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>());
+        assert_eq!(named(&["range", "my.own.Assignor"]), [Assignor::Range]);
+        assert_eq!(named(&["my.own.Assignor"]), [Assignor::Uniform, Assignor::Range]);
+    }
+}

@@ -1,0 +1,160 @@
+//! What a coordinator wants written, in order, and what waits for it.
+
+use kafka_wire::{BatchBuilder, WireError};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+/// A key and its value; without a value it is a tombstone.
+pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
+
+/// The producer, and its epoch, whose transaction records belong to.
+pub(crate) type Transaction = (i64, i16);
+
+/// Records of several calls go into one batch up to this size.
+const BATCH_BYTES: usize = 64 << 10;
+
+struct Write<T> {
+    records: Vec<Pair>,
+    bytes: usize,
+    transaction: Option<Transaction>,
+    then: Vec<T>,
+}
+
+/// Writes in the order of calls. One batch is under way at a time: so it fails or is there before the next begins,
+/// and what comes meanwhile goes together.
+pub(crate) struct Writes<T> {
+    queue: RefCell<VecDeque<Write<T>>>,
+    /// How many at the front are in the batch that is under way.
+    under_way: Cell<usize>,
+}
+
+impl<T> Default for Writes<T> {
+    fn default() -> Writes<T> {
+        Writes { queue: RefCell::default(), under_way: Cell::new(0) }
+    }
+}
+
+impl<T> Writes<T> {
+    /// Puts records at the end, and what is to follow when they and all before them are durable. Gives back what
+    /// need not wait because nothing is to be written.
+    pub(crate) fn put(&self, records: Vec<Pair>, transaction: Option<Transaction>, then: Vec<T>) -> Vec<T> {
+        let mut queue = self.queue.borrow_mut();
+        if records.is_empty() {
+            let Some(last) = queue.back_mut() else { return then };
+            last.then.extend(then);
+            return Vec::new();
+        }
+        let size = |(key, value): &Pair| key.len() + value.as_ref().map_or(0, Vec::len);
+        let bytes = records.iter().map(size).sum();
+        queue.push_back(Write { records, bytes, transaction, then });
+        Vec::new()
+    }
+
+    /// Nothing is to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
+    }
+
+    /// Makes the next batch; `None` if nothing is to be written. What was begun before has ended.
+    pub(crate) fn begin(&self, now_ms: i64) -> Option<Result<Vec<u8>, WireError>> {
+        let queue = self.queue.borrow();
+        let transaction = queue.front()?.transaction;
+        let mut bytes = 0;
+        let together = queue.iter().take_while(|write| {
+            // A transaction's records are in a batch of their own; the first goes whatever its size.
+            let alone = transaction.is_some() || write.transaction.is_some();
+            let fits = bytes == 0 || !alone && bytes + write.bytes <= BATCH_BYTES;
+            bytes += write.bytes.max(1);
+            fits
+        });
+        let together: Vec<&Write<T>> = together.collect();
+        self.under_way.set(together.len());
+        Some(batch(&together, transaction, now_ms))
+    }
+
+    /// The batch that was under way is durable: gives what waited for it.
+    pub(crate) fn end(&self) -> Vec<T> {
+        let mut queue = self.queue.borrow_mut();
+        let count = self.under_way.replace(0).min(queue.len());
+        queue.drain(..count).flat_map(|write| write.then).collect()
+    }
+
+    /// Nothing of it will be written.
+    pub(crate) fn clear(&self) {
+        self.queue.borrow_mut().clear();
+        self.under_way.set(0);
+    }
+}
+
+fn batch<T>(
+    writes: &[&Write<T>],
+    transaction: Option<Transaction>,
+    now_ms: i64,
+) -> Result<Vec<u8>, WireError> {
+    let mut builder = match transaction {
+        // Offsets in a transaction have no sequence numbers, as in Kafka.
+        Some((producer, epoch)) => BatchBuilder::new().producer(producer, epoch, -1).transactional(),
+        None => BatchBuilder::new(),
+    };
+    for (key, value) in writes.iter().flat_map(|write| &write.records) {
+        builder.append(now_ms, Some(key), value.as_deref(), &[])?;
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_wire::RecordBatch;
+
+    fn pair(key: &str) -> Pair {
+        (key.as_bytes().to_vec(), None)
+    }
+
+    fn keys(batch: &[u8]) -> Vec<Vec<u8>> {
+        let (batch, rest) = RecordBatch::split_first(batch).expect("a batch");
+        assert!(rest.is_empty());
+        let records = batch.records().expect("records").map(|record| record.expect("a record"));
+        records.map(|record| record.key.expect("a key").to_vec()).collect()
+    }
+
+    fn begun(writes: &Writes<u32>) -> Vec<u8> {
+        writes.begin(5).expect("something to write").expect("a batch")
+    }
+
+    #[test]
+    fn what_waits_follows_in_order_and_what_comes_meanwhile_goes_together() {
+        let writes = Writes::default();
+        assert_eq!(writes.put(Vec::new(), None, vec![1]), [1], "nothing is to be written before it");
+        assert!(writes.put(vec![pair("a")], None, vec![2]).is_empty());
+        assert_eq!(keys(&begun(&writes)), [b"a"]);
+        assert!(writes.put(Vec::new(), None, vec![3]).is_empty(), "it shows what is under way");
+        assert!(writes.put(vec![pair("b"), pair("c")], None, vec![4]).is_empty());
+        assert!(writes.put(vec![pair("d")], None, vec![5]).is_empty());
+        assert_eq!(writes.end(), [2, 3]);
+        assert_eq!(keys(&begun(&writes)), [b"b", b"c", b"d"]);
+        assert_eq!(writes.end(), [4, 5]);
+        assert!(writes.is_empty() && writes.begin(5).is_none());
+    }
+
+    #[test]
+    fn a_transactions_records_are_alone_and_batches_are_of_a_size() {
+        let writes = Writes::<u32>::default();
+        writes.put(vec![pair("a")], None, Vec::new());
+        writes.put(vec![pair("b")], Some((7, 1)), Vec::new());
+        writes.put(vec![pair("c")], None, Vec::new());
+        writes.put(vec![(vec![b'd'; BATCH_BYTES], None)], None, Vec::new());
+        assert_eq!(keys(&begun(&writes)), [b"a"]);
+        writes.end();
+        let bytes = begun(&writes);
+        let (batch, _) = RecordBatch::split_first(&bytes).expect("a batch");
+        assert!(batch.is_transactional());
+        assert_eq!((batch.producer_id(), batch.producer_epoch(), batch.base_sequence()), (7, 1, -1));
+        writes.end();
+        assert_eq!(keys(&begun(&writes)), [b"c"]);
+        writes.end();
+        assert_eq!(keys(&begun(&writes)).len(), 1, "the first goes whatever its size");
+        writes.clear();
+        assert!(writes.is_empty() && writes.end().is_empty());
+    }
+}
