@@ -357,12 +357,12 @@ fn quiet_beat(member: &str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest<
 }
 
 /// A heartbeat of a member that has these partitions of one topic.
-fn owning_beat(
-    member: &str,
+fn owning_beat<'a>(
+    member: &'a str,
     member_epoch: i32,
     topic: TopicId,
     partitions: &[i32],
-) -> ConsumerGroupHeartbeatRequest<'_> {
+) -> ConsumerGroupHeartbeatRequest<'a> {
     let owned = TopicPartitions { topic_id: kafka_wire::Uuid(topic.0), partitions: partitions.to_vec() };
     let owned = if partitions.is_empty() { Vec::new() } else { vec![owned] };
     ConsumerGroupHeartbeatRequest { topic_partitions: Some(owned), ..quiet_beat(member, member_epoch) }
