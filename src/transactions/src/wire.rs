@@ -406,8 +406,8 @@ mod tests {
             (filter.producer_ids, filter.longer_than_ms, unknown),
             (vec![3], Some(10), vec!["Nonsense".into()])
         );
-        let (filter, unknown) =
-            list_filter(&ListTransactionsRequest { duration_filter: -1, ..Default::default() });
+        let any = ListTransactionsRequest { duration_filter: -1, ..Default::default() };
+        let (filter, unknown) = list_filter(&any);
         assert_eq!((filter, unknown.len()), (ListFilter::default(), 0));
     }
 }
