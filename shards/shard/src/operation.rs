@@ -5,7 +5,8 @@
 
 use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
-use storage::{AppendError, LogConfig, Origin, ReadBound, ReadError, StorageError};
+use storage::transactions::EndMarker;
+use storage::{AppendError, LogConfig, Origin, ProducerDescription, ReadBound, ReadError, StorageError};
 
 /// Batches for one partition, as they came.
 #[derive(Debug)]
@@ -14,6 +15,17 @@ pub struct AppendItem {
     pub partition: TopicPartition,
     /// Record batches, whole.
     pub batches: Slice,
+}
+
+/// A transaction's end in one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkerItem {
+    /// Where.
+    pub partition: TopicPartition,
+    /// Whose, and how.
+    pub marker: EndMarker,
+    /// The level of `transaction.version` that it was decided by.
+    pub transaction_version: i16,
 }
 
 /// What became of an append.
@@ -70,6 +82,9 @@ pub struct ReadDone {
     pub last_stable: Offset,
     /// The first offset of the log.
     pub log_start: Offset,
+    /// For readers of committed data: the aborted transactions that have records in what was read, by producer and
+    /// first offset.
+    pub aborted: Vec<(i64, Offset)>,
 }
 
 /// What a watcher of a partition has seen of it.
@@ -140,6 +155,10 @@ pub struct PartitionStatus {
 pub enum Operation {
     /// Appends, and waits until it is durable if `durable`.
     Append { items: Vec<AppendItem>, origin: Origin, durable: bool },
+    /// Writes the ends of transactions, and waits until they are durable.
+    WriteMarkers { items: Vec<MarkerItem> },
+    /// Tells which producers are known, and their open transactions.
+    Producers { items: Vec<TopicPartition> },
     /// Reads. Together at most `bytes_max`; `minimum_one`: the first batch that is found whatever its size.
     Read { items: Vec<ReadItem>, bytes_max: usize, minimum_one: bool, bound: ReadBound },
     /// Waits until there are `bytes_min` to read from these partitions together, or something else about one of
@@ -166,6 +185,10 @@ pub enum Operation {
 pub enum Outcome {
     /// To `Append`.
     Appended(Vec<Result<AppendDone, PartitionError>>),
+    /// To `WriteMarkers`.
+    Marked(Vec<Result<(), PartitionError>>),
+    /// To `Producers`.
+    Producers(Vec<Result<Vec<ProducerDescription>, PartitionError>>),
     /// To `Read`.
     Read(Vec<Result<ReadDone, PartitionError>>),
     /// To `Watch`.

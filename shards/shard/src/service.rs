@@ -1,8 +1,8 @@
 //! Carrying operations out on this core's store.
 
 use crate::operation::{
-    AppendDone, AppendItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError, PartitionSetup,
-    PartitionStatus, ReadDone, ReadItem, Seen,
+    AppendDone, AppendItem, MarkerItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError,
+    PartitionSetup, PartitionStatus, ReadDone, ReadItem, Seen,
 };
 use crate::queue::{Queue, Turn};
 use executor::{Event, join_all, now, timeout};
@@ -13,7 +13,8 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 use storage::{
-    AppendContext, AppendError, Appended, Origin, Partition, PartitionSpec, ReadBound, ReadError, Store,
+    AppendContext, AppendError, Appended, Origin, Partition, PartitionSpec, ProducerDescription, ReadBound,
+    ReadError, Store,
 };
 
 /// How long an append may wait for room before its producer is told to try again.
@@ -70,6 +71,13 @@ impl Service {
             Operation::Append { items, origin, durable } => {
                 let begun = self.begin_appends(items, origin);
                 Outcome::Appended(self.end_appends(begun, durable).await)
+            }
+            Operation::WriteMarkers { items } => {
+                Outcome::Marked(join_all(items.into_iter().map(|item| self.mark(item)).collect()).await)
+            }
+            Operation::Producers { items } => {
+                let known = items.into_iter().map(|id| self.producers(id));
+                Outcome::Producers(join_all(known.collect()).await)
             }
             Operation::Read { items, bytes_max, minimum_one, bound } => {
                 Outcome::Read(self.read(items, bytes_max, minimum_one, bound).await)
@@ -208,6 +216,34 @@ impl Service {
         })
     }
 
+    /// Writes a marker, when there is room for it. It needs no turn behind appends that wait: what its transaction has
+    /// was acknowledged before it was ended, and what comes after it is refused.
+    async fn mark(&self, item: MarkerItem) -> Result<(), PartitionError> {
+        let until = now() + ROOM_WAIT_MAX;
+        loop {
+            let context = AppendContext {
+                now_ms: executor::wall_clock_ms(),
+                leader_epoch: self.epoch(item.partition),
+                origin: Origin::Coordinator,
+            };
+            let partition = self.partition(item.partition)?;
+            match partition.append_marker(&item.marker, item.transaction_version, &context) {
+                Ok(appended) => return self.acknowledge(appended, true).await.map(drop),
+                Err(AppendError::Busy) if now() < until => {
+                    // What is in its way may also be that the producers are being loaded.
+                    drop(timeout(until.since(now()), self.inner.store.room()).await);
+                }
+                Err(error) => return Err(PartitionError::Append(error)),
+            }
+        }
+    }
+
+    async fn producers(&self, id: TopicPartition) -> Result<Vec<ProducerDescription>, PartitionError> {
+        let partition = self.partition(id)?;
+        partition.load_producers().await.map_err(PartitionError::Read)?;
+        Ok(partition.producers())
+    }
+
     async fn read(
         &self,
         items: Vec<ReadItem>,
@@ -237,6 +273,9 @@ impl Service {
     ) -> Result<ReadDone, PartitionError> {
         let partition = self.led(item.partition, item.leader_epoch)?;
         let bytes_max = item.bytes_max.min(left);
+        if bound == ReadBound::LastStable {
+            partition.load_producers().await.map_err(PartitionError::Read)?;
+        }
         let offsets = partition.offsets();
         let mut done = ReadDone {
             high_watermark: offsets.high_watermark,
@@ -255,6 +294,10 @@ impl Service {
         done.high_watermark = offsets.high_watermark;
         done.last_stable = offsets.last_stable;
         done.log_start = offsets.log_start;
+        if bound == ReadBound::LastStable && read.bytes > 0 {
+            let aborted = partition.aborted(item.from, read.end).await;
+            done.aborted = aborted.map_err(PartitionError::Read)?;
+        }
         done.slices = read.slices;
         done.bytes = read.bytes;
         Ok(done)
@@ -267,7 +310,7 @@ impl Service {
             Some(partition) => {
                 let offsets = partition.offsets();
                 offsets.log_start != seen.log_start && seen.from < offsets.log_start
-                    || end_of(&partition, bound) < seen.from
+                    || limit_of(&partition, bound) < seen.from
             }
         }
     }
@@ -301,6 +344,9 @@ impl Service {
         bound: ReadBound,
     ) -> Result<OffsetFound, PartitionError> {
         let partition = self.led(id, believed)?;
+        if bound == ReadBound::LastStable {
+            partition.load_producers().await.map_err(PartitionError::Read)?;
+        }
         let offsets = partition.offsets();
         let at = |offset| OffsetFound { offset, timestamp: -1, leader_epoch: self.epoch(id) };
         let found = match query {
@@ -398,6 +444,14 @@ fn end_of(partition: &Partition, bound: ReadBound) -> Offset {
         ReadBound::HighWatermark => offsets.high_watermark,
         ReadBound::LastStable => offsets.last_stable,
         ReadBound::LogEnd => offsets.log_end,
+    }
+}
+
+/// Where what may be asked for ends: a reader of committed data may stand behind what is stable.
+fn limit_of(partition: &Partition, bound: ReadBound) -> Offset {
+    match bound {
+        ReadBound::LastStable => partition.offsets().high_watermark,
+        _ => end_of(partition, bound),
     }
 }
 

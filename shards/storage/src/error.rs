@@ -138,6 +138,13 @@ pub enum AppendError {
     OutOfOrderSequence,
     /// INVALID_PRODUCER_EPOCH: an older incarnation of the producer.
     InvalidProducerEpoch,
+    /// INVALID_TXN_STATE: a batch that is not in the transaction that its producer has open.
+    InvalidTxnState,
+    /// The batch would open a transaction, and it is not known whether its coordinator has this partition in it: ask
+    /// there, and append again as [`Origin::Verified`](crate::Origin::Verified).
+    Unverified,
+    /// TRANSACTION_COORDINATOR_FENCED: a marker of a coordinator that is not the newest.
+    CoordinatorFenced,
     /// DUPLICATE_SEQUENCE_NUMBER: older than the five batches that are remembered.
     DuplicateSequence,
     /// Memory or journal are full, or the partition's producers are being loaded: wait for
@@ -163,6 +170,11 @@ impl fmt::Display for AppendError {
             }
             AppendError::OutOfOrderSequence => out.write_str("out of order sequence number"),
             AppendError::InvalidProducerEpoch => out.write_str("an older epoch of this producer"),
+            AppendError::InvalidTxnState => {
+                out.write_str("not in the transaction that the producer has open")
+            }
+            AppendError::Unverified => out.write_str("the partition is not known to be in the transaction"),
+            AppendError::CoordinatorFenced => out.write_str("a marker of an older coordinator"),
             AppendError::DuplicateSequence => out.write_str("a sequence number from long ago"),
             AppendError::Busy => out.write_str("no room now; wait and try again"),
             AppendError::Storage(error) => fmt::Display::fmt(error, out),

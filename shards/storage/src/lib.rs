@@ -10,7 +10,7 @@
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
 //! - [`validate`]: what a produced batch must be like.
-//! - [`transactions`]: open and aborted transactions, and the markers that end them; not yet part of a log.
+//! - [`transactions`]: open and aborted transactions, and the markers that end them.
 //!
 //! The formats are described to the byte in `docs/formats`. Storage speaks to files through the executor's
 //! operations only, so that the same code runs in the simulator; it knows neither connections nor requests.

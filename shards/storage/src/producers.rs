@@ -1,8 +1,9 @@
 //! What idempotent producers have written to a partition: the last five batches of each (KIP-98), so that a
-//! batch sent twice is appended once.
+//! batch sent twice is appended once; and which of them have a transaction open.
 
 use crate::batch::BatchHeader;
 use crate::error::AppendError;
+use crate::transactions::{AbortedTransaction, KnownProducer, OpenTransactions, marker};
 use model::{Offset, ProducerEpoch, ProducerId};
 use std::collections::BTreeMap;
 
@@ -11,9 +12,10 @@ const BATCHES: usize = 5;
 /// Producers are looked through for silent ones after so many new ones.
 const EXPIRE_EVERY: u32 = 256;
 const MAGIC: u32 = u32::from_le_bytes(*b"FLMP");
-const VERSION: u32 = 1;
+/// Version 1 had no transactions.
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 24;
-const PRODUCER_BYTES: usize = 24;
+const PRODUCER_BYTES: usize = 36;
 
 /// What is known of a producer: the answer to DescribeProducers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ struct Remembered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Producer {
     epoch: i16,
+    /// Of the coordinator that wrote its last marker; -1: none did.
+    coordinator_epoch: i32,
     count: u8,
     /// The first `count`, oldest first.
     batches: [Remembered; BATCHES],
@@ -72,6 +76,7 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Producers {
     producers: BTreeMap<i64, Producer>,
+    open: OpenTransactions,
     since_expired: u32,
 }
 
@@ -86,7 +91,66 @@ fn last_sequence(header: &BatchHeader) -> i32 {
     (last & i64::from(i32::MAX)) as i32
 }
 
+impl Producer {
+    fn new(epoch: i16, last_timestamp: i64, seen_ms: i64) -> Producer {
+        let batches = [Remembered::default(); BATCHES];
+        Producer { epoch, coordinator_epoch: -1, count: 0, batches, last_timestamp, seen_ms }
+    }
+
+    /// It writes in this epoch: of an older one nothing counts any more but who ended its transactions.
+    fn enter(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            let coordinator_epoch = self.coordinator_epoch;
+            *self = Producer { coordinator_epoch, ..Producer::new(epoch, self.last_timestamp, self.seen_ms) };
+        }
+    }
+}
+
 impl Producers {
+    /// What the rules of transactions want to know of a producer.
+    pub fn known(&self, producer_id: i64) -> Option<KnownProducer> {
+        let is_open = self.open.first_offset(producer_id).is_some();
+        self.producers.get(&producer_id).map(|known| KnownProducer {
+            epoch: known.epoch,
+            coordinator_epoch: known.coordinator_epoch,
+            is_open,
+        })
+    }
+
+    /// The first offset that readers of committed data may not see.
+    pub fn last_stable(&self, log_start: i64, high_watermark: i64) -> i64 {
+        self.open.last_stable(log_start, high_watermark)
+    }
+
+    /// The high watermark has moved: markers below it count.
+    pub fn durable(&mut self, high_watermark: i64) {
+        self.open.durable(high_watermark);
+    }
+
+    /// Takes in a batch that was appended, of data or a marker; its header has the offsets it got. Tells which
+    /// transaction it has aborted.
+    pub fn take_in(
+        &mut self,
+        header: &BatchHeader,
+        batch: &[u8],
+        seen_ms: i64,
+    ) -> Option<AbortedTransaction> {
+        if !header.is_control() {
+            self.push(header, seen_ms);
+            return None;
+        }
+        // What is no marker ends nothing.
+        let marker = marker::read(batch).ok().flatten()?;
+        let fresh = Producer::new(marker.producer_epoch, header.max_timestamp, seen_ms);
+        let producer = self.producers.entry(marker.producer_id).or_insert(fresh);
+        producer.enter(marker.producer_epoch);
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        producer.last_timestamp = header.max_timestamp;
+        producer.seen_ms = producer.seen_ms.max(seen_ms);
+        let ended = self.open.end(marker.producer_id, header.base_offset)?;
+        (!marker.commit).then(|| ended.aborted())
+    }
+
     /// Whether a batch of a producer is the next one of it.
     pub fn check(&self, header: &BatchHeader) -> Result<Verdict, AppendError> {
         // Of a producer that is not known any sequence number will do: it may have been silent for long.
@@ -123,17 +187,12 @@ impl Producers {
         if !header.has_producer() {
             return;
         }
-        let fresh = Producer {
-            epoch: header.producer_epoch,
-            count: 0,
-            batches: [Remembered::default(); BATCHES],
-            last_timestamp: header.max_timestamp,
-            seen_ms,
-        };
-        let producer = self.producers.entry(header.producer_id).or_insert(fresh);
-        if producer.epoch != header.producer_epoch {
-            *producer = fresh;
+        if header.is_transactional() {
+            self.open.begin(header.producer_id, header.base_offset);
         }
+        let fresh = Producer::new(header.producer_epoch, header.max_timestamp, seen_ms);
+        let producer = self.producers.entry(header.producer_id).or_insert(fresh);
+        producer.enter(header.producer_epoch);
         producer.last_timestamp = header.max_timestamp;
         producer.seen_ms = producer.seen_ms.max(seen_ms);
         if header.base_sequence < 0 {
@@ -153,11 +212,15 @@ impl Producers {
         self.since_expired += u32::from(producer.count == 1);
     }
 
-    /// Forgets those that are silent for longer than `after_ms`; looks only now and then.
+    /// Forgets those that are silent for longer than `after_ms` and have no transaction open; looks only now and
+    /// then.
     pub fn expire(&mut self, now_ms: i64, after_ms: i64) {
         if self.since_expired >= EXPIRE_EVERY {
             self.since_expired = 0;
-            self.producers.retain(|_, producer| now_ms.saturating_sub(producer.seen_ms) <= after_ms);
+            let open = &self.open;
+            self.producers.retain(|id, producer| {
+                now_ms.saturating_sub(producer.seen_ms) <= after_ms || open.first_offset(*id).is_some()
+            });
         }
     }
 
@@ -173,8 +236,8 @@ impl Producers {
             producer_epoch: ProducerEpoch(producer.epoch),
             last_sequence: producer.last().map_or(-1, |last| last.last_sequence),
             last_timestamp: producer.last_timestamp,
-            coordinator_epoch: -1,
-            current_transaction_start: None,
+            coordinator_epoch: producer.coordinator_epoch,
+            current_transaction_start: self.open.first_offset(*id).map(Offset),
         };
         self.producers.iter().map(describe).collect()
     }
@@ -193,6 +256,8 @@ impl Producers {
             out.extend_from_slice(&u16::from(producer.count).to_le_bytes());
             out.extend_from_slice(&((producer.seen_ms / 1000) as u32).to_le_bytes());
             out.extend_from_slice(&producer.last_timestamp.to_le_bytes());
+            out.extend_from_slice(&producer.coordinator_epoch.to_le_bytes());
+            out.extend_from_slice(&self.open.first_offset(*id).unwrap_or(-1).to_le_bytes());
             for batch in &producer.batches[..producer.count as usize] {
                 out.extend_from_slice(&batch.first_sequence.to_le_bytes());
                 out.extend_from_slice(&batch.last_sequence.to_le_bytes());
@@ -209,7 +274,11 @@ impl Producers {
     pub fn decode(bytes: &[u8]) -> Option<(Producers, i64)> {
         let mut fields = Fields(bytes);
         let (magic, crc) = (fields.u32()?, fields.u32()?);
-        if magic != MAGIC || crc != crc32c::crc32c(bytes.get(8..)?) || fields.u32()? != VERSION {
+        if magic != MAGIC || crc != crc32c::crc32c(bytes.get(8..)?) {
+            return None;
+        }
+        let version = fields.u32()?;
+        if !(1..=VERSION).contains(&version) {
             return None;
         }
         let (count, next_offset) = (fields.u32()?, fields.i64()?);
@@ -220,6 +289,14 @@ impl Producers {
             let count = u16::from_le_bytes(fields.take()?);
             let seen_ms = i64::from(fields.u32()?) * 1000;
             let last_timestamp = fields.i64()?;
+            let mut coordinator_epoch = -1;
+            if version >= 2 {
+                coordinator_epoch = fields.u32()? as i32;
+                let first_offset = fields.i64()?;
+                if first_offset >= 0 {
+                    producers.open.begin(id, first_offset);
+                }
+            }
             let mut batches = [Remembered::default(); BATCHES];
             for batch in batches.get_mut(..usize::from(count))? {
                 *batch = Remembered {
@@ -229,7 +306,8 @@ impl Producers {
                     last_offset: fields.i64()?,
                 };
             }
-            let producer = Producer { epoch, count: count as u8, batches, last_timestamp, seen_ms };
+            let count = count as u8;
+            let producer = Producer { epoch, coordinator_epoch, count, batches, last_timestamp, seen_ms };
             producers.producers.insert(id, producer);
         }
         fields.0.is_empty().then_some((producers, next_offset))

@@ -11,8 +11,13 @@ use crate::error::AppendError;
 /// Who appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A client: it may not write control batches.
+    /// A client: it may not write control batches, nor open a transaction.
     Client,
+    /// A client, and the coordinator says that the partition is in its transaction (KIP-890).
+    Verified {
+        /// Each of its transactions has an epoch of its own, so that its first batch has sequence number 0.
+        bumps_epoch: bool,
+    },
     /// The broker itself.
     Coordinator,
 }
@@ -85,16 +90,16 @@ fn attributes(header: &BatchHeader, origin: Origin) -> Result<(), AppendError> {
     if header.compression() > 4 {
         return Err(AppendError::InvalidRecord("an unknown compression codec"));
     }
-    if origin == Origin::Client && header.is_control() {
+    if origin != Origin::Coordinator && header.is_control() {
         return Err(AppendError::InvalidRecord("clients may not write control batches"));
     }
-    if header.has_producer() && header.base_sequence < 0 && origin == Origin::Client {
+    if header.has_producer() && header.base_sequence < 0 && origin != Origin::Coordinator {
         return Err(AppendError::InvalidRecord("a producer id without a sequence number"));
     }
     if header.is_transactional() && !header.has_producer() {
         return Err(AppendError::InvalidRecord("a transactional batch without a producer id"));
     }
-    if header.is_log_append_time() && origin == Origin::Client {
+    if header.is_log_append_time() && origin != Origin::Coordinator {
         return Err(AppendError::InvalidTimestamp { timestamp: header.max_timestamp });
     }
     Ok(())

@@ -7,10 +7,11 @@ use crate::done::Done;
 use crate::error::{AppendError, StorageError};
 use crate::journal::format::Entry;
 use crate::journal::{Journal, Lack, Pending};
-use crate::producers::Verdict;
+use crate::producers::{Producers, Verdict};
 use crate::segment::Segment;
 use crate::stats;
 use crate::store::Shared;
+use crate::transactions::{EndMarker, Violation, marker, rules};
 use crate::validate::{self, Origin};
 use model::{LeaderEpoch, Offset};
 use std::rc::Rc;
@@ -61,12 +62,46 @@ impl Partition {
         self.check_appendable()?;
         let config = self.config();
         check_batches(batches, &config, context)?;
-        if let Some((base, last)) = self.check_producers(&shared, batches)? {
+        if let Some((base, last)) = self.check_producers(&shared, batches, context.origin)? {
             return Ok(self.duplicate(&shared, base, last));
         }
-        let appended = match self.goes_direct(&shared, batches)? {
-            true => self.log.append_direct(&shared, batches, &config, context)?,
-            false => self.append_journal(&shared, batches, &config, context)?,
+        self.put(&shared, batches, &config, context)
+    }
+
+    /// Appends the marker that ends a producer's transaction, decided at a level of `transaction.version`. Where no
+    /// transaction is open it ends nothing.
+    pub fn append_marker(
+        &self,
+        marker: &EndMarker,
+        transaction_version: i16,
+        context: &AppendContext,
+    ) -> Result<Appended, AppendError> {
+        let shared = self.log.shared().map_err(AppendError::Storage)?;
+        shared.check_online().map_err(AppendError::Storage)?;
+        self.check_appendable()?;
+        let known = match &self.log.state.borrow().producers {
+            Some(producers) => Some(producers.known(marker.producer_id)),
+            None => None,
+        };
+        let Some(known) = known else {
+            producers::begin_load(&shared, &self.log);
+            return Err(AppendError::Busy);
+        };
+        rules::check_marker(marker, transaction_version, known.as_ref()).map_err(violated)?;
+        self.put(&shared, &marker::build(marker, context.now_ms), &self.config(), context)
+    }
+
+    /// Appends what was checked.
+    fn put(
+        &self,
+        shared: &Rc<Shared>,
+        batches: &[u8],
+        config: &LogConfig,
+        context: &AppendContext,
+    ) -> Result<Appended, AppendError> {
+        let appended = match self.goes_direct(shared, batches)? {
+            true => self.log.append_direct(shared, batches, config, context)?,
+            false => self.append_journal(shared, batches, config, context)?,
         };
         stats::add(&shared.stats.appends, 1);
         stats::add(&shared.stats.appended_bytes, batches.len() as u64);
@@ -114,6 +149,7 @@ impl Partition {
         &self,
         shared: &Rc<Shared>,
         batches: &[u8],
+        origin: Origin,
     ) -> Result<Option<(i64, i64)>, AppendError> {
         if !split(batches).any(|(header, _)| header.has_producer()) {
             return Ok(None);
@@ -129,7 +165,7 @@ impl Partition {
         let mut copy = several.then(|| producers.clone());
         let (mut duplicate, mut fresh) = (None, false);
         for (header, _) in split(batches).filter(|(header, _)| header.has_producer()) {
-            match copy.as_ref().unwrap_or(producers).check(&header)? {
+            match check_batch(copy.as_ref().unwrap_or(producers), &header, origin)? {
                 Verdict::Append => fresh = true,
                 Verdict::Duplicate { base_offset, last_offset } => {
                     let (base, _) = duplicate.unwrap_or((base_offset, last_offset));
@@ -169,6 +205,33 @@ impl Partition {
             Some(damage) => Err(AppendError::Storage(StorageError::Damaged(Box::new(damage.clone())))),
             None => Ok(()),
         }
+    }
+}
+
+/// What is to be done with a producer's batch: by its epochs, its transaction, its sequence number.
+fn check_batch(producers: &Producers, header: &BatchHeader, origin: Origin) -> Result<Verdict, AppendError> {
+    let known = producers.known(header.producer_id);
+    rules::check_data(header.producer_epoch, header.is_transactional(), known.as_ref()).map_err(violated)?;
+    let verdict = producers.check(header);
+    let goes_on = known.is_some_and(|known| known.is_open && known.epoch == header.producer_epoch);
+    if !header.is_transactional() || goes_on || matches!(verdict, Ok(Verdict::Duplicate { .. })) {
+        return verdict;
+    }
+    // It opens a transaction: a batch that comes late must not, for nobody would end it.
+    match origin {
+        Origin::Client => Err(AppendError::Unverified),
+        Origin::Verified { bumps_epoch: true } if known.is_none() && header.base_sequence != 0 => {
+            Err(AppendError::OutOfOrderSequence)
+        }
+        _ => verdict,
+    }
+}
+
+fn violated(violation: Violation) -> AppendError {
+    match violation {
+        Violation::ProducerEpoch => AppendError::InvalidProducerEpoch,
+        Violation::CoordinatorEpoch => AppendError::CoordinatorFenced,
+        Violation::NotTransactional => AppendError::InvalidTxnState,
     }
 }
 
@@ -218,7 +281,7 @@ impl Log {
         let mut done = None;
         let stamp = config.timestamp_type == TimestampType::LogAppendTime;
         for (header, bytes) in split(batches) {
-            let placed = self.place(shared, &header, config, context, stamp);
+            let placed = self.place(shared, (&header, bytes), config, context, stamp);
             let number = self.number(&mut journal, placed.segment);
             let at = journal.put(&Entry::Append { number, position: placed.position, batch: bytes });
             let batch = journal.put_batch_mut(at, bytes.len());
@@ -265,7 +328,7 @@ impl Log {
             state.segments.last().is_none_or(|segment| is_full(segment, &header, config, context.now_ms))
         };
         let memory = self.reserve_direct(shared, bytes.len(), rolls)?;
-        let placed = self.place(shared, &header, config, context, stamp);
+        let placed = self.place(shared, (&header, bytes), config, context, stamp);
         let done = self.put_direct(shared, &placed, bytes, memory, |batch| {
             batch::assign(batch, placed.header.base_offset, context.leader_epoch.0);
             if stamp {
@@ -294,7 +357,7 @@ impl Log {
     fn place(
         &self,
         shared: &Shared,
-        header: &BatchHeader,
+        (header, batch): (&BatchHeader, &[u8]),
         config: &LogConfig,
         context: &AppendContext,
         stamp: bool,
@@ -312,10 +375,13 @@ impl Log {
         }
         let segment = state.segments.last_mut().expect("there is one now");
         let placed = Placed { header, segment: segment.base, position: segment.bytes };
+        let segment_base = segment.base;
         segment.push(&header, config.index_interval_bytes);
         state.log_end = header.last_offset() + 1;
         if let Some(producers) = state.producers.as_mut().filter(|_| header.has_producer()) {
-            producers.push(&header, context.now_ms);
+            if let Some(aborted) = producers.take_in(&header, batch, context.now_ms) {
+                state.aborted.push(segment_base, aborted);
+            }
             producers.expire(context.now_ms, config.producer_id_expiration_ms);
             state.unsaved_bytes += header.bytes as u64;
         }

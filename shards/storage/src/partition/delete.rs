@@ -99,7 +99,8 @@ pub(crate) async fn remove_segments(shared: &Rc<Shared>, log: &Rc<Log>) -> Resul
         state.segments.drain(..count).map(|segment| segment.base).collect()
     };
     for base in gone {
-        for extension in ["log", "index", "timeindex", "snapshot"] {
+        log.state.borrow_mut().aborted.forget(base);
+        for extension in ["log", "index", "timeindex", "txnindex", "snapshot"] {
             let path = log.directory.join(file_name(base, extension));
             shared.files.forget(&path);
             match io::remove(&path).await {

@@ -1,7 +1,7 @@
 //! What is done for a segment when nothing more comes into it: its file is cut to its size, and its index goes
 //! into files.
 
-use super::Log;
+use super::{Log, aborted};
 use crate::error::StorageError;
 use crate::segment::{file_name, index_files};
 use crate::store::Shared;
@@ -53,6 +53,7 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
         replace_file(&log.directory.join(file_name(base, "index")), offsets).await?;
         replace_file(&log.directory.join(file_name(base, "timeindex")), times).await?;
     }
+    aborted::save(log).await?;
     let mut state = log.state.borrow_mut();
     let last = state.segments.last().is_some_and(|segment| segment.base == base);
     if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base) {
@@ -61,6 +62,9 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
             // Read again when it is needed: most segments never are.
             segment.index = None;
         }
+    }
+    if !last {
+        state.aborted.let_go(base);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! - [`read`]: batches from memory or the device.
 //! - [`lookup`]: offsets by time and by leader epoch.
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
+//! - [`aborted`]: the indexes of aborted transactions, in memory and in files.
 //! - [`delete`]: records deleted from the beginning.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
@@ -14,6 +15,7 @@
 //! segments already (`drained`) and the rest is in the journal only; and of each segment little more
 //! than its name.
 
+pub(crate) mod aborted;
 mod append;
 mod delete;
 mod direct;
@@ -65,7 +67,8 @@ pub struct Offsets {
     pub log_start: Offset,
     /// The first offset that is not durable yet: what is before may be shown.
     pub high_watermark: Offset,
-    /// The first offset of an open transaction; without one, the high watermark.
+    /// The first offset of an open transaction; without one, and as long as nobody has asked for transactions
+    /// since the start ([`Partition::load_producers`]), the high watermark.
     pub last_stable: Offset,
     /// The offset that the next record gets.
     pub log_end: Offset,
@@ -122,6 +125,8 @@ pub(crate) struct LogState {
     pub noted_block: u64,
     /// `None`: not read yet, which is done when the first of them appends.
     pub producers: Option<Producers>,
+    /// The aborted transactions, as far as `producers` are known.
+    pub aborted: aborted::Aborted,
     /// Up to where a direct write made it durable, which the journal does not say yet.
     pub note: Option<LogPlace>,
     /// Bytes of producers' batches since the last snapshot.
@@ -171,6 +176,7 @@ impl Log {
             head: (-1, Vec::new()),
             noted_block: 0,
             producers: Some(Producers::default()),
+            aborted: aborted::Aborted::default(),
             note: None,
             unsaved_bytes: 0,
             damage: Vec::new(),
@@ -235,6 +241,9 @@ impl Log {
         let mut state = self.state.borrow_mut();
         if next > state.high_watermark {
             state.high_watermark = next;
+            if let Some(producers) = &mut state.producers {
+                producers.durable(next);
+            }
             drop(state);
             self.changed.notify();
         }
@@ -311,7 +320,7 @@ impl Partition {
         Offsets {
             log_start: Offset(state.log_start),
             high_watermark: Offset(state.high_watermark),
-            last_stable: Offset(state.high_watermark),
+            last_stable: Offset(state.last_stable()),
             log_end: Offset(state.log_end),
         }
     }

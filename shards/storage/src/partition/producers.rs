@@ -1,6 +1,6 @@
 //! A partition's producers: read when the first of them appends after a start, saved now and then.
 
-use super::{Log, Partition, ReadBound};
+use super::{Log, Partition, ReadBound, aborted, load};
 use crate::batch::BatchHeader;
 use crate::error::{ReadError, StorageError};
 use crate::producers::{ProducerDescription, Producers};
@@ -25,6 +25,22 @@ impl Partition {
         let state = self.log.state.borrow();
         state.producers.as_ref().map_or(Vec::new(), Producers::describe)
     }
+
+    /// Makes the producers and their transactions known, which is done by itself when the first of them appends or
+    /// a reader of committed data comes.
+    pub async fn load_producers(&self) -> Result<(), ReadError> {
+        if self.log.state.borrow().producers.is_some() {
+            return Ok(());
+        }
+        let shared = self.log.shared()?;
+        match ensure_loaded(&shared, &self.log).await {
+            true => Ok(()),
+            false => Err(ReadError::Storage(StorageError::Format {
+                path: self.log.directory.clone(),
+                what: "which transactions are open cannot be found out; the log of the broker says why",
+            })),
+        }
+    }
 }
 
 /// Begins to load the producers, if nobody has yet.
@@ -33,19 +49,46 @@ pub(crate) fn begin_load(shared: &Rc<Shared>, log: &Rc<Log>) {
         return;
     }
     let (shared, log) = (shared.clone(), log.clone());
-    drop(executor::spawn("load producers", async move {
-        let loaded = load(&shared, &log).await;
-        match loaded {
-            Ok(producers) => log.state.borrow_mut().producers = Some(producers),
-            Err(error) => log::error!("{}: cannot read the producers' state: {error}", log.id),
+    drop(executor::spawn("load producers", async move { load_into(&shared, &log).await }));
+}
+
+/// Loads the producers; the log is marked as one that does.
+async fn load_into(shared: &Rc<Shared>, log: &Rc<Log>) {
+    let loaded = load(shared, log).await;
+    match loaded {
+        Ok((mut producers, aborted)) => {
+            let mut state = log.state.borrow_mut();
+            producers.durable(state.high_watermark);
+            state.producers = Some(producers);
+            state.aborted = aborted;
         }
-        log.loading.set(false);
-        shared.room.notify();
-    }));
+        Err(error) => log::error!("{}: cannot read the producers' state: {error}", log.id),
+    }
+    log.loading.set(false);
+    shared.room.notify();
+}
+
+/// Loads the producers if that was not done; false if it cannot be.
+pub(crate) async fn ensure_loaded(shared: &Rc<Shared>, log: &Rc<Log>) -> bool {
+    let mut tried = false;
+    while log.state.borrow().producers.is_none() {
+        let seen = shared.room.count();
+        if !log.loading.replace(true) {
+            if tried {
+                log.loading.set(false);
+                return false;
+            }
+            tried = true;
+            load_into(shared, log).await;
+        } else {
+            shared.room.after(seen).await;
+        }
+    }
+    true
 }
 
 /// The newest snapshot, and what was appended since.
-async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<Producers, ReadError> {
+async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted::Aborted), ReadError> {
     let log_end = log.state.borrow().log_end;
     let mut producers = Producers::default();
     let mut at = log.state.borrow().log_start;
@@ -60,6 +103,11 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<Producers, ReadError
             break;
         }
     }
+    let unlisted = log.state.borrow().older_unknown;
+    if unlisted {
+        load::list_older(log).await?;
+    }
+    let mut aborted = aborted::load(shared, log, at).await?;
     let partition = Partition { log: log.clone() };
     // Others append meanwhile, but no producer that must be remembered: they wait for this.
     while at < log_end {
@@ -78,7 +126,11 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<Producers, ReadError
             let mut rest: &[u8] = slice;
             while let Ok(header) = BatchHeader::parse(rest) {
                 let seen_ms = header.max_timestamp;
-                producers.push(&header, seen_ms);
+                if header.has_producer()
+                    && let Some(found) = producers.take_in(&header, rest, seen_ms)
+                {
+                    aborted.push(log.segment_of(header.base_offset), found);
+                }
                 at = header.last_offset() + 1;
                 rest = rest.get(header.bytes..).unwrap_or(&[]);
             }
@@ -88,7 +140,7 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<Producers, ReadError
             break;
         }
     }
-    Ok(producers)
+    Ok((producers, aborted))
 }
 
 /// The offsets of the snapshots there are, in order.
@@ -115,6 +167,8 @@ pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageErr
         state.unsaved_bytes = 0;
         saved
     };
+    // A start reads no batch before the snapshot: what it would find there must be in files.
+    aborted::save(log).await?;
     // Not synced and not put in place in one step: its checksum tells whether it is whole, and without it
     // more is read.
     let path = log.directory.join(file_name(offset, "snapshot"));

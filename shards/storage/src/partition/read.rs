@@ -34,6 +34,8 @@ pub struct ReadResult {
     pub slices: Vec<Slice>,
     /// The sum of their lengths.
     pub bytes: usize,
+    /// The first offset behind them; where it was read from, if there are none.
+    pub end: Offset,
 }
 
 impl Partition {
@@ -47,7 +49,11 @@ impl Partition {
         bound: ReadBound,
     ) -> Result<ReadResult, ReadError> {
         let shared = self.log.shared()?;
-        let mut read = Read { max_bytes, minimum_one, bound, slices: Vec::new(), bytes: 0, full: false };
+        if bound == ReadBound::LastStable {
+            self.load_producers().await?;
+        }
+        let mut read =
+            Read { max_bytes, minimum_one, bound, slices: Vec::new(), bytes: 0, end: from.0, full: false };
         let mut at = from.0;
         loop {
             let end = match self.log.check_range(at, from.0, bound) {
@@ -67,7 +73,8 @@ impl Partition {
             }
             at = next;
         }
-        Ok(ReadResult { slices: coalesce(read.slices, &shared.options.pool), bytes: read.bytes })
+        let slices = coalesce(read.slices, &shared.options.pool);
+        Ok(ReadResult { slices, bytes: read.bytes, end: Offset(read.end) })
     }
 
     /// About how many bytes a read from an offset would find.
@@ -97,10 +104,17 @@ impl Partition {
 }
 
 impl super::LogState {
+    /// Where readers of committed data end.
+    pub fn last_stable(&self) -> i64 {
+        let known = self.producers.as_ref();
+        known.map_or(self.high_watermark, |known| known.last_stable(self.log_start, self.high_watermark))
+    }
+
     /// The first offset that a read with this bound may not show.
     fn bound(&self, bound: ReadBound) -> i64 {
         match bound {
-            ReadBound::HighWatermark | ReadBound::LastStable => self.high_watermark,
+            ReadBound::HighWatermark => self.high_watermark,
+            ReadBound::LastStable => self.last_stable(),
             ReadBound::LogEnd => self.tail.back().map_or(self.high_watermark, |batch| batch.last + 1),
         }
     }
@@ -114,8 +128,13 @@ impl Log {
             return Err(ReadError::Storage(StorageError::UnknownPartition(self.id)));
         }
         let end = state.bound(bound);
-        if from < state.log_start || from > end {
-            return Err(ReadError::OffsetOutOfRange { log_start: Offset(state.log_start), end: Offset(end) });
+        // A reader of committed data may stand behind what is stable: it gets nothing until that comes up to it.
+        let limit = if bound == ReadBound::LastStable { state.high_watermark } else { end };
+        if from < state.log_start || from > limit {
+            return Err(ReadError::OffsetOutOfRange {
+                log_start: Offset(state.log_start),
+                end: Offset(limit),
+            });
         }
         let hit = |damage: &&Damage| damage.offsets.is_some_and(|(from, to)| from.0 <= at && at < to.0);
         match state.damage.iter().find(hit) {
@@ -132,18 +151,21 @@ struct Read {
     bound: ReadBound,
     slices: Vec<Slice>,
     bytes: usize,
+    /// Behind the last batch that was taken.
+    end: i64,
     full: bool,
 }
 
 impl Read {
-    /// Takes a batch, if there is room for it.
-    fn take(&mut self, batch: &Slice) -> bool {
+    /// Takes a batch that ends at this offset, if there is room for it.
+    fn take(&mut self, batch: &Slice, last: i64) -> bool {
         let first = self.slices.is_empty() && self.minimum_one;
         if self.bytes + batch.len() > self.max_bytes && !first {
             self.full = true;
             return false;
         }
         self.bytes += batch.len();
+        self.end = last.saturating_add(1);
         self.slices.push(batch.clone());
         true
     }
@@ -157,7 +179,7 @@ impl Read {
         let end = state.bound(self.bound);
         let first = state.tail.partition_point(|batch| batch.last < at);
         for batch in state.tail.range(first..) {
-            if batch.last >= end || !self.take(&batch.bytes) {
+            if batch.last >= end || !self.take(&batch.bytes, batch.last) {
                 break;
             }
         }
@@ -190,7 +212,7 @@ impl Read {
         while next < end && !self.full && (gaps || next < start.offset_limit) {
             let what = match cursor.next().await? {
                 Found::Batch(header, bytes) if gaps || header.base_offset <= next => {
-                    if header.last_offset() >= end || !self.take(&bytes) {
+                    if header.last_offset() >= end || !self.take(&bytes, header.last_offset()) {
                         break;
                     }
                     next = header.last_offset() + 1;

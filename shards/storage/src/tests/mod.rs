@@ -4,6 +4,7 @@ mod bad_days;
 mod basics;
 mod crash;
 mod more;
+mod transactions;
 
 use crate::batch;
 use crate::{

@@ -13,7 +13,9 @@ use crate::sessions::{SessionError, TopicKey, Wanted};
 use base::Instant;
 use executor::{Either, now, race, sleep_until};
 use kafka_wire::fetch_view::{FetchView, TopicRef};
-use kafka_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use kafka_wire::messages::fetch_response::{
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
+};
 use kafka_wire::{ErrorCode, Records, Uuid};
 use memory::Slice;
 use model::{LeaderEpoch, Offset};
@@ -85,7 +87,8 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let parts = read_until_enough(broker, &wanted, &bounds).await;
     let failed = parts.iter().filter_map(|part| part.as_ref().err());
     failed.for_each(|code| broker.metrics.error(request.api, *code));
-    Ok(respond(broker, request, mode, wanted, parts))
+    let committed = bounds.bound == ReadBound::LastStable;
+    Ok(respond(broker, request, mode, (wanted, parts), committed))
 }
 
 fn key_of(topic: &TopicRef<'_>) -> TopicKey {
@@ -221,6 +224,7 @@ fn keep_within(parts: &mut [Part], bytes_max: usize) {
     for done in parts.iter_mut().flatten().filter(|done| done.bytes > 0) {
         if bytes > 0 && bytes + done.bytes > bytes_max {
             done.slices.clear();
+            done.aborted.clear();
             done.bytes = 0;
         }
         bytes += done.bytes;
@@ -269,7 +273,13 @@ async fn watch(
     .await;
 }
 
-fn respond(broker: &Broker, request: &Request, mode: Mode, wanted: Vec<Wanted>, parts: Vec<Part>) -> Answer {
+fn respond(
+    broker: &Broker,
+    request: &Request,
+    mode: Mode,
+    (wanted, parts): (Vec<Wanted>, Vec<Part>),
+    committed: bool,
+) -> Answer {
     let incremental = matches!(mode, Mode::Resume(_));
     let mut response = FetchResponse::default();
     let mut payloads = Vec::new();
@@ -279,7 +289,7 @@ fn respond(broker: &Broker, request: &Request, mode: Mode, wanted: Vec<Wanted>, 
         let gave_data = part.as_ref().is_ok_and(|done| done.bytes > 0);
         let news = gave_data || told.is_none() || told != one.told;
         if news || !incremental {
-            let data = partition_data(&one, part, request.version, &mut payloads);
+            let data = partition_data(&one, part, (request.version, committed), &mut payloads);
             add(&mut response, &one.topic, data);
         }
         one.told = told;
@@ -320,10 +330,14 @@ fn add<'a>(response: &mut FetchResponse<'a>, topic: &TopicKey, data: PartitionDa
     }
 }
 
+fn aborted((producer_id, first_offset): &(i64, Offset)) -> AbortedTransaction {
+    AbortedTransaction { producer_id: *producer_id, first_offset: first_offset.0 }
+}
+
 fn partition_data<'a>(
     one: &Wanted,
     part: Part,
-    version: i16,
+    (version, committed): (i16, bool),
     payloads: &mut Vec<Vec<Slice>>,
 ) -> PartitionData<'a> {
     let mut data = PartitionData {
@@ -339,6 +353,8 @@ fn partition_data<'a>(
         Ok(done) => {
             data.high_watermark = done.high_watermark.0;
             data.last_stable_offset = done.last_stable.0;
+            // No list at all for those who read everything, as Kafka has it.
+            data.aborted_transactions = committed.then(|| done.aborted.iter().map(aborted).collect());
             data.log_start_offset = if version >= 5 { done.log_start.0 } else { -1 };
             if done.bytes > 0 {
                 data.records = Records::External { index: payloads.len() as u32, len: done.bytes as u32 };
