@@ -1,9 +1,10 @@
 //! What cores ask each other.
 
-use crate::coordinators::{GroupQuestion, GroupReply};
+use crate::coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
 use controller::{Change, ControlError, Image, Outcome};
 use groups::Response;
 use kafka_wire::ErrorCode;
+use shard::operation::MarkerItem;
 use shard::{Calls, Operation};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,10 @@ pub enum CoreQuestion {
     GroupAnswer { ticket: u64, answer: Result<Response, ErrorCode> },
     /// Nobody here waits any more for the answer that was promised for this ticket.
     GroupForget { ticket: u64 },
+    /// To the coordinator of a partition of `__transaction_state`.
+    Transaction(i32, TransactionQuestion),
+    /// To write the ends of transactions into partitions of the other core.
+    Mark(Vec<MarkerItem>),
     /// To change metadata; only the first core, which has the controller, is asked.
     Change(Change),
     /// Here is a new image: make it yours, with the partitions that it wants of you.
@@ -40,6 +45,10 @@ pub enum CoreAnswer {
     Group(GroupReply),
     /// To [`CoreQuestion::GroupAnswer`] and [`CoreQuestion::GroupForget`].
     Taken,
+    /// To [`CoreQuestion::Transaction`].
+    Transaction(TransactionReply),
+    /// To [`CoreQuestion::Mark`]: Kafka's errors, in order.
+    Marked(Vec<ErrorCode>),
     /// To [`CoreQuestion::Change`].
     Changed(Result<Outcome, ControlError>),
     /// To [`CoreQuestion::Apply`].

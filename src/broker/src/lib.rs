@@ -4,7 +4,7 @@
 //! - [`handlers`]: one file an API.
 //! - [`response`]: a response as a list of slices: what was encoded, and what is sent from where it lies.
 //! - [`broker`]: [`Broker`], what a core knows: the image, its configuration, the ways to the other cores.
-//! - [`coordinators`]: the coordinators of groups, around their pure cores.
+//! - [`coordinators`]: the coordinators of groups and transactions, around their pure cores; [`producer_ids`].
 //! - [`cores`]: what cores ask each other; [`route`]: from a partition's name to its core.
 //! - [`publish`]: a new image on its way to every core: which partitions it must make, change, remove.
 //! - [`sessions`]: fetch sessions (KIP-227).
@@ -28,6 +28,7 @@ mod features;
 pub mod handlers;
 mod internal_topics;
 pub mod metrics;
+mod producer_ids;
 mod publish;
 mod refusal;
 mod request;
@@ -38,7 +39,7 @@ mod sessions;
 mod start;
 
 pub use broker::{Broker, Identity};
-pub use coordinators::{GroupQuestion, GroupReply};
+pub use coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
 pub use cores::{CoreAnswer, CoreQuestion, Cores};
 pub use request::FrontDoor;
 pub use rules::Rules;

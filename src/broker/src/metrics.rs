@@ -38,6 +38,9 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeGroups
             | ApiKey::ListGroups
             | ApiKey::ConsumerGroupDescribe
+            | ApiKey::DescribeProducers
+            | ApiKey::DescribeTransactions
+            | ApiKey::ListTransactions
             | ApiKey::ApiVersions
             | ApiKey::OffsetForLeaderEpoch
             | ApiKey::DescribeConfigs

@@ -6,7 +6,7 @@
 //! there. The end goes the other way round.
 
 use crate::broker::{Broker, Identity};
-use crate::coordinators;
+use crate::coordinators::{self, ask_transactions, markers};
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
 use crate::metrics::CoreMetrics;
@@ -156,7 +156,11 @@ impl Running {
 impl Core {
     fn answer(self: Rc<Self>, from: ShardId, question: CoreQuestion, reply: Reply<CoreQuestion, CoreAnswer>) {
         match question {
-            CoreQuestion::Group(_) | CoreQuestion::GroupAnswer { .. } | CoreQuestion::GroupForget { .. } => {
+            CoreQuestion::Group(_)
+            | CoreQuestion::GroupAnswer { .. }
+            | CoreQuestion::GroupForget { .. }
+            | CoreQuestion::Transaction(..)
+            | CoreQuestion::Mark(_) => {
                 self.coordinate(from, question, reply);
             }
             CoreQuestion::Partitions(operation) => match self.broker.get() {
@@ -210,6 +214,14 @@ impl Core {
             CoreQuestion::GroupForget { ticket } => {
                 broker.coordinators.forget(from, ticket);
                 reply.send(CoreAnswer::Taken);
+            }
+            CoreQuestion::Transaction(partition, question) => {
+                let answer = ask_transactions::answer(broker.clone(), partition, question);
+                reply.work("transaction request", async move { CoreAnswer::Transaction(answer.await) });
+            }
+            CoreQuestion::Mark(items) => {
+                let marked = markers::mark(broker.clone(), items);
+                reply.work("transaction markers", async move { CoreAnswer::Marked(marked.await) });
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! One partition of `__consumer_offsets`: its coordinator, with a log, a clock and clients.
 
+use super::append::append;
 use super::question::GroupQuestion;
 use super::replay::{Entry, replay};
 use super::settings;
@@ -9,16 +10,12 @@ use crate::broker::Broker;
 use executor::{Event, OneshotReceiver, OneshotSender, oneshot, race, sleep, wall_clock_ms};
 use groups::{Context, Coordinator, Effects, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
-use memory::Slice;
 use model::{ProducerEpoch, ProducerId, TopicPartition};
-use shard::operation::{AppendItem, Operation};
-use shard::{Outcome, PartitionError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
-use storage::{AppendError, Origin};
 
 /// Requests that one coordinator lets wait, together.
 const WAITING_MAX: usize = 50_000;
@@ -179,6 +176,14 @@ impl GroupShell {
             topics: &topics,
         };
         Ok(core.handle(wall_clock_ms(), &request, waiter, &context))
+    }
+
+    /// A marker that ends a producer's transaction is durable in the partition. While the log is being loaded, the
+    /// marker is found there.
+    pub(crate) fn end_transaction(&self, producer: ProducerId, epoch: ProducerEpoch, commit: bool) {
+        if let Some(core) = &mut *self.core.borrow_mut() {
+            core.end_transaction(producer, epoch, commit);
+        }
     }
 
     /// A topic has been deleted.
@@ -359,56 +364,6 @@ fn show(core: &mut Coordinator, id: TopicPartition, entry: Entry<'_>) {
         }
         Entry::Marker { transaction: (producer, epoch), commit } => {
             core.end_transaction(ProducerId(producer), ProducerEpoch(epoch), commit);
-        }
-    }
-}
-
-/// Appends a batch and waits until it is durable; if that fails, tells what clients are told, and why.
-async fn append(
-    broker: &Broker,
-    partition: TopicPartition,
-    batch: Vec<u8>,
-) -> Result<(), (ErrorCode, String)> {
-    let items = vec![AppendItem { partition, batches: Slice::from(batch) }];
-    let operation = Operation::Append { items, origin: Origin::Coordinator, durable: true };
-    let appended = match broker.service.begin(operation).await {
-        Outcome::Appended(mut results) => results.pop(),
-        _ => None,
-    };
-    match appended {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(error)) => Err((failed_append(&error), format!("{error:?}"))),
-        None => Err((ErrorCode::UnknownServerError, "an append without a result".to_owned())),
-    }
-}
-
-/// What clients are told when records of theirs could not be written.
-fn failed_append(error: &PartitionError) -> ErrorCode {
-    match error {
-        PartitionError::Unknown => ErrorCode::NotCoordinator,
-        PartitionError::Append(AppendError::Storage(_) | AppendError::Busy) => {
-            ErrorCode::CoordinatorNotAvailable
-        }
-        // Too large, or other than records may be: it will not be better the next time.
-        PartitionError::Append(_) => ErrorCode::UnknownServerError,
-        _ => ErrorCode::CoordinatorNotAvailable,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_try_again_where_that_may_help() {
-        let too_large = AppendError::MessageTooLarge { bytes: 2, limit: 1 };
-        let cases = [
-            (PartitionError::Unknown, ErrorCode::NotCoordinator),
-            (PartitionError::Append(AppendError::Busy), ErrorCode::CoordinatorNotAvailable),
-            (PartitionError::Append(too_large), ErrorCode::UnknownServerError),
-        ];
-        for (error, code) in cases {
-            assert_eq!(failed_append(&error), code, "{error:?}");
         }
     }
 }

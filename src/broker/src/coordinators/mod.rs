@@ -1,42 +1,50 @@
 //! The shells around coordinators: what joins their pure cores to logs, cores, clocks and clients.
 //!
 //! - [`group_shell`]: [`GroupShell`], one partition of `__consumer_offsets`: loading, requests, records, time.
+//! - [`transaction_shell`]: [`TransactionShell`], one partition of `__transaction_state`; [`markers`]: what ends
+//!   transactions in the partitions that they wrote to; [`ask_transactions`]: asking for them.
 //! - [`question`]: a request to a group's coordinator on its way between cores.
 //! - [`ask`]: from a handler to the core that has the coordinator, and back.
 //! - [`late`]: answers that come long after the question, for joins and syncs wait for other members.
-//! - [`writes`]: what is to be written, in order, and what waits for it; [`replay`]: reading it back.
+//! - [`append`]: appending records. [`writes`]: what is to be written, in order, and what waits for it; [`replay`]: reading it back.
 //! - [`topics`]: the image as a coordinator sees it; [`settings`]: what of the configuration it goes by.
 //!
 //! Each partition's coordinator lives on the core that owns the partition. It is there as soon as the image shows
 //! the partition, loads its log, and goes with the partition. `docs/groups.md` says what is durable before which
 //! answer; keeping that is the work of [`writes`].
 
+mod append;
 pub(crate) mod ask;
+pub(crate) mod ask_transactions;
 mod group_shell;
 mod late;
+pub(crate) mod markers;
 mod question;
 mod replay;
 mod settings;
 mod topics;
+mod transaction_shell;
 mod writes;
 
+pub use ask_transactions::{TransactionQuestion, TransactionReply};
 pub use question::{GroupQuestion, GroupReply};
 
 use crate::broker::Broker;
 use crate::cores::{CoreAnswer, CoreQuestion};
 use controller::Image;
-use controller::changes::names::CONSUMER_OFFSETS;
+use controller::changes::names::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use executor::JoinHandle;
 use group_shell::{GroupShell, Pending, Told};
 use groups::Usage;
 use kafka_wire::ErrorCode;
 use late::Expected;
-use model::{PartitionId, ShardId, TopicPartition};
+use model::{PartitionId, ProducerEpoch, ProducerId, ShardId, TopicPartition};
 use shard::Reply;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+use transaction_shell::TransactionShell;
 
 /// Pause between two counts of what the coordinators hold.
 const COUNT_PAUSE: Duration = Duration::from_secs(10);
@@ -46,6 +54,8 @@ const COUNT_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Coordinators {
     /// By partition of `__consumer_offsets`.
     groups: RefCell<BTreeMap<i32, Rc<GroupShell>>>,
+    /// By partition of `__transaction_state`.
+    transactions: RefCell<BTreeMap<i32, Rc<TransactionShell>>>,
     /// What this core waits for from others.
     expected: Expected,
     /// No more are started, and nothing is counted any more.
@@ -108,6 +118,19 @@ impl Coordinators {
         }
     }
 
+    /// The coordinator of a partition of `__transaction_state`, if it is this core's.
+    fn transaction_shell(&self, partition: i32) -> Option<Rc<TransactionShell>> {
+        self.transactions.borrow().get(&partition).cloned()
+    }
+
+    /// A marker is durable in a partition of `__consumer_offsets`.
+    fn end_transaction(&self, partition: i32, producer: ProducerId, epoch: ProducerEpoch, commit: bool) {
+        let shell = self.groups.borrow().get(&partition).cloned();
+        if let Some(shell) = shell {
+            shell.end_transaction(producer, epoch, commit);
+        }
+    }
+
     fn shells(&self) -> Vec<Rc<GroupShell>> {
         self.groups.borrow().values().cloned().collect()
     }
@@ -116,6 +139,8 @@ impl Coordinators {
     pub(crate) fn stop(&self) {
         self.stopped.set(true);
         let shells = std::mem::take(&mut *self.groups.borrow_mut());
+        shells.values().for_each(|shell| shell.end());
+        let shells = std::mem::take(&mut *self.transactions.borrow_mut());
         shells.values().for_each(|shell| shell.end());
     }
 
@@ -139,17 +164,18 @@ impl Broker {
         if self.coordinators.stopped.get() {
             return;
         }
-        let wanted = self.wanted(image);
+        self.coordinate_transactions(image);
+        let wanted = self.wanted(image, CONSUMER_OFFSETS);
         {
             let mut shells = self.coordinators.groups.borrow_mut();
             shells.retain(|number, shell| {
-                let stays = wanted.get(number).is_some_and(|id| *id == shell.id());
+                let stays = wanted.get(number).is_some_and(|(id, _)| *id == shell.id());
                 if !stays {
                     shell.end();
                 }
                 stays
             });
-            for (number, id) in wanted {
+            for (number, (id, _)) in wanted {
                 shells.entry(number).or_insert_with(|| GroupShell::start(self, id));
             }
         }
@@ -161,19 +187,39 @@ impl Broker {
         }
     }
 
+    fn coordinate_transactions(self: &Rc<Self>, image: &Image) {
+        let config = settings::of_transactions(&self.config(), image);
+        let wanted = self.wanted(image, TRANSACTION_STATE);
+        let mut shells = self.coordinators.transactions.borrow_mut();
+        shells.retain(|number, shell| {
+            let stays = wanted.get(number).is_some_and(|(id, _)| *id == shell.id());
+            if !stays {
+                shell.end();
+            }
+            stays
+        });
+        shells.values().for_each(|shell| shell.configure(&config));
+        for (number, (id, epoch)) in wanted {
+            shells.entry(number).or_insert_with(|| TransactionShell::start(self, id, epoch, config.clone()));
+        }
+    }
+
     /// Brings the coordinators to the configuration in force.
     pub(crate) fn configure_coordinators(&self) {
         let settings = settings::of_groups(&self.config());
         self.coordinators.shells().iter().for_each(|shell| shell.configure(&settings));
+        let config = settings::of_transactions(&self.config(), &self.image());
+        self.coordinators.transactions.borrow().values().for_each(|shell| shell.configure(&config));
     }
 
-    /// The partitions whose coordinators are this core's.
-    fn wanted(&self, image: &Image) -> BTreeMap<i32, TopicPartition> {
-        let Some(topic) = image.topic(CONSUMER_OFFSETS) else { return BTreeMap::new() };
-        let all = (0..).map(PartitionId).take(topic.partitions.len());
-        let all = all.map(|partition| TopicPartition { topic: topic.id, partition });
-        let own = all.filter(|id| self.shard_of(*id) == self.shard());
-        own.map(|id| (id.partition.0, id)).collect()
+    /// The partitions of a topic whose coordinators are this core's, with their leader epochs.
+    fn wanted(&self, image: &Image, topic: &str) -> BTreeMap<i32, (TopicPartition, i32)> {
+        let Some(topic) = image.topic(topic) else { return BTreeMap::new() };
+        let all = (0..).map(PartitionId).zip(&topic.partitions);
+        let all =
+            all.map(|(partition, found)| (TopicPartition { topic: topic.id, partition }, found.leader_epoch));
+        let own = all.filter(|(id, _)| self.shard_of(*id) == self.shard());
+        own.map(|(id, epoch)| (id.partition.0, (id, epoch))).collect()
     }
 }
 

@@ -98,6 +98,7 @@ impl GroupQuestion {
                 GroupRequest::ConsumerGroupDescribe(Decode::decode(reader, version)?)
             }
             ApiKey::OffsetCommit => GroupRequest::OffsetCommit(Decode::decode(reader, version)?),
+            ApiKey::TxnOffsetCommit => GroupRequest::TxnOffsetCommit(Decode::decode(reader, version)?),
             ApiKey::OffsetFetch => GroupRequest::OffsetFetch(Decode::decode(reader, version)?),
             ApiKey::OffsetDelete => GroupRequest::OffsetDelete(Decode::decode(reader, version)?),
             ApiKey::DeleteGroups => GroupRequest::DeleteGroups(Decode::decode(reader, version)?),

@@ -1,5 +1,7 @@
 //! What of the broker's configuration coordinators go by.
 
+use crate::features::TRANSACTION_VERSION;
+use controller::Image;
 use groups::{Assignor, Migration, Settings};
 use model::config::BrokerConfig;
 
@@ -22,6 +24,16 @@ pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
         offsets_check_interval_ms: config.offsets_retention_check_interval_ms,
         offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
+    }
+}
+
+/// For coordinators of transactions. Kafka looks for what is over its time now and then; here that happens in time.
+pub(crate) fn of_transactions(config: &BrokerConfig, image: &Image) -> transactions::Config {
+    transactions::Config {
+        timeout_max_ms: config.transaction_max_timeout_ms,
+        expiration_ms: i64::from(config.transactional_id_expiration_ms),
+        transaction_version: image.feature(TRANSACTION_VERSION),
+        ..transactions::Config::default()
     }
 }
 

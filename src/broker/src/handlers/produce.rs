@@ -1,6 +1,7 @@
 //! Produce: batches on their way to the cores that own their partitions.
 
 use crate::broker::Broker;
+use crate::coordinators::ask_transactions;
 use crate::errors;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
@@ -10,12 +11,20 @@ use kafka_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kafka_wire::produce_view::{ProducePartition, ProduceView, TopicRef};
-use kafka_wire::{ErrorCode, Records, Uuid};
+use kafka_wire::{ErrorCode, RecordBatch, Records, Uuid};
 use network::Answer;
 use shard::operation::{AppendDone, AppendItem, Operation};
 use shard::{Outcome, PartitionError};
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use storage::Origin;
+use storage::{AppendError, Origin};
+use transactions::Outcome as Coordinated;
+use transactions::{AddPartitions, EPOCH_BUMP, PartitionSet};
+
+/// From this version on the broker adds partitions to transactions (KIP-890).
+const ADDS: i16 = 12;
+/// From this version on clients know TRANSACTION_ABORTABLE.
+const KNOWS_ABORTABLE: i16 = 11;
 
 /// What became of one partition's batches.
 type Part = Result<AppendDone, (ErrorCode, Option<String>)>;
@@ -74,19 +83,126 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
         }
     }
     let durable = view.acks != 0;
+    let unverified = append_all(broker, by_core, (Origin::Client, durable), parts).await;
+    if !unverified.is_empty() {
+        append_verified(broker, request, view, &unverified, parts).await;
+    }
+}
+
+/// Appends on all cores at once. Gives back the places of batches that would open a transaction.
+async fn append_all(
+    broker: &Rc<Broker>,
+    by_core: ByCore<AppendItem>,
+    (origin, durable): (Origin, bool),
+    parts: &mut [Option<Part>],
+) -> Vec<usize> {
     let calls: Vec<_> = by_core
         .into_cores()
         .map(|(shard, places, items)| {
-            let operation = Operation::Append { items, origin: Origin::Client, durable };
-            (places, broker.ask(shard, operation))
+            (places, broker.ask(shard, Operation::Append { items, origin, durable }))
         })
         .collect();
+    let mut unverified = Vec::new();
     for (places, call) in calls {
         let Some(Outcome::Appended(results)) = call.await else { continue };
         for (place, result) in places.into_iter().zip(results) {
+            if result == Err(PartitionError::Append(AppendError::Unverified)) {
+                unverified.push(place);
+            }
             parts[place] = Some(result.map_err(|error| (errors::of_partition(&error), message(&error))));
         }
     }
+    unverified.sort_unstable();
+    unverified
+}
+
+/// Has batches that open a transaction verified by its coordinator, or their partitions added, and appends them then.
+/// Once a transaction is open in a partition its batches need this no more.
+async fn append_verified(
+    broker: &Rc<Broker>,
+    request: &Request,
+    view: &ProduceView<'_>,
+    unverified: &[usize],
+    parts: &mut [Option<Part>],
+) {
+    let Some(id) = view.transactional_id else {
+        for &place in unverified {
+            parts[place] = Some(Err((ErrorCode::TransactionalIdAuthorizationFailed, None)));
+        }
+        return;
+    };
+    let image = broker.image();
+    let adds = request.version >= ADDS;
+    // A request is of one producer; should it not be, each of them is asked about.
+    let mut asked: BTreeMap<(i64, i16), (PartitionSet, Vec<(usize, Verified)>)> = BTreeMap::new();
+    for (place, item) in
+        view.partitions().enumerate().filter(|(place, _)| unverified.binary_search(place).is_ok())
+    {
+        let Records::Bytes(bytes) = item.records else { continue };
+        let (Ok((batch, _)), Ok(topic)) =
+            (RecordBatch::split_first(bytes), route::topic(&image, &item.topic))
+        else {
+            continue;
+        };
+        let Ok(routed) = broker.route(topic, item.partition) else { continue };
+        let producer = (batch.producer_id(), batch.producer_epoch());
+        let (set, places) = asked.entry(producer).or_default();
+        set.insert(&topic.name, item.partition);
+        let verified = Verified { topic: topic.name.clone(), routed, batches: request.share(bytes) };
+        places.push((place, verified));
+    }
+    let mut by_core = ByCore::new();
+    for ((producer_id, epoch), (partitions, places)) in asked {
+        let add = AddPartitions {
+            transactional_id: id.to_owned(),
+            producer_id,
+            epoch,
+            partitions,
+            verify_only: !adds,
+            client_version: if adds { EPOCH_BUMP } else { 0 },
+        };
+        let outcome = ask_transactions::serve(broker, transactions::Request::Add(add)).await;
+        for (place, one) in places {
+            match verdict(&outcome, &one.topic, one.routed.partition.partition.0, request.version) {
+                Ok(()) => {
+                    let item = AppendItem { partition: one.routed.partition, batches: one.batches };
+                    by_core.push(one.routed.shard, place, item);
+                }
+                Err(code) => parts[place] = Some(Err((code, None))),
+            }
+        }
+    }
+    let origin = Origin::Verified { bumps_epoch: adds };
+    append_all(broker, by_core, (origin, view.acks != 0), parts).await;
+}
+
+/// Batches whose coordinator is asked.
+struct Verified {
+    topic: std::sync::Arc<str>,
+    routed: route::Routed,
+    batches: memory::Slice,
+}
+
+/// Whether a partition is in the transaction, as the coordinator says; else what a client of the version is told.
+fn verdict(outcome: &Coordinated, topic: &str, partition: i32, version: i16) -> Result<(), ErrorCode> {
+    let code = match outcome {
+        Coordinated::Added => return Ok(()),
+        Coordinated::Verified { missing } if !missing.contains(topic, partition) => return Ok(()),
+        Coordinated::Verified { .. } => ErrorCode::TransactionAbortable,
+        Coordinated::Refused(code) => *code,
+        _ => ErrorCode::UnknownServerError,
+    };
+    Err(match code {
+        ErrorCode::TransactionAbortable if version < KNOWS_ABORTABLE => ErrorCode::InvalidTxnState,
+        ErrorCode::ConcurrentTransactions if version >= ADDS => ErrorCode::ConcurrentTransactions,
+        // What passes: clients of every version try again after this.
+        ErrorCode::ConcurrentTransactions
+        | ErrorCode::CoordinatorLoadInProgress
+        | ErrorCode::CoordinatorNotAvailable
+        | ErrorCode::NotCoordinator => ErrorCode::NotEnoughReplicas,
+        ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+        code => code,
+    })
 }
 
 /// Topics of the coordinators are written by Kafka's own tools only, which call themselves so.
@@ -159,5 +275,24 @@ fn partition_response<'a>(index: i32, part: Option<Part>) -> PartitionProduceRes
             error_message: message.map(Into::into),
             ..Default::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_of_a_transaction_what_they_know() {
+        let missing = Coordinated::Verified { missing: [("t", 1)].into_iter().collect() };
+        assert_eq!(verdict(&missing, "t", 0, 9), Ok(()));
+        assert_eq!(verdict(&missing, "t", 1, 9), Err(ErrorCode::InvalidTxnState));
+        assert_eq!(verdict(&missing, "t", 1, 11), Err(ErrorCode::TransactionAbortable));
+        assert_eq!(verdict(&Coordinated::Added, "t", 1, 12), Ok(()));
+        let concurrent = Coordinated::Refused(ErrorCode::ConcurrentTransactions);
+        assert_eq!(verdict(&concurrent, "t", 1, 9), Err(ErrorCode::NotEnoughReplicas));
+        assert_eq!(verdict(&concurrent, "t", 1, 12), Err(ErrorCode::ConcurrentTransactions));
+        let fenced = Coordinated::Refused(ErrorCode::ProducerFenced);
+        assert_eq!(verdict(&fenced, "t", 1, 12), Err(ErrorCode::InvalidProducerEpoch));
     }
 }

@@ -1,0 +1,59 @@
+//! Appending a coordinator's records to its partition.
+
+use crate::broker::Broker;
+use kafka_wire::ErrorCode;
+use memory::Slice;
+use model::TopicPartition;
+use shard::operation::{AppendItem, Operation};
+use shard::{Outcome, PartitionError};
+use storage::{AppendError, Origin};
+
+/// Appends a batch and waits until it is durable; if that fails, tells what clients are told, and why.
+pub(crate) async fn append(
+    broker: &Broker,
+    partition: TopicPartition,
+    batch: Vec<u8>,
+) -> Result<(), (ErrorCode, String)> {
+    let items = vec![AppendItem { partition, batches: Slice::from(batch) }];
+    let operation = Operation::Append { items, origin: Origin::Coordinator, durable: true };
+    let appended = match broker.service.begin(operation).await {
+        Outcome::Appended(mut results) => results.pop(),
+        _ => None,
+    };
+    match appended {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err((failed_append(&error), format!("{error:?}"))),
+        None => Err((ErrorCode::UnknownServerError, "an append without a result".to_owned())),
+    }
+}
+
+/// What clients are told when records of theirs could not be written.
+fn failed_append(error: &PartitionError) -> ErrorCode {
+    match error {
+        PartitionError::Unknown => ErrorCode::NotCoordinator,
+        PartitionError::Append(AppendError::Storage(_) | AppendError::Busy) => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        // Too large, or other than records may be: it will not be better the next time.
+        PartitionError::Append(_) => ErrorCode::UnknownServerError,
+        _ => ErrorCode::CoordinatorNotAvailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_try_again_where_that_may_help() {
+        let too_large = AppendError::MessageTooLarge { bytes: 2, limit: 1 };
+        let cases = [
+            (PartitionError::Unknown, ErrorCode::NotCoordinator),
+            (PartitionError::Append(AppendError::Busy), ErrorCode::CoordinatorNotAvailable),
+            (PartitionError::Append(too_large), ErrorCode::UnknownServerError),
+        ];
+        for (error, code) in cases {
+            assert_eq!(failed_append(&error), code, "{error:?}");
+        }
+    }
+}
