@@ -231,7 +231,7 @@ impl Service {
                 Ok(appended) => return self.acknowledge(appended, true).await.map(drop),
                 Err(AppendError::Busy) if now() < until => {
                     // What is in its way may also be that the producers are being loaded.
-                    drop(timeout(until.since(now()), self.inner.store.room()).await);
+                    let _ = timeout(until.since(now()), self.inner.store.room()).await;
                 }
                 Err(error) => return Err(PartitionError::Append(error)),
             }

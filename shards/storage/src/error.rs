@@ -113,7 +113,7 @@ impl fmt::Display for StorageError {
 
 impl std::error::Error for StorageError {}
 
-/// Why nothing was appended. Each but the last three is one of Kafka's errors by the same name.
+/// Why nothing was appended. Each that names one of Kafka's errors is that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendError {
     /// CORRUPT_MESSAGE: lengths contradict each other, or the CRC does not match.
