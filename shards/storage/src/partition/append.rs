@@ -79,10 +79,8 @@ impl Partition {
         let shared = self.log.shared().map_err(AppendError::Storage)?;
         shared.check_online().map_err(AppendError::Storage)?;
         self.check_appendable()?;
-        let known = match &self.log.state.borrow().producers {
-            Some(producers) => Some(producers.known(marker.producer_id)),
-            None => None,
-        };
+        let known =
+            self.log.state.borrow().producers.as_ref().map(|producers| producers.known(marker.producer_id));
         let Some(known) = known else {
             producers::begin_load(&shared, &self.log);
             return Err(AppendError::Busy);
