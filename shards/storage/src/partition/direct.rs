@@ -217,12 +217,12 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let place = LogPlace { segment: write.segment, position: end, offset: next };
     notes::note(shared, log, place, padded as u64);
     if !shared.waits_for_device() {
-        shared.touched.borrow_mut().files.insert(path);
+        shared.touched.borrow_mut().file(log, write.segment);
     }
     shared.unverified.set(shared.unverified.get() + padded as u64);
-    if shared.unverified.get() > drain::CHECKPOINT_BYTES {
+    if shared.unverified.get() > shared.checkpoint_bytes() {
         shared.checkpoint_due.set(true);
-        shared.drain_now.notify();
+        shared.sync_now.notify();
     }
     let settled = settle(shared, log).await;
     drop(writing);
@@ -248,8 +248,9 @@ async fn prepare(
     position: u32,
 ) -> Result<Rc<OpenFile>, StorageError> {
     drain::drain_held(shared, log).await?;
-    let named = !shared.touched.borrow().directories.contains(&log.directory);
-    if position == 0 || !named {
+    // A sync of the directory that is under way does not count: it may have begun before the name was there.
+    let unnamed = shared.touched.borrow().is_unnamed(&log.directory);
+    if position == 0 || unnamed {
         make_file(shared, log, path).await?;
     }
     shared.files.open(path, false).await
@@ -299,7 +300,7 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     // The file's existence, and the name, before anything in it is promised.
     io::sync(file.handle).await.map_err(StorageError::io("sync", path))?;
     io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
-    shared.touched.borrow_mut().directories.remove(&log.directory);
+    shared.touched.borrow_mut().named(&log.directory);
     Ok(())
 }
 
