@@ -8,6 +8,7 @@
 
 use crate::checkpoint::LogPlace;
 use crate::error::StorageError;
+use crate::partition::space::{self, Reserve};
 use crate::partition::{Log, finish, producers};
 use crate::stats;
 use crate::store::Shared;
@@ -346,6 +347,8 @@ pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(),
         let file = shared.files.open(&path, portion.position == 0).await?;
         let head = head_of(shared, log, &file, portion.segment, portion.position).await?;
         log.state.borrow_mut().begins_unsynced(portion_place(&portion));
+        let end = (u64::from(portion.position) + portion.bytes as u64).next_multiple_of(ALIGN as u64);
+        space::reserve(log, portion.segment, &file, end, Reserve::Drained).await;
         let written = write_portion(shared, file.handle, &path, &portion, head).await;
         // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
         // so that a write which ends later would never be synced.

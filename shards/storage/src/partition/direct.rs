@@ -8,6 +8,7 @@
 //! journal only, and then no other writer is at the segment's end.
 
 use super::append::Placed;
+use super::space::{self, Reserve};
 use super::{Log, TailBatch, finish, notes, producers};
 use crate::checkpoint::LogPlace;
 use crate::done::Done;
@@ -25,9 +26,6 @@ use std::time::Duration;
 
 /// A write is begun in at least so much memory, so that what follows finds room in it.
 const ROOM_MIN: usize = 64 << 10;
-/// Space is reserved ahead of the segment's end in steps that double between these.
-const RESERVE_MIN: u64 = 1 << 20;
-const RESERVE_MAX: u64 = 64 << 20;
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A batch in a direct write.
@@ -197,7 +195,7 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let padded = write.filled.next_multiple_of(ALIGN);
     write.block[write.filled..padded].fill(0);
     let tail_head = write.block[write.filled / ALIGN * ALIGN..write.filled].to_vec();
-    reserve(log, write.segment, &file, start + padded as u64).await;
+    space::reserve(log, write.segment, &file, start + padded as u64, Reserve::Durable).await;
     let mut data = write.block.freeze(padded);
     loop {
         let (result, back) = io::write(file.handle, start, data, shared.waits_for_device()).await;
@@ -318,21 +316,3 @@ async fn pause(shared: &Shared, log: &Log, writing: Permit) -> Result<Permit, St
     }
 }
 
-/// Reserves space ahead, so that the write need not change the file's size. Without success the write does.
-async fn reserve(log: &Log, segment: i64, file: &OpenFile, end: u64) {
-    let (allocated, limit) = {
-        let state = log.state.borrow();
-        let found = state.segments.iter().find(|other| other.base == segment);
-        (found.map_or(0, |found| found.allocated), u64::from(log.config.borrow().segment_bytes))
-    };
-    if end <= allocated {
-        return;
-    }
-    let step = end.clamp(RESERVE_MIN, RESERVE_MAX);
-    let upto = (end + step).next_multiple_of(ALIGN as u64).min(limit.next_multiple_of(ALIGN as u64)).max(end);
-    let reserved = io::allocate(file.handle, 0, upto).await.is_ok() && io::sync(file.handle).await.is_ok();
-    if let Some(found) = log.state.borrow_mut().segments.iter_mut().find(|other| other.base == segment) {
-        // After a failure: not tried again before the segment has grown as much.
-        found.allocated = if reserved { upto } else { end + RESERVE_MIN };
-    }
-}

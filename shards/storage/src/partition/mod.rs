@@ -8,6 +8,7 @@
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
 //! - [`delete`]: records deleted from the beginning.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
+//! - [`space`]: what is reserved of the device ahead of a segment's end.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
 //!
 //! What is in memory of a log: the *tail*, its newest batches without a gap, of which a first part is in
@@ -23,6 +24,7 @@ mod lookup;
 pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
+pub(crate) mod space;
 
 pub use append::{AppendContext, Appended, Ticket};
 pub use lookup::TimestampOffset;
