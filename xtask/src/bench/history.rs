@@ -78,7 +78,7 @@ pub fn append(
     path: &Path,
     origin: &Origin,
     spans: &Spans,
-    rounds: usize,
+    rounds: u32,
     ceilings: &Ceilings,
     results: &Results,
 ) -> Result<(), String> {
@@ -94,6 +94,7 @@ pub fn append(
         "kafka_warmup_s": spans.kafka_warmup, "flumen_warmup_s": spans.flumen_warmup,
         "device_mb_per_s": ceilings.device_mb_per_s, "device_4k_p50_us": ceilings.device_p50,
         "device_4k_p99_us": ceilings.device_p99, "loopback_mb_per_s": ceilings.loopback_mb_per_s,
+        "echo_per_s": ceilings.echo_per_s,
         "rows": rows,
     });
     let failed = |e: std::io::Error| format!("writing {}: {e}", path.display());

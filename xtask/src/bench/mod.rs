@@ -1,17 +1,21 @@
 //! `cargo xtask bench`: the comparison with Kafka.
 //!
-//! `versus` starts Kafka and Flumen in turns, each on an empty directory, pinned to one core,
-//! with the load on another, and writes what came out: `docs/benchmarks/versus.md`, pictures
+//! `versus` starts Kafka and Flumen side by side, each on an empty directory, pinned to one core, with the
+//! load on another, lets them take turns, and writes what came out: `docs/benchmarks/versus.md`, pictures
 //! beside it, and a line in `bench/history/versus.jsonl`. Only ratios within one run mean
 //! anything; a figure alone is about the machine.
 
 mod history;
 mod kafka;
 mod measure;
+mod page;
 mod picture;
+mod plan;
 mod rows;
+mod stage;
 mod system;
 mod table;
+mod turns;
 mod versus;
 
 const USAGE: &str = "\
@@ -19,14 +23,14 @@ usage: cargo xtask bench versus [options]
   --rows A,B        only these rows (--list names them)
   --systems A,B     only these of kafka, kafka-flush, flumen, flumen-relaxed
   --rounds N        turns of each system at each row (2)
-  --seconds S       seconds measured in a turn (20)
-  --warmup S        seconds of full load on Kafka before that (120)
+  --seconds S       seconds measured in a turn (10)
+  --warmup S        seconds of full load on Kafka before its first turn (120)
   --flumen-warmup S the same for Flumen (5)
-  --disk-gb N       what the topics of a row may keep on the disk (24)
+  --disk-gb N       what the topics of a row may keep on the disk between rounds (24)
   --scratch DIR     where jars, data and logs go (target/versus)
   --no-build        use the binaries that are in target/release
   --no-write        print the table; leave docs/ and bench/history/ alone
-  --list            name the rows and end";
+  --list            name the rows, how long each takes, and end";
 
 /// The command's entry.
 pub fn run(args: &[String]) -> Result<(), String> {
