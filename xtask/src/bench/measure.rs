@@ -28,7 +28,7 @@ pub struct Spans {
 impl Spans {
     /// Seconds at the beginning of a measurement that are left out: connections are new.
     pub fn settle(&self) -> u32 {
-        self.seconds.div_ceil(5).min(5)
+        self.seconds.div_ceil(10).min(5)
     }
 }
 
@@ -56,7 +56,7 @@ pub const FIRST: u32 = 15;
 pub const BEFORE_RESTART: u32 = 10;
 const IDLE_TOPICS: u32 = 10;
 /// Most seconds that the topic of a cold read is filled: retention must not reach it.
-pub const FILL: u32 = 10;
+pub const FILL: u32 = 6;
 /// Seconds of full load on a topic that was made anew between two rounds.
 pub const SETTLE_NEW: u32 = 5;
 /// Connections of the row across cores, and seconds that each sends to one partition, then to the other.

@@ -3,7 +3,7 @@
 use super::{
     measure::{BEFORE_RESTART, CROSS_CONNECTIONS, CROSS_SECONDS, FILL, FIRST},
     rows::{Kind, Row},
-    stage::{MORE_PART, SECOND_TOPIC},
+    stage::{MORE_PART, SECOND_TOPIC, Warm, warm_for},
     system::System,
     turns::Asked,
 };
@@ -30,7 +30,7 @@ pub fn of(asked: &Asked<'_>) -> Vec<(&'static Row, u32)> {
             true => 0,
             false => hosts.iter().map(|host| start(*host)).sum(),
         };
-        let mut warm = BTreeSet::new();
+        let mut warm: BTreeSet<Warm> = BTreeSet::new();
         for row in rows {
             let seconds = started
                 + if row.kind.starts_anew() { anew(asked, row) } else { warmed(asked, row, &mut warm) };
@@ -60,11 +60,8 @@ fn anew(asked: &Asked<'_>, row: &Row) -> u32 {
     asked.rounds * asked.systems_of(row).into_iter().map(turn).sum::<u32>()
 }
 
-/// What a system is warm for: see [`Stage::warm_up`](super::stage::Stage::warm_up).
-type Warm = BTreeSet<(System, &'static str, u32)>;
-
-/// A row on brokers that are warm, or get so.
-fn warmed(asked: &Asked<'_>, row: &'static Row, warm: &mut Warm) -> u32 {
+/// A row on brokers that are warm, or get so: see [`Stage::warm_up`](super::stage::Stage::warm_up).
+fn warmed(asked: &Asked<'_>, row: &Row, warm: &mut BTreeSet<Warm>) -> u32 {
     let spans = asked.spans;
     let mut seconds = 0;
     let systems = asked.systems_of(row);
@@ -72,7 +69,7 @@ fn warmed(asked: &Asked<'_>, row: &'static Row, warm: &mut Warm) -> u32 {
     let also = systems.contains(&System::KafkaFlush).then_some(System::Kafka);
     for system in also.into_iter().chain(systems.iter().copied()) {
         let started = warm.iter().any(|(one, ..)| one.host() == system.host());
-        if !warm.insert((system, row.command, row.partitions)) {
+        if !warm.insert(warm_for(row, system)) {
             continue;
         }
         seconds += AROUND
@@ -113,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_start_and_a_warm_up_are_counted_once() {
-        let turns = |rounds: u32| rounds * 4 * (10 + 2 + AROUND);
+        let turns = |rounds: u32| rounds * 4 * (10 + 1 + AROUND);
         let start = KAFKA_START + 2 * FLUMEN_START + 120 + SECOND_TOPIC + 2 * 5 + 4 * AROUND;
         assert_eq!(plan(&["keyed"], 2), [start + turns(2)]);
         assert_eq!(plan(&["keyed", "keyed5"], 3), [start + turns(3), turns(3)]);

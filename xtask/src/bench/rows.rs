@@ -121,6 +121,8 @@ const SMALL: &[&str] = &["--record-bytes", "100", "--keyed"];
 
 /// Small records, each a batch, to 100 partitions over 100 connections.
 const SMALL_GROUP: &str = "100 B";
+/// Batches of 64 KB to 16 partitions.
+const KB_64_GROUP: &str = "64 KB";
 /// 1 KB records, each a batch.
 const KB_GROUP: &str = "1 KB";
 
@@ -178,6 +180,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "64k",
         title: "64 KB batches, 16 partitions, 16 connections × 2",
+        group: KB_64_GROUP,
         systems: DURABLE,
         connections: 16,
         inflight: 2,
@@ -186,6 +189,35 @@ pub const ROWS: &[Row] = &[
             over(FlumenDurable, "mb_per_s", Kafka, 1.2),
             under(FlumenDurable, "cpu_s_per_gb", Kafka, HALF),
             over(FlumenDurable, "mb_per_s", KafkaFlush, 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "tail-read",
+        title: "tail read: 3 consumers of a live topic, 64 KB batches",
+        group: KB_64_GROUP,
+        systems: DEFAULTS,
+        inflight: 2,
+        options: &["--record-bytes", "1000", "--records-per-batch", "64", "--consumers", "3", "--fan-out"],
+        shown: &["consumed_mb_per_s", "mb_per_s", "cpu_s_per_gb"],
+        targets: &[
+            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "cold-read",
+        title: "cold read: catch-up from the start, beside a live producer",
+        kind: Kind::Cold,
+        group: KB_64_GROUP,
+        systems: DEFAULTS,
+        inflight: 2,
+        options: KB_64,
+        shown: &["consumed_mb_per_s", "cpu_s_per_gb", "read_per_byte"],
+        targets: &[
+            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
         ],
         ..BASE
     },
@@ -387,33 +419,6 @@ pub const ROWS: &[Row] = &[
         options: SMALL,
         shown: &["requests_per_s", "cpu_us_per_request"],
         targets: &[over(FlumenDurable, "requests_per_s", Kafka, 10.0)],
-        ..BASE
-    },
-    Row {
-        name: "tail-read",
-        title: "tail read: 3 consumers of a live topic, 64 KB batches",
-        systems: DEFAULTS,
-        inflight: 2,
-        options: &["--record-bytes", "1000", "--records-per-batch", "64", "--consumers", "3", "--fan-out"],
-        shown: &["consumed_mb_per_s", "mb_per_s", "cpu_s_per_gb"],
-        targets: &[
-            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
-            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
-        ],
-        ..BASE
-    },
-    Row {
-        name: "cold-read",
-        title: "cold read: catch-up from the start, beside a live producer",
-        kind: Kind::Cold,
-        systems: DEFAULTS,
-        inflight: 2,
-        options: KB_64,
-        shown: &["consumed_mb_per_s", "cpu_s_per_gb", "read_per_byte"],
-        targets: &[
-            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
-            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
-        ],
         ..BASE
     },
     Row {

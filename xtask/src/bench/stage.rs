@@ -26,6 +26,15 @@ const REST: (Duration, u32) = (Duration::from_millis(250), 40);
 /// Bytes between two looks that are housekeeping, not work.
 const HOUSEKEEPING: u64 = 1 << 20;
 
+/// A system, and the load that it is warm for: command, number of partitions, options. Another number of connections
+/// needs no warming up.
+pub type Warm = (System, &'static str, u32, &'static [&'static str]);
+
+/// The load of a row for a system, as far as warming up goes.
+pub fn warm_for(row: &Row, system: System) -> Warm {
+    (system, row.command, row.partitions, row.options)
+}
+
 /// A process, and what its directory holds.
 struct Host {
     broker: Broker,
@@ -42,8 +51,8 @@ pub struct Stage<'a> {
     hosts: BTreeMap<System, Host>,
     /// Bytes that the topic of a system may keep.
     share: u64,
-    /// Systems, with the command and the number of partitions that they are warm for.
-    warm: BTreeSet<(System, &'static str, u32)>,
+    /// What systems are warm for.
+    warm: BTreeSet<Warm>,
     /// Resident memory of Kafka, in MB, when it had the topic of its first system only.
     kafka_alone_mb: BTreeMap<u32, f64>,
 }
@@ -85,7 +94,7 @@ impl<'a> Stage<'a> {
 
     /// Full load until a system is warm for a row; nothing if it is from an earlier one.
     pub fn warm_up(&mut self, row: &'a Row, system: System) -> Result<(), String> {
-        let key = |system| (system, row.command, row.partitions);
+        let key = |system| warm_for(row, system);
         if self.warm.contains(&key(system)) {
             return Ok(());
         }
