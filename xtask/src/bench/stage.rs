@@ -70,7 +70,8 @@ impl<'a> Stage<'a> {
                 Err(why) => failed.push(why),
             }
         }
-        let share = spans.disk / systems.len().max(1) as u64;
+        // A third stays free: a log grows beyond its limit by what comes until segments are deleted.
+        let share = spans.disk / 3 * 2 / systems.len().max(1) as u64;
         let (warm, kafka_alone_mb) = (BTreeSet::new(), BTreeMap::new());
         (Stage { spans, places, hosts, share, warm, kafka_alone_mb }, failed)
     }
@@ -112,7 +113,7 @@ impl<'a> Stage<'a> {
         if seconds > 0 {
             let resident = self.load(row, system)?.warm_up(seconds)?;
             if system == System::Kafka && !self.warm.contains(&key(System::KafkaFlush)) {
-                self.kafka_alone_mb.insert(row.partitions, resident);
+                self.kafka_alone_mb.entry(row.partitions).or_insert(resident);
             }
             self.loaded(system, seconds);
         }
@@ -158,7 +159,8 @@ impl<'a> Stage<'a> {
             Kind::Half => half_turn(&load, half),
             Kind::Cold => {
                 let data = self.hosts.get(&system.host()).map(|h| h.broker.data.clone()).unwrap_or_default();
-                load.cold_read(&data)
+                // It is gone after the turn: no limit must reach it before.
+                Load { disk: spans.disk, ..load }.cold_read(&data)
             }
             _ => load.measure(spans.seconds, settle, f64::from(row.rate)),
         };
