@@ -33,7 +33,7 @@ pub fn per_second(inflight: usize, args: &CeilingArgs) -> Result<f64, Error> {
     }
     let (tell, told) = mpsc::channel();
     let core = args.peer_core;
-    let server = std::thread::spawn(move || serve(core, &tell));
+    let server = std::thread::spawn(move || serve(core, CONNECTIONS, &tell));
     // A server that could not start has dropped its end of the channel, and tells why when it is joined. One whose
     // client fails may wait for connections that never come: it is not waited for.
     let rate = told.recv().ok().map(|address| drive(address, inflight, args.seconds)).transpose()?;
@@ -41,8 +41,9 @@ pub fn per_second(inflight: usize, args: &CeilingArgs) -> Result<f64, Error> {
     rate.ok_or(Error::Protocol("the echoing thread told no address"))
 }
 
-/// Echoes until every connection is closed.
-fn serve(core: Option<usize>, tell: &mpsc::Sender<SocketAddr>) -> Result<(), Error> {
+/// Tells its address, takes so many connections, and echoes until all are closed. The calling thread becomes the
+/// core.
+pub fn serve(core: Option<usize>, connections: usize, tell: &mpsc::Sender<SocketAddr>) -> Result<(), Error> {
     core.map_or(Ok(()), os::pin)?;
     let pool = Pool::new(POOL_BYTES).map_err(|e| Error::Usage(e.to_string()))?;
     let features = Features::without(&[]).map_err(Error::Usage)?;
@@ -57,7 +58,7 @@ fn serve(core: Option<usize>, tell: &mpsc::Sender<SocketAddr>) -> Result<(), Err
     let _ = tell.send(address);
     executor.run(async move {
         let mut echoes = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..connections {
             let accepted = io::accept(listener).await;
             let (socket, _) = accepted.map_err(|errno| refused("accepting a connection to echo", errno))?;
             echoes.push(spawn("echo", echo(socket)));

@@ -106,7 +106,7 @@ impl Places {
     }
 }
 
-/// A running broker. Dropping it kills it.
+/// A running broker. Dropping it kills it and removes its data.
 #[derive(Debug)]
 pub struct Broker {
     pub system: System,
@@ -189,6 +189,8 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
+        // The next start on this directory empties it in any case; until then others need the room.
+        let _ = fs::remove_dir_all(&self.data);
     }
 }
 

@@ -56,7 +56,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let about = plan::clock(total + plan::CEILINGS);
     println!("about {about} (minutes:seconds) for {} rows, besides building", options.rows.len());
     prepare(&options)?;
-    let origin = Origin::here(&options.places);
+    let origin = Origin::here(&options.places.root);
     let before = ceilings(&options.places)?;
     let (results, failures) = turns::all(&asked);
     let ceilings = before.or_better(ceilings(&options.places)?);
