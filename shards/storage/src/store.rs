@@ -14,7 +14,7 @@ use crate::stats::StoreStats;
 use base::Random;
 use driver::Errno;
 use executor::{Class, Event, JoinHandle, io, join_all, race, sleep, spawn, spawn_class};
-use memory::Block;
+use memory::{Block, Pool};
 use model::TopicPartition;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -26,6 +26,9 @@ use std::time::Duration;
 
 /// Memory that a sender waits for may come home without a sign; then it is looked for this often.
 const ROOM_PAUSE: Duration = Duration::from_millis(2);
+
+/// Logs that are drained at once where there is memory for it: the device's way there and back is longer than a write.
+const DRAINS_MAX: usize = 4;
 
 /// Partitions that are finished side by side at a clean stop.
 const FINISH_AT_ONCE: usize = 16;
@@ -47,7 +50,9 @@ pub(crate) struct Shared {
     pub written_through: Cell<u64>,
     /// Size of the memory blocks that commits are built in.
     pub block_bytes: usize,
-    drain_block: RefCell<Option<Block>>,
+    /// Logs that are drained at once, and as many blocks to write from.
+    pub drains: usize,
+    drain_blocks: RefCell<Vec<Block>>,
     drain_block_back: Event,
     drain_bytes: u64,
     /// Entries of the node's checkpoint for partitions that were not opened yet.
@@ -79,8 +84,10 @@ pub(crate) struct Shared {
     pub room: Event,
     /// The list of dirty logs is not empty any more.
     pub dirtied: Event,
-    /// The drain should begin now.
+    /// The drain should begin to write now.
     pub drain_now: Event,
+    /// Something was written, or a sync is due.
+    pub sync_now: Event,
     /// A journal file may be made ready.
     pub activate: Event,
 }
@@ -129,16 +136,13 @@ impl Shared {
     /// So much is in memory only that it should be drained now.
     pub fn wants_drain(&self) -> bool {
         let undrained = self.stats.undrained_bytes.load(Ordering::Relaxed);
-        let due = self.busy.get() || self.checkpoint_due.get();
-        undrained > self.drain_bytes || due || !self.journal.borrow().files.has_next()
+        undrained > self.drain_bytes || self.busy.get() || !self.journal.borrow().files.has_next()
     }
 
-    /// The journal holds what is not, or may not be, in segments.
-    pub fn has_undrained(&self) -> bool {
-        let journal = self.journal.borrow();
-        journal.drained_through < journal.durable_through
-            || !self.dirty.borrow().is_empty()
-            || self.checkpoint_due.get()
+    /// A checkpoint is written after so many bytes: a start looks at what came behind it, which is so bounded by the
+    /// journal's size.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.options.journal_file_bytes * u64::from(self.options.journal_files.max(2))
     }
 
     /// So many bytes less are in memory only.
@@ -165,7 +169,7 @@ impl Shared {
     pub async fn take_drain_block(&self) -> Block {
         loop {
             let seen = self.drain_block_back.count();
-            if let Some(block) = self.drain_block.borrow_mut().take() {
+            if let Some(block) = self.drain_blocks.borrow_mut().pop() {
                 return block;
             }
             self.drain_block_back.after(seen).await;
@@ -173,7 +177,7 @@ impl Shared {
     }
 
     pub fn give_drain_block(&self, block: Block) {
-        *self.drain_block.borrow_mut() = Some(block);
+        self.drain_blocks.borrow_mut().push(block);
         self.drain_block_back.notify();
     }
 
@@ -192,6 +196,13 @@ impl Shared {
         let file = Checkpoint { epoch: self.epoch, generation, clean, wall_clock_ms, entries };
         file.write(&checkpoint::shard_path(&self.options.data, self.options.shard)).await
     }
+}
+
+/// The memory that the drain writes from: several blocks where the pool is large, one at least.
+fn drain_blocks(pool: &Pool, bytes: usize) -> Result<Vec<Block>, StorageError> {
+    let count = (pool.budget_bytes() / bytes / 64).clamp(1, DRAINS_MAX);
+    let blocks: Vec<Block> = (0..count).map_while(|_| pool.take(bytes)).collect();
+    if blocks.is_empty() { Err(StorageError::OutOfMemory { bytes }) } else { Ok(blocks) }
 }
 
 /// Keeps a journal file ready for when the current one is full.
@@ -244,8 +255,7 @@ impl Store {
         let budget = options.pool.budget_bytes();
         let block_bytes = (budget / 16).clamp(64 << 10, 1 << 20).next_power_of_two() / 2;
         let block_bytes = block_bytes.max(64 << 10);
-        let drain_block = options.pool.take(block_bytes);
-        let drain_block = drain_block.ok_or(StorageError::OutOfMemory { bytes: block_bytes })?;
+        let drain_blocks = drain_blocks(&options.pool, block_bytes)?;
         let journal_bytes = options.journal_file_bytes * u64::from(options.journal_files.max(2) - 1);
         let shared = Shared {
             epoch: node.epoch,
@@ -258,9 +268,10 @@ impl Store {
             touched: RefCell::default(),
             written_through: Cell::new(0),
             block_bytes,
-            drain_block: RefCell::new(Some(drain_block)),
+            drains: drain_blocks.len(),
+            drain_blocks: RefCell::new(drain_blocks),
             drain_block_back: Event::new(),
-            drain_bytes: journal_bytes.min(budget as u64 / 2) / 4,
+            drain_bytes: journal_bytes.min(budget as u64 / 2) / 2,
             left: RefCell::new(node.entries.iter().map(|entry| (entry.id, *entry)).collect()),
             generation: Cell::new(0),
             unverified: Cell::new(0),
@@ -279,6 +290,7 @@ impl Store {
             room: Event::new(),
             dirtied: Event::new(),
             drain_now: Event::new(),
+            sync_now: Event::new(),
             activate: Event::new(),
             options,
         };
@@ -288,6 +300,7 @@ impl Store {
             spawn("direct notes", notes::run(shared.clone())),
             spawn("journal files", keep_journal_files(shared.clone())),
             spawn_class("drain", Class::Background, drain::run(shared.clone())),
+            spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
         ];
         Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
     }
@@ -398,7 +411,7 @@ impl Store {
             let seen = shared.room.count();
             race(shared.room.after(seen), sleep(ROOM_PAUSE)).await;
         }
-        for event in [&shared.stop, &shared.work, &shared.drain_now, &shared.activate] {
+        for event in [&shared.stop, &shared.work, &shared.drain_now, &shared.sync_now, &shared.activate] {
             event.notify();
         }
         let tasks = self.tasks.take();
@@ -427,7 +440,7 @@ impl Store {
 
     async fn settle(&self) -> Result<(), StorageError> {
         // Whoever held a log meanwhile may have left something.
-        while drain::pass(&self.shared).await? {}
+        drain::all(&self.shared).await?;
         for some in self.partitions().chunks(FINISH_AT_ONCE) {
             let finished = join_all(some.iter().map(|partition| self.finish(&partition.log)).collect()).await;
             finished.into_iter().collect::<Result<(), StorageError>>()?;

@@ -35,6 +35,7 @@ impl Partition {
             self.log.put_log_start(&shared, before.0).await?;
             self.log.set_log_start(before.0);
             shared.checkpoint_due.set(true);
+            shared.sync_now.notify();
             remove_segments(&shared, &self.log).await?;
         }
         let log_start = self.log.state.borrow().log_start;

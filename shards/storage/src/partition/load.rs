@@ -74,7 +74,7 @@ pub(crate) async fn open(
                 entry.leader_epoch = spec.leader_epoch.0;
             }
             find_end(shared, &log, entry).await?;
-            remove_deleted(&log, entry.log_start).await?;
+            remove_deleted(shared, &log, entry.log_start).await?;
         }
         None => {
             let bases = list_segments(&log.directory).await?;
@@ -118,13 +118,20 @@ impl LogState {
     }
 }
 
-/// Removes segments that lie before the log start as a whole: a crash may have come before that was done.
-async fn remove_deleted(log: &Log, log_start: i64) -> Result<(), StorageError> {
+/// Removes segments that lie before the log start as a whole: a crash may have come before that was done, and a
+/// replay makes some of them again.
+async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<(), StorageError> {
+    {
+        let mut state = log.state.borrow_mut();
+        let keep = state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
+        state.segments.drain(..keep);
+    }
     let bases = list_segments(&log.directory).await?;
     let first = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
     for pair in bases.windows(2) {
         if pair[1] <= log_start && pair[0] < first {
             let path = log.segment_path(pair[0]);
+            shared.files.forget(&path);
             io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
         }
     }
