@@ -15,7 +15,6 @@ use executor::io;
 use model::Offset;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 /// The extension of the files.
 const EXTENSION: &str = "txnindex";
@@ -107,6 +106,7 @@ impl Partition {
     /// offsets, in the order of the markers.
     pub async fn aborted(&self, from: Offset, end: Offset) -> Result<Vec<(i64, Offset)>, ReadError> {
         self.load_producers().await?;
+        let shared = self.log.shared()?;
         let mut found = Vec::new();
         let mut segment = self.log.segment_of(from.0);
         loop {
@@ -118,7 +118,7 @@ impl Partition {
             let here = self.log.state.borrow().aborted.collect(next, (from.0, end.0), &mut found);
             let goes_on = match here {
                 Some(goes_on) => goes_on,
-                None => match read(&self.log.shared()?, &self.log, next).await? {
+                None => match read(&shared, &self.log, next).await? {
                     Some(index) => index.collect(from.0, end.0, &mut found),
                     // Its segment was deleted meanwhile.
                     None => true,
