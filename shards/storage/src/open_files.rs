@@ -25,6 +25,8 @@ struct Inner {
     by_path: BTreeMap<PathBuf, (u64, Rc<OpenFile>)>,
     by_use: BTreeMap<u64, PathBuf>,
     uses: u64,
+    /// How often a path was forgotten.
+    forgotten: u64,
 }
 
 /// The open files of a shard.
@@ -42,25 +44,32 @@ impl OpenFiles {
 
     /// The file at `path`, opened if it is not.
     pub async fn open(&self, path: &Path, create: bool) -> Result<Rc<OpenFile>, StorageError> {
-        if let Some(file) = self.inner.borrow_mut().touch(path) {
-            return Ok(file);
-        }
         let mut options = if create { OpenOptions::CREATE } else { OpenOptions::WRITE };
         options.direct = self.direct;
-        let handle = io::open(path, options).await.map_err(StorageError::io("open", path))?;
-        let file = Rc::new(OpenFile { handle, path: path.to_path_buf() });
-        let mut inner = self.inner.borrow_mut();
-        // Another task may have opened it meanwhile: then both are right, and one is kept.
-        if let Some(other) = inner.touch(path) {
-            return Ok(other);
+        loop {
+            if let Some(file) = self.inner.borrow_mut().touch(path) {
+                return Ok(file);
+            }
+            let seen = self.inner.borrow().forgotten;
+            let handle = io::open(path, options).await.map_err(StorageError::io("open", path))?;
+            let file = Rc::new(OpenFile { handle, path: path.to_path_buf() });
+            let mut inner = self.inner.borrow_mut();
+            // Another task may have opened it meanwhile: then both are right, and one is kept.
+            if let Some(other) = inner.touch(path) {
+                return Ok(other);
+            }
+            // The path may stand for another file by now.
+            if inner.forgotten == seen {
+                inner.insert(file.clone(), self.max);
+                return Ok(file);
+            }
         }
-        inner.insert(file.clone(), self.max);
-        Ok(file)
     }
 
     /// Closes the file at `path` when nobody uses it any more.
     pub fn forget(&self, path: &Path) {
         let mut inner = self.inner.borrow_mut();
+        inner.forgotten += 1;
         if let Some((used, _)) = inner.by_path.remove(path) {
             inner.by_use.remove(&used);
         }

@@ -61,6 +61,10 @@ pub struct StoreStats {
     pub busy: AtomicU64,
     /// Times from a commit's way out to its acknowledgement by the device.
     pub flush_latency: Latency,
+    /// Segments that retention or a deletion of records has deleted.
+    pub segments_deleted: AtomicU64,
+    /// Bytes of batches in them.
+    pub deleted_bytes: AtomicU64,
     /// The device is full: the drain waits for room.
     pub no_space: AtomicBool,
     /// The log takes no appends any more, since a write failed.

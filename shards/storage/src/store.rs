@@ -11,6 +11,7 @@ use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, note
 use crate::recover;
 use crate::segment::topic_directory;
 use crate::stats::StoreStats;
+use crate::upkeep;
 use base::Random;
 use driver::Errno;
 use executor::{Class, Event, JoinHandle, io, join_all, race, sleep, spawn, spawn_class};
@@ -68,6 +69,10 @@ pub(crate) struct Shared {
     pub noted: Event,
     /// It should be noted at once.
     pub note_now: Event,
+    /// Files to be removed when readers had time to end.
+    pub trash: RefCell<upkeep::Trash>,
+    /// There is one more.
+    pub trashed: Event,
     /// Somebody was refused for want of room.
     pub busy: Cell<bool>,
     pub offline: RefCell<Option<Errno>>,
@@ -271,6 +276,8 @@ impl Store {
             noted_in_journal: Cell::new(false),
             noted: Event::new(),
             note_now: Event::new(),
+            trash: RefCell::default(),
+            trashed: Event::new(),
             busy: Cell::new(false),
             offline: RefCell::default(),
             stopping: Cell::new(false),
@@ -288,6 +295,7 @@ impl Store {
             spawn("direct notes", notes::run(shared.clone())),
             spawn("journal files", keep_journal_files(shared.clone())),
             spawn_class("drain", Class::Background, drain::run(shared.clone())),
+            spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
         ];
         Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
     }
@@ -428,6 +436,8 @@ impl Store {
     async fn settle(&self) -> Result<(), StorageError> {
         // Whoever held a log meanwhile may have left something.
         while drain::pass(&self.shared).await? {}
+        // A start after this looks into no directory: nothing is left there for it.
+        upkeep::empty_trash(&self.shared, true).await;
         for some in self.partitions().chunks(FINISH_AT_ONCE) {
             let finished = join_all(some.iter().map(|partition| self.finish(&partition.log)).collect()).await;
             finished.into_iter().collect::<Result<(), StorageError>>()?;

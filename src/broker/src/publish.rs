@@ -83,6 +83,10 @@ pub(crate) fn log_config(config: &TopicConfig, broker: &BrokerConfig) -> LogConf
         retention_ms: limit(config.retention_ms),
         retention_bytes: limit(config.retention_bytes),
         file_delete_delay_ms: config.file_delete_delay_ms,
+        delete_retention_ms: config.delete_retention_ms,
+        min_compaction_lag_ms: config.min_compaction_lag_ms,
+        max_compaction_lag_ms: config.max_compaction_lag_ms,
+        min_cleanable_ratio: config.min_cleanable_dirty_ratio,
         producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
     }
 }

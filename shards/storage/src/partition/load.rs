@@ -1,7 +1,7 @@
 //! Finding a log's end at a start, and its older segments and indexes when they are needed.
 
 use super::read::describe;
-use super::{Log, LogState, PartitionSpec};
+use super::{Log, LogState, PartitionSpec, delete, leftovers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::epochs::Epochs;
@@ -64,6 +64,9 @@ pub(crate) async fn open(
     let directory = topic_directory(&shared.options.data, &spec.topic_name, spec.id.topic)
         .join(spec.id.partition.to_string());
     let log = Log::new(spec, directory, Rc::downgrade(shared));
+    if entry.is_none_or(|entry| !entry.exact) {
+        leftovers::remove(&log).await?;
+    }
     match entry {
         Some(entry) if entry.exact => {
             log.state.borrow_mut().begin(&entry, entry.verified);
@@ -110,7 +113,10 @@ impl LogState {
         self.epochs.begin(entry.leader_epoch, entry.log_start);
         self.epochs_saved = 1;
         if self.segments.is_empty() && end.position > 0 {
-            self.segments.push(Segment::stored(end.segment, end.position, end.offset));
+            let mut segment = Segment::stored(end.segment, end.position, end.offset);
+            // Until its first batch was looked at.
+            segment.created_ms = executor::wall_clock_ms();
+            self.segments.push(segment);
         }
         let first = self.segments.first().map_or(end.offset, |segment| segment.base);
         self.older_unknown = first > entry.log_start;
@@ -124,8 +130,8 @@ async fn remove_deleted(log: &Log, log_start: i64) -> Result<(), StorageError> {
     let first = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
     for pair in bases.windows(2) {
         if pair[1] <= log_start && pair[0] < first {
-            let path = log.segment_path(pair[0]);
-            io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+            delete::remove(&log.segment_path(pair[0])).await?;
+            delete::remove_index(log, pair[0]).await?;
         }
     }
     Ok(())
@@ -388,6 +394,7 @@ async fn read_index(shared: &Rc<Shared>, log: &Log, base: i64, written: u32) -> 
 
 /// Makes the index of a segment from its files, or from the headers of its batches.
 pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), StorageError> {
+    let layout = log.layout.get();
     let written = {
         let state = log.state.borrow();
         state.segments.iter().find(|segment| segment.base == base).map_or(0, |segment| segment.written)
@@ -410,7 +417,9 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
         cursor.skip(&header);
     }
     let mut state = log.state.borrow_mut();
-    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base) {
+    // It may be another file by now.
+    let same = log.layout.get() == layout;
+    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base && same) {
         segment.adopt(index);
     }
     Ok(())

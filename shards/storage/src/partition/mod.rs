@@ -7,6 +7,8 @@
 //! - [`lookup`]: offsets by time and by leader epoch.
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
 //! - [`delete`]: records deleted from the beginning.
+//! - [`retention`]: the same by age and size.
+//! - [`leftovers`]: what a crash left in a log's directory.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
 //!
@@ -18,11 +20,13 @@ mod append;
 mod delete;
 mod direct;
 pub(crate) mod finish;
+mod leftovers;
 pub(crate) mod load;
 mod lookup;
 pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
+pub(crate) mod retention;
 
 pub use append::{AppendContext, Appended, Ticket};
 pub use lookup::TimestampOffset;
@@ -151,6 +155,8 @@ pub(crate) struct Log {
     pub direct_running: Cell<bool>,
     /// Its producers are being read.
     pub loading: Cell<bool>,
+    /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
+    pub layout: Cell<u64>,
 }
 
 impl Log {
@@ -189,6 +195,7 @@ impl Log {
             direct: RefCell::default(),
             direct_running: Cell::new(false),
             loading: Cell::new(false),
+            layout: Cell::new(0),
         }
     }
 

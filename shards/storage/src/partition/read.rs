@@ -50,6 +50,7 @@ impl Partition {
         let mut read = Read { max_bytes, minimum_one, bound, slices: Vec::new(), bytes: 0, full: false };
         let mut at = from.0;
         loop {
+            let layout = self.log.layout.get();
             let end = match self.log.check_range(at, from.0, bound) {
                 // What comes before a hole is delivered; the next read is told of it.
                 Err(ReadError::Damaged(_)) if read.bytes > 0 => break,
@@ -61,8 +62,15 @@ impl Partition {
             if read.take_tail(&self.log, at) {
                 break;
             }
-            let next = read.take_stored(&shared, &self.log, at, end).await?;
+            let next = match read.take_stored(&shared, &self.log, at, end).await {
+                // Its segment was deleted or replaced since it was looked up.
+                Err(error) if error.is_gone() && self.log.layout.get() != layout => continue,
+                next => next?,
+            };
             if next == at {
+                if self.log.layout.get() != layout {
+                    continue;
+                }
                 break;
             }
             at = next;

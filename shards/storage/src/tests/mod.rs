@@ -4,6 +4,7 @@ mod bad_days;
 mod basics;
 mod crash;
 mod more;
+mod retention;
 
 use crate::batch;
 use crate::{
