@@ -42,6 +42,37 @@ pub struct StoreOptions {
     pub direct: bool,
     /// `log.retention.check.interval.ms`: how often old segments are looked for.
     pub retention_check: Duration,
+    /// How logs are compacted, until [`Store::configure_cleaner`](crate::Store::configure_cleaner) says otherwise.
+    pub cleaner: CleanerOptions,
+}
+
+/// How the logs of a shard are compacted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CleanerOptions {
+    /// `log.cleaner.enable`.
+    pub enabled: bool,
+    /// Bytes of the offset map, this shard's part of `log.cleaner.dedupe.buffer.size`. No more than an eighth of the
+    /// pool is taken.
+    pub map_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`: how full the map gets, 0 to 1.
+    pub load_factor: f64,
+    /// This shard's part of `log.cleaner.io.max.bytes.per.second`, reads and writes together.
+    pub bytes_per_second: f64,
+    /// `log.cleaner.backoff.ms`: the wait when there is nothing to be done.
+    pub backoff: Duration,
+}
+
+impl Default for CleanerOptions {
+    /// Kafka's defaults.
+    fn default() -> CleanerOptions {
+        CleanerOptions {
+            enabled: true,
+            map_bytes: 128 << 20,
+            load_factor: 0.9,
+            bytes_per_second: f64::MAX,
+            backoff: Duration::from_secs(15),
+        }
+    }
 }
 
 impl StoreOptions {
@@ -61,6 +92,7 @@ impl StoreOptions {
             open_files_max: 1024,
             direct: true,
             retention_check: Duration::from_secs(300),
+            cleaner: CleanerOptions::default(),
         }
     }
 }

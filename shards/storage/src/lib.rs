@@ -7,6 +7,7 @@
 //! - [`segment`]: the files that hold a partition's batches.
 //! - [`cache`]: the memory that serves what was written last.
 //! - [`upkeep`]: old segments are deleted, in the background.
+//! - [`cleaner`]: compaction, in the background.
 //! - [`recover()`]: what a start does before any partition is opened.
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
@@ -26,6 +27,7 @@
 mod batch;
 mod cache;
 mod checkpoint;
+mod cleaner;
 mod config;
 mod done;
 mod drain;
@@ -46,7 +48,7 @@ mod upkeep;
 mod validate;
 mod window;
 
-pub use config::{Durability, LogConfig, StoreOptions, TimestampType};
+pub use config::{CleanerOptions, Durability, LogConfig, StoreOptions, TimestampType};
 pub use error::{AppendError, Damage, ReadError, StorageError};
 pub use partition::{
     AppendContext, Appended, Offsets, Partition, PartitionSpec, ReadBound, ReadResult, Ticket,

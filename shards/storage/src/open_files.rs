@@ -24,6 +24,8 @@ impl Drop for OpenFile {
 struct Inner {
     by_path: BTreeMap<PathBuf, (u64, Rc<OpenFile>)>,
     by_use: BTreeMap<u64, PathBuf>,
+    /// Files that their paths stand for whatever these name meanwhile.
+    pinned: BTreeMap<PathBuf, Rc<OpenFile>>,
     uses: u64,
     /// How often a path was forgotten.
     forgotten: u64,
@@ -66,6 +68,18 @@ impl OpenFiles {
         }
     }
 
+    /// From now on a file's path stands for this file, though it is given to another.
+    pub fn pin(&self, file: Rc<OpenFile>) {
+        self.inner.borrow_mut().pinned.insert(file.path.clone(), file);
+    }
+
+    /// The path stands for what it names again.
+    pub fn unpin(&self, path: &Path) {
+        let pinned = self.inner.borrow_mut().pinned.remove(path);
+        drop(pinned);
+        self.forget(path);
+    }
+
     /// Closes the file at `path` when nobody uses it any more.
     pub fn forget(&self, path: &Path) {
         let mut inner = self.inner.borrow_mut();
@@ -84,6 +98,9 @@ impl OpenFiles {
 
 impl Inner {
     fn touch(&mut self, path: &Path) -> Option<Rc<OpenFile>> {
+        if let Some(file) = self.pinned.get(path) {
+            return Some(file.clone());
+        }
         self.uses += 1;
         let (used, file) = self.by_path.get_mut(path)?;
         let path = self.by_use.remove(used)?;

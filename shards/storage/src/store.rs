@@ -2,7 +2,8 @@
 
 use crate::cache::TailCache;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry};
-use crate::config::{Durability, StoreOptions};
+use crate::cleaner;
+use crate::config::{CleanerOptions, Durability, StoreOptions};
 use crate::drain;
 use crate::error::StorageError;
 use crate::journal::{Journal, JournalFiles, committer};
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub noted: Event,
     /// It should be noted at once.
     pub note_now: Event,
+    /// How logs are compacted.
+    pub cleaner: RefCell<CleanerOptions>,
     /// Files to be removed when readers had time to end.
     pub trash: RefCell<upkeep::Trash>,
     /// There is one more.
@@ -276,6 +279,7 @@ impl Store {
             noted_in_journal: Cell::new(false),
             noted: Event::new(),
             note_now: Event::new(),
+            cleaner: RefCell::new(options.cleaner.clone()),
             trash: RefCell::default(),
             trashed: Event::new(),
             busy: Cell::new(false),
@@ -296,6 +300,7 @@ impl Store {
             spawn("journal files", keep_journal_files(shared.clone())),
             spawn_class("drain", Class::Background, drain::run(shared.clone())),
             spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
+            spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
         ];
         Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
     }
@@ -359,6 +364,11 @@ impl Store {
         log.changed.notify();
         let _writing = log.writer.take(1).await;
         remove_directory(&self.shared, &log.directory).await
+    }
+
+    /// Compacts logs by these options from now on, from the next look or write of the cleaner.
+    pub fn configure_cleaner(&self, options: CleanerOptions) {
+        *self.shared.cleaner.borrow_mut() = options;
     }
 
     /// The counters.

@@ -16,7 +16,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use storage::{LogConfig, TimestampType};
+use std::time::Duration;
+use storage::{CleanerOptions, LogConfig, TimestampType};
 
 /// Partitions that are made between two looks at other work.
 const PORTION: usize = 64;
@@ -88,6 +89,18 @@ pub(crate) fn log_config(config: &TopicConfig, broker: &BrokerConfig) -> LogConf
         max_compaction_lag_ms: config.max_compaction_lag_ms,
         min_cleanable_ratio: config.min_cleanable_dirty_ratio,
         producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
+    }
+}
+
+/// How a core compacts its logs: memory and I/O are for all cores together.
+pub(crate) fn cleaner_options(broker: &BrokerConfig, cores: usize) -> CleanerOptions {
+    let cores = cores.max(1);
+    CleanerOptions {
+        enabled: broker.log_cleaner_enable,
+        map_bytes: usize::try_from(broker.log_cleaner_dedupe_buffer_size).unwrap_or(0) / cores,
+        load_factor: broker.log_cleaner_load_factor,
+        bytes_per_second: broker.log_cleaner_max_bytes_per_second / cores as f64,
+        backoff: Duration::from_millis(u64::try_from(broker.log_cleaner_backoff_ms).unwrap_or(0)),
     }
 }
 
@@ -203,7 +216,11 @@ impl Broker {
 
     async fn reconfigure(&self, image: &Image, changed: &[Arc<Topic>]) {
         match BrokerConfig::resolve(&self.layers(image)) {
-            Ok(config) => self.replace_config(config),
+            Ok(config) => {
+                let options = cleaner_options(&config, self.cores.shards());
+                self.service.store().configure_cleaner(options);
+                self.replace_config(config);
+            }
             Err(error) => log::error!("the broker's configuration stays as it was: {error}"),
         }
         let mut items = Vec::new();

@@ -162,7 +162,7 @@ async fn discard(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), St
 }
 
 /// Removes the index files of a segment, as far as there are any.
-pub(super) async fn remove_index(log: &Log, base: i64) -> Result<(), StorageError> {
+pub(crate) async fn remove_index(log: &Log, base: i64) -> Result<(), StorageError> {
     for extension in ["index", "timeindex"] {
         remove(&log.directory.join(file_name(base, extension))).await?;
     }
@@ -170,7 +170,7 @@ pub(super) async fn remove_index(log: &Log, base: i64) -> Result<(), StorageErro
 }
 
 /// Removes a file, if it is there.
-pub(super) async fn remove(path: &Path) -> Result<(), StorageError> {
+pub(crate) async fn remove(path: &Path) -> Result<(), StorageError> {
     match io::remove(path).await {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(StorageError::io("remove", path)(errno)),

@@ -4,6 +4,7 @@ use super::read::describe;
 use super::{Log, LogState, PartitionSpec, delete, leftovers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
+use crate::cleaner::{CleanerState, state};
 use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
 use crate::segment::cursor::{Cursor, Found};
@@ -76,8 +77,17 @@ pub(crate) async fn open(
                 // Known from a direct write only.
                 entry.leader_epoch = spec.leader_epoch.0;
             }
+            let cleaned = CleanerState::read(&log.directory, &shared.options.pool).await?;
+            if let Some(cleaned) = cleaned {
+                log.cleaned.set(Some(cleaned));
+                entry.begin_behind(cleaned.boundary);
+            }
             find_end(shared, &log, entry).await?;
             remove_deleted(&log, entry.log_start).await?;
+            if cleaned.is_some() {
+                // What the checkpoint says of their size may be from before a compaction.
+                list_older(&log).await?;
+            }
         }
         None => {
             let bases = list_segments(&log.directory).await?;
@@ -101,6 +111,16 @@ pub(crate) async fn open(
         load_epochs(shared, &log).await?;
     }
     Ok(log)
+}
+
+impl CheckpointEntry {
+    /// Before `boundary` everything was whole, and places may be others now: nothing is looked for there.
+    fn begin_behind(&mut self, boundary: i64) {
+        if self.verified.segment < boundary {
+            self.verified = LogPlace { segment: boundary, position: 0, offset: boundary };
+            self.claimed = self.claimed.max(self.verified);
+        }
+    }
 }
 
 impl LogState {
@@ -307,7 +327,15 @@ async fn remove_torn(
 /// Lists the segments before those that are known.
 pub(crate) async fn list_older(log: &Log) -> Result<(), StorageError> {
     let bases = list_segments(&log.directory).await?;
-    let known = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
+    match io::stat(log.directory.join(state::FILE)).await {
+        Ok(_) => log.has_gaps.set(true),
+        Err(Errno::NOENT) => {}
+        Err(errno) => return Err(StorageError::io("stat", log.directory.join(state::FILE))(errno)),
+    }
+    let known = {
+        let state = log.state.borrow();
+        state.segments.first().map_or(state.log_end, |segment| segment.base)
+    };
     let mut older = Vec::new();
     for base in bases.into_iter().filter(|&base| base < known) {
         let bytes = file_bytes(&log.segment_path(base)).await?;
@@ -322,7 +350,11 @@ pub(crate) async fn list_older(log: &Log) -> Result<(), StorageError> {
     if state.older_unknown {
         state.older_unknown = false;
         state.older_bytes = 0;
-        let newer = std::mem::take(&mut state.segments);
+        let mut newer = std::mem::take(&mut state.segments);
+        if newer.is_empty() && !older.is_empty() {
+            // Nothing is appended to an old one again.
+            newer.push(Segment::new(state.log_end, executor::wall_clock_ms(), 0));
+        }
         state.segments = older.into_iter().chain(newer).collect();
     }
     Ok(())

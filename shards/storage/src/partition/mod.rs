@@ -8,6 +8,7 @@
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
 //! - [`delete`]: records deleted from the beginning.
 //! - [`retention`]: the same by age and size.
+//! - [`cleaning`]: what the cleaner asks of a log.
 //! - [`leftovers`]: what a crash left in a log's directory.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
@@ -17,7 +18,8 @@
 //! than its name.
 
 mod append;
-mod delete;
+mod cleaning;
+pub(crate) mod delete;
 mod direct;
 pub(crate) mod finish;
 mod leftovers;
@@ -34,6 +36,7 @@ pub(crate) use read::describe;
 pub use read::{ReadBound, ReadResult};
 
 use crate::checkpoint::{CheckpointEntry, LogPlace};
+use crate::cleaner::CleanerState;
 use crate::config::LogConfig;
 use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
@@ -157,6 +160,12 @@ pub(crate) struct Log {
     pub loading: Cell<bool>,
     /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
     pub layout: Cell<u64>,
+    /// How far it was compacted, if that was looked up.
+    pub cleaned: Cell<Option<CleanerState>>,
+    /// It was compacted once: offsets may be missing between its batches.
+    pub has_gaps: Cell<bool>,
+    /// The cleaner leaves it alone as long as it has records before this offset.
+    pub uncleanable: Cell<Option<i64>>,
 }
 
 impl Log {
@@ -196,6 +205,9 @@ impl Log {
             direct_running: Cell::new(false),
             loading: Cell::new(false),
             layout: Cell::new(0),
+            cleaned: Cell::new(None),
+            has_gaps: Cell::new(false),
+            uncleanable: Cell::new(None),
         }
     }
 

@@ -194,7 +194,7 @@ impl Read {
         }
         let mut detours = [u64::from(start.position), 0].into_iter();
         // Compaction leaves gaps between offsets, nothing else does.
-        let gaps = log.config.borrow().compact;
+        let gaps = log.may_have_gaps();
         while next < end && !self.full && (gaps || next < start.offset_limit) {
             let what = match cursor.next().await? {
                 Found::Batch(header, bytes) if gaps || header.base_offset <= next => {

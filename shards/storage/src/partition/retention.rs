@@ -136,22 +136,36 @@ pub(crate) async fn newest(
 
 /// Reads the time of the first batch of the segment that is appended to, if that was not done since the start.
 async fn learn_age(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
-    let (base, written) = {
-        let state = log.state.borrow();
-        let last = state.segments.last().filter(|segment| segment.first_timestamp == UNREAD);
-        let Some(segment) = last.filter(|segment| segment.written > 0) else { return Ok(()) };
-        (segment.base, segment.written)
-    };
-    let first = first_timestamp(shared, log, base, written).await?;
-    let mut state = log.state.borrow_mut();
-    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base) {
-        segment.first_timestamp = first;
+    let base = log.state.borrow().segments.last().map(|segment| segment.base);
+    match base {
+        Some(base) => first_timestamp(shared, log, base).await.map(drop),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The largest timestamp of a segment's first batch; -1: it has none.
 pub(crate) async fn first_timestamp(
+    shared: &Rc<Shared>,
+    log: &Rc<Log>,
+    base: i64,
+) -> Result<i64, StorageError> {
+    let written = {
+        let state = log.state.borrow();
+        let Some(segment) = state.segments.iter().find(|segment| segment.base == base) else { return Ok(-1) };
+        if segment.first_timestamp != UNREAD || segment.written == 0 {
+            return Ok(segment.first_timestamp.max(-1));
+        }
+        segment.written
+    };
+    let first = read_first_timestamp(shared, log, base, written).await?;
+    let mut state = log.state.borrow_mut();
+    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base) {
+        segment.first_timestamp = first;
+    }
+    Ok(first)
+}
+
+async fn read_first_timestamp(
     shared: &Rc<Shared>,
     log: &Rc<Log>,
     base: i64,
