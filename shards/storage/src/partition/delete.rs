@@ -61,6 +61,8 @@ impl Log {
 
     async fn put_log_start(self: &Rc<Self>, shared: &Rc<Shared>, offset: i64) -> Result<(), StorageError> {
         let done = loop {
+            // In the turn in which it is put: a store that stops writes no commit that begins later.
+            shared.check_online()?;
             match shared.make_room(2 * Journal::bytes_needed(8)) {
                 Ok(()) => {
                     let mut journal = shared.journal.borrow_mut();
