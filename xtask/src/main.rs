@@ -22,7 +22,11 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "bench", help: "compare with Kafka: `bench versus`, see its --list", run: bench::run },
+    Command {
+        name: "bench",
+        help: "`bench versus`: compare with Kafka, see its --list; `bench micro`: single pieces",
+        run: bench::run,
+    },
     Command { name: "ci", help: "everything besides `cargo test`; see its --list", run: ci::run },
     Command {
         name: "codegen",

@@ -29,7 +29,9 @@ pub enum Command {
     Ready(ReadyArgs),
     /// Make the kernel forget the cached pages of all files below a directory.
     Evict { dir: PathBuf },
-    /// What this machine can do at most: loopback, durable writes.
+    /// CPU of a broker with several cores for a request, by where the partition lives.
+    Cross(CrossArgs),
+    /// What this machine can do at most: loopback, durable writes, echoes of the broker's executor.
     Ceiling(CeilingArgs),
 }
 
@@ -244,6 +246,28 @@ pub struct ReadyArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+pub struct CrossArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    #[command(flatten)]
+    pub records: Records,
+    /// Connections, one after the other.
+    #[arg(long, default_value_t = 6)]
+    pub connections: usize,
+    /// Requests that travel together.
+    #[arg(long, default_value_t = 64)]
+    pub inflight: usize,
+    /// Seconds that a connection sends to each of the two partitions.
+    #[arg(long, default_value = "2", value_parser = seconds)]
+    pub seconds: Duration,
+    /// Process id of the broker.
+    #[arg(long)]
+    pub broker_pid: u32,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct CeilingArgs {
     #[command(flatten)]
     pub common: Common,
@@ -256,7 +280,7 @@ pub struct CeilingArgs {
     /// Durable writes in flight.
     #[arg(long, default_value_t = 1)]
     pub depth: usize,
-    /// Core of the other end of the loopback measurement.
+    /// Core of the other end of loopback and echoes.
     #[arg(long)]
     pub peer_core: Option<usize>,
     /// Seconds of each measurement.

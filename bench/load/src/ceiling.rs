@@ -1,7 +1,9 @@
-//! What no broker on this machine can exceed: bytes over loopback, durable writes.
+//! What no broker on this machine can exceed: bytes over loopback, durable writes, and echoes of the executor that
+//! Flumen runs on.
 
 use crate::{
     args::CeilingArgs,
+    echo,
     error::Error,
     os,
     stats::{Latency, round},
@@ -39,6 +41,14 @@ pub fn run(args: &CeilingArgs) -> Result<Value, Error> {
     for size in [16 << 10, 64 << 10, 256 << 10, 1 << 20] {
         loopback.push(json!({"bytes": size, "mb_per_s": round(loop_back(size, args)? / 1e6)}));
     }
+    let mut echoes = Vec::new();
+    for inflight in [1, 5] {
+        let rate = echo::per_second(inflight, args)?;
+        echoes.push(json!({
+            "bytes": echo::BYTES, "connections": echo::CONNECTIONS, "inflight": inflight,
+            "requests_per_s": round(rate),
+        }));
+    }
     Ok(json!({
         "workload": "ceiling",
         "durable_write": {
@@ -46,6 +56,7 @@ pub fn run(args: &CeilingArgs) -> Result<Value, Error> {
         },
         "durable_4k_us": lone.to_json(),
         "loopback": loopback,
+        "echo": echoes,
     }))
 }
 

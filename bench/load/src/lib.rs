@@ -19,6 +19,8 @@ pub mod batch;
 pub mod ceiling;
 pub mod connection;
 pub mod consumer;
+pub mod cross;
+pub mod echo;
 pub mod engine;
 pub mod error;
 pub mod idle;

@@ -3,7 +3,7 @@
 use clap::Parser;
 use load::{
     args::{Cli, Command, Common, Output},
-    ceiling,
+    ceiling, cross,
     error::Error,
     idle, os, report, run,
 };
@@ -56,6 +56,11 @@ fn execute(command: Command) -> Result<bool, Error> {
         Command::Evict { dir } => {
             let (files, bytes) = os::evict(&dir)?;
             println!("{files} files, {bytes} bytes");
+            Ok(true)
+        }
+        Command::Cross(args) => {
+            run::settle(args.common.core)?;
+            print(&args.common, &cross::run(&args)?);
             Ok(true)
         }
         Command::Ceiling(args) => {

@@ -80,7 +80,7 @@ impl Finished {
 }
 
 /// Creates what is missing and waits for leaders.
-fn prepare(admin: &mut Admin, topics: &Topics) -> Result<Layout, Error> {
+pub(crate) fn prepare(admin: &mut Admin, topics: &Topics) -> Result<Layout, Error> {
     let names = topics.names();
     for name in &names {
         if topics.fresh {
@@ -91,7 +91,8 @@ fn prepare(admin: &mut Admin, topics: &Topics) -> Result<Layout, Error> {
     admin.layout(&names, topics.partitions, LEADERS)
 }
 
-fn build_batch(records: &Records) -> Result<Batch, Error> {
+/// The batch that a run sends again and again.
+pub(crate) fn build_batch(records: &Records) -> Result<Batch, Error> {
     let shape = Shape {
         records: records.records_per_batch,
         record_bytes: records.record_bytes,

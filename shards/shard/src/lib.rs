@@ -15,4 +15,4 @@ mod service;
 
 pub use calls::{Call, Calls, Envelope, QUEUE_CAPACITY, Reply};
 pub use operation::{Operation, Outcome, PartitionError};
-pub use service::Service;
+pub use service::{Service, Work};

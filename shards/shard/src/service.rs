@@ -10,6 +10,7 @@ use model::{LeaderEpoch, Offset, TopicPartition};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use storage::{
@@ -35,6 +36,9 @@ struct Inner {
 
 type Results<T> = Vec<Result<T, PartitionError>>;
 
+/// An operation that was begun.
+pub type Work = Pin<Box<dyn Future<Output = Outcome>>>;
+
 impl Service {
     /// Over a store.
     pub fn new(store: Store) -> Service {
@@ -48,35 +52,31 @@ impl Service {
     }
 
     /// Begins an operation: what must keep the order of calls (appending) happens at once, the rest in the
-    /// future.
-    pub fn begin(&self, operation: Operation) -> impl Future<Output = Outcome> + 'static + use<> {
+    /// future. Each of the frequent operations has a future of its own size: one for all would have the size of
+    /// the largest, tens of KiB, and would be moved for every append.
+    pub fn begin(&self, operation: Operation) -> Work {
         let this = self.clone();
-        let begun = match operation {
+        match operation {
             Operation::Append { items, origin, durable } => {
-                Begun::Appends(this.begin_appends(items, origin), durable)
+                let begun = this.begin_appends(items, origin);
+                Box::pin(async move { Outcome::Appended(this.end_appends(begun, durable).await) })
             }
-            other => Begun::Other(other),
-        };
-        async move {
-            match begun {
-                Begun::Appends(begun, durable) => Outcome::Appended(this.end_appends(begun, durable).await),
-                Begun::Other(operation) => this.carry_out(operation).await,
-            }
+            Operation::Read { items, bytes_max, minimum_one, bound } => Box::pin(async move {
+                Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await)
+            }),
+            Operation::Watch { seen, bytes_min, bound } => Box::pin(async move {
+                this.watch(&seen, bytes_min, bound).await;
+                Outcome::Changed
+            }),
+            other => Box::pin(async move { this.carry_out(other).await }),
         }
     }
 
+    /// The operations that are rare.
     async fn carry_out(&self, operation: Operation) -> Outcome {
         match operation {
-            Operation::Append { items, origin, durable } => {
-                let begun = self.begin_appends(items, origin);
-                Outcome::Appended(self.end_appends(begun, durable).await)
-            }
-            Operation::Read { items, bytes_max, minimum_one, bound } => {
-                Outcome::Read(self.read(items, bytes_max, minimum_one, bound).await)
-            }
-            Operation::Watch { seen, bytes_min, bound } => {
-                self.watch(&seen, bytes_min, bound).await;
-                Outcome::Changed
+            Operation::Append { .. } | Operation::Read { .. } | Operation::Watch { .. } => {
+                unreachable!("`begin` has these")
             }
             Operation::Offsets { items, bound } => {
                 let found = items.into_iter().map(|(id, query, epoch)| self.offset(id, query, epoch, bound));
@@ -161,7 +161,8 @@ impl Service {
             let appended = match append {
                 BegunAppend::Done(result) => result,
                 BegunAppend::Waits(turn, item, origin) => {
-                    self.append_when_there_is_room(turn, item, origin).await
+                    // Boxed: rare, and it would make every append's future larger.
+                    Box::pin(self.append_when_there_is_room(turn, item, origin)).await
                 }
             };
             results.push(appended);
@@ -382,11 +383,6 @@ impl Service {
     }
 }
 
-enum Begun {
-    Appends(Vec<BegunAppend>, bool),
-    Other(Operation),
-}
-
 enum BegunAppend {
     Done(Result<Appended, PartitionError>),
     Waits(Turn, AppendItem, Origin),
@@ -406,7 +402,7 @@ async fn any<F: Future<Output = ()> + Unpin>(mut waits: Vec<F>, setup: impl Futu
     let mut setup = std::pin::pin!(setup);
     std::future::poll_fn(|context| {
         use std::task::Poll;
-        let happened = waits.iter_mut().any(|wait| std::pin::Pin::new(wait).poll(context).is_ready());
+        let happened = waits.iter_mut().any(|wait| Pin::new(wait).poll(context).is_ready());
         if happened || setup.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

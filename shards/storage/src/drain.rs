@@ -1,9 +1,14 @@
 //! From the journal's memory into segments, in the background.
 //!
-//! A pass writes what all logs have in memory only, each log's batches in large aligned writes that nobody
-//! waits for; then it syncs every file it touched; then the journal's files are free for new commits.
+//! Two tasks. The *writer* writes what all logs have in memory only, each log's batches in large aligned writes that
+//! nobody waits for, several logs at once: then that memory may serve newer records. The *syncer* follows at a
+//! distance: it syncs every file that was written to, and then the journal's files are free for new commits. A
+//! file is synced once for all that was written to it since the last time, so the journal's size decides how
+//! often that is, not the memory's.
 
+use crate::checkpoint::LogPlace;
 use crate::error::StorageError;
+use crate::partition::space::{self, Reserve};
 use crate::partition::{Log, finish, producers};
 use crate::stats;
 use crate::store::Shared;
@@ -11,39 +16,84 @@ use crate::window::Window;
 use driver::Errno;
 use executor::{Either, io, join_all, race, sleep};
 use memory::{Block, Slice};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use model::TopicPartition;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Records are in segments at the latest so long after they came, if not for more important work.
 const AGE: Duration = Duration::from_secs(1);
+/// And synced there so long after that: until then the journal has them.
+const SYNC_AGE: Duration = Duration::from_secs(5);
 /// How long to wait before trying again when the device is full.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 /// What is gathered of one log before it is written.
 const GATHER_BYTES: usize = 4 << 20;
-/// A checkpoint is written after so many bytes: a start looks at what came behind it.
-pub(crate) const CHECKPOINT_BYTES: u64 = 64 << 20;
 /// Syncs under way at once.
-const SYNCS: usize = 16;
+const SYNCS: usize = 32;
 /// Direct I/O: what everything is a multiple of.
 pub(crate) const ALIGN: usize = 4096;
 
 /// What was written to and is not synced.
 #[derive(Default)]
 pub(crate) struct Touched {
-    pub files: BTreeSet<PathBuf>,
-    pub directories: BTreeSet<PathBuf>,
+    files: BTreeMap<(TopicPartition, i64), Rc<Log>>,
+    directories: BTreeSet<PathBuf>,
+    /// Those whose sync is under way.
+    syncing: BTreeSet<PathBuf>,
 }
 
-/// The drain's task; ends when the store stops or goes offline.
+impl Touched {
+    /// A segment of a log was written to.
+    pub fn file(&mut self, log: &Rc<Log>, segment: i64) {
+        self.files.entry((log.id, segment)).or_insert_with(|| log.clone());
+    }
+
+    /// Whether a directory's names may be missing after a power loss.
+    pub fn is_unnamed(&self, directory: &Path) -> bool {
+        self.directories.contains(directory) || self.syncing.contains(directory)
+    }
+
+    /// A directory was synced by somebody else.
+    pub fn named(&mut self, directory: &Path) {
+        self.directories.remove(directory);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.directories.is_empty()
+    }
+}
+
+impl Shared {
+    /// The journal holds what is not in segments.
+    fn has_unwritten(&self) -> bool {
+        self.written_through.get() < self.journal.borrow().durable_through || !self.dirty.borrow().is_empty()
+    }
+
+    /// The journal holds what is not synced in segments, or not said by a checkpoint.
+    fn has_unsynced(&self) -> bool {
+        let behind = self.journal.borrow().drained_through < self.written_through.get();
+        behind || !self.touched.borrow().is_empty() || self.checkpoint_due.get()
+    }
+
+    /// The journal needs its files back.
+    fn wants_sync(&self) -> bool {
+        self.checkpoint_due.get() || self.journal.borrow().files.is_running_out()
+    }
+}
+
+/// The writer's task; ends when the store stops or goes offline.
 pub(crate) async fn run(shared: Rc<Shared>) {
     while !shared.stopping.get() && shared.offline.borrow().is_none() {
         let (seen, dirtied, moved) = (shared.drain_now.count(), shared.dirtied.count(), shared.room.count());
-        if !shared.has_undrained() {
+        if !shared.has_unwritten() {
             race(shared.dirtied.after(dirtied), shared.drain_now.after(seen)).await;
-            if !shared.has_undrained() {
+            if !shared.has_unwritten() {
+                // What is due may be a sync only.
+                shared.sync_now.notify();
                 continue;
             }
         }
@@ -53,7 +103,7 @@ pub(crate) async fn run(shared: Rc<Shared>) {
         if shared.stopping.get() {
             return;
         }
-        match pass(&shared).await {
+        match write_pass(&shared).await {
             Ok(true) => shared.stats.no_space.store(false, Ordering::Relaxed),
             // What there is is still on its way into the journal.
             Ok(false) => {
@@ -70,8 +120,49 @@ pub(crate) async fn run(shared: Rc<Shared>) {
                 }
             }
             Err(error) => {
-                log::error!("the drain has failed: {error}");
-                shared.go_offline(Errno::IO, "drain to", &shared.options.data);
+                failed(&shared, &error);
+                return;
+            }
+        }
+        shared.room.notify();
+        shared.sync_now.notify();
+    }
+}
+
+fn failed(shared: &Shared, error: &StorageError) {
+    log::error!("the drain has failed: {error}");
+    shared.go_offline(Errno::IO, "drain to", &shared.options.data);
+}
+
+/// The syncer's task; ends when the store stops or goes offline.
+pub(crate) async fn run_sync(shared: Rc<Shared>) {
+    while !shared.stopping.get() && shared.offline.borrow().is_none() {
+        let (seen, stop) = (shared.sync_now.count(), shared.stop.count());
+        if !shared.has_unsynced() {
+            race(shared.sync_now.after(seen), shared.stop.after(stop)).await;
+            continue;
+        }
+        // Without the device's promise the sync is what bounds the loss.
+        let age = if shared.waits_for_device() { SYNC_AGE } else { AGE };
+        let until = executor::now() + age;
+        let mut seen = seen;
+        while !shared.wants_sync() && !shared.stopping.get() && executor::now() < until {
+            let signs = race(shared.sync_now.after(seen), shared.stop.after(stop));
+            race(executor::sleep_until(until), signs).await;
+            seen = shared.sync_now.count();
+        }
+        if shared.stopping.get() {
+            return;
+        }
+        match sync_pass(&shared).await {
+            Ok(()) => {}
+            // A checkpoint found no room; what it would have said is still in the journal.
+            Err(StorageError::NoSpace) => {
+                let seen = shared.stop.count();
+                race(sleep(NO_SPACE_PAUSE), shared.stop.after(seen)).await;
+            }
+            Err(error) => {
+                failed(&shared, &error);
                 return;
             }
         }
@@ -79,17 +170,35 @@ pub(crate) async fn run(shared: Rc<Shared>) {
     }
 }
 
-/// Everything that is durable now goes into segments; false if that was nothing.
-pub(crate) async fn pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
+/// At the end: everything into segments, and synced.
+pub(crate) async fn all(shared: &Rc<Shared>) -> Result<(), StorageError> {
+    while write_pass(shared).await? {}
+    sync_pass(shared).await
+}
+
+/// Everything that is durable now is written to segments; false if that was nothing.
+async fn write_pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
     let cut = shared.journal.borrow().durable_through;
-    let logs = shared.dirty.take();
-    let mut result = Ok(());
-    for log in logs {
+    let logs = RefCell::new(shared.dirty.take().into_iter());
+    let result = RefCell::new(Ok(()));
+    let workers = (0..shared.drains).map(|_| work_off(shared, &logs, &result)).collect();
+    join_all(workers).await;
+    result.into_inner()?;
+    Ok(shared.written_through.replace(cut) < cut)
+}
+
+/// Drains one log after another; after a failure it only looks after what is left.
+async fn work_off(
+    shared: &Rc<Shared>,
+    logs: &RefCell<std::vec::IntoIter<Rc<Log>>>,
+    result: &RefCell<Result<(), StorageError>>,
+) {
+    loop {
+        let next = logs.borrow_mut().next();
+        let Some(log) = next else { return };
         log.dirty.set(false);
-        let drained = match &result {
-            Ok(()) => drain_log(shared, &log).await,
-            Err(_) => Ok(()),
-        };
+        let fine = result.borrow().is_ok();
+        let drained = if fine { drain_log(shared, &log).await } else { Ok(()) };
         let left = {
             let state = log.state.borrow();
             !state.deleted && state.drained < state.tail.len()
@@ -97,41 +206,68 @@ pub(crate) async fn pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
         if left && !log.dirty.replace(true) {
             shared.dirty.borrow_mut().push(log.clone());
         }
-        if result.is_ok() {
-            result = drained;
+        if drained.is_err() && result.borrow().is_ok() {
+            *result.borrow_mut() = drained;
         }
     }
-    // What was written must be synced before the journal goes, also after an error.
-    let touched = shared.touched.take();
-    let synced = sync(shared, touched).await;
-    result?;
+}
+
+/// Everything that is written to segments now is synced there, and the journal need not keep it.
+async fn sync_pass(shared: &Rc<Shared>) -> Result<(), StorageError> {
+    let cut = shared.written_through.get();
+    let (files, directories) = {
+        let mut touched = shared.touched.borrow_mut();
+        let directories = std::mem::take(&mut touched.directories);
+        touched.syncing.clone_from(&directories);
+        (std::mem::take(&mut touched.files), directories)
+    };
+    // What is written to these logs from here on is not part of this sync.
+    let places: Vec<(Rc<Log>, LogPlace)> =
+        files.values().filter_map(|log| Some((log.clone(), log.state.borrow().written()?))).collect();
+    let synced = sync(shared, files, &directories).await;
+    shared.touched.borrow_mut().syncing.clear();
     synced?;
+    for (log, place) in places {
+        log.state.borrow_mut().synced(place);
+    }
     // A checkpoint takes over what notes say before their file is used anew.
-    let notes_go = shared.noted_in_journal.get() && shared.journal.borrow().files.may_recycle(cut);
-    if shared.unverified.get() > CHECKPOINT_BYTES || shared.checkpoint_due.replace(false) || notes_go {
+    let noted = shared.noted_in_journal.get();
+    let notes_go = noted && shared.journal.borrow().files.may_recycle(cut);
+    let verified = shared.unverified.get() > shared.checkpoint_bytes();
+    if shared.checkpoint_due.get() || verified || notes_go {
+        // Before it is written: what comes due meanwhile is due again.
+        shared.checkpoint_due.set(false);
         shared.unverified.set(0);
         shared.noted_in_journal.set(false);
-        shared.write_checkpoint(false).await?;
+        let written = shared.write_checkpoint(false).await;
+        if written.is_err() {
+            shared.checkpoint_due.set(true);
+            shared.noted_in_journal.set(noted);
+        }
+        written?;
     }
-    shared.written_through.set(cut);
     let mut journal = shared.journal.borrow_mut();
-    let progress = journal.drained_through < cut;
     journal.drained_through = cut;
     journal.files.recycle(cut);
     drop(journal);
     shared.activate.notify();
-    Ok(progress)
+    Ok(())
 }
 
-async fn sync(shared: &Rc<Shared>, touched: Touched) -> Result<(), StorageError> {
-    let files: Vec<PathBuf> = touched.files.into_iter().collect();
+async fn sync(
+    shared: &Rc<Shared>,
+    files: BTreeMap<(TopicPartition, i64), Rc<Log>>,
+    directories: &BTreeSet<PathBuf>,
+) -> Result<(), StorageError> {
+    let files: Vec<PathBuf> =
+        files.into_iter().map(|((_, segment), log)| log.segment_path(segment)).collect();
     for some in files.chunks(SYNCS) {
         let syncs = some.iter().map(|path| sync_file(shared, path)).collect();
         for result in join_all(syncs).await {
             result?;
         }
     }
-    for directory in &touched.directories {
+    for directory in directories {
         match io::sync_directory(directory).await {
             // A partition that was deleted meanwhile took its names along.
             Ok(()) | Err(Errno::NOENT) => {}
@@ -157,8 +293,14 @@ struct Portion {
     position: u32,
     slices: Vec<Slice>,
     bytes: usize,
+    /// The first record's offset.
+    first: i64,
     /// The offset after the last record.
     next: i64,
+}
+
+fn portion_place(portion: &Portion) -> LogPlace {
+    LogPlace { segment: portion.segment, position: portion.position, offset: portion.first }
 }
 
 fn next_portion(log: &Log) -> Option<Portion> {
@@ -169,6 +311,7 @@ fn next_portion(log: &Log) -> Option<Portion> {
         position: first.position,
         slices: Vec::new(),
         bytes: 0,
+        first: first.base,
         next: first.base,
     };
     for batch in state.tail.range(state.drained..) {
@@ -203,11 +346,14 @@ pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(),
         }
         let file = shared.files.open(&path, portion.position == 0).await?;
         let head = head_of(shared, log, &file, portion.segment, portion.position).await?;
+        log.state.borrow_mut().begins_unsynced(portion_place(&portion));
+        let end = (u64::from(portion.position) + portion.bytes as u64).next_multiple_of(ALIGN as u64);
+        space::reserve(log, portion.segment, &file, end, Reserve::Drained).await;
         let written = write_portion(shared, file.handle, &path, &portion, head).await;
         // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
         // so that a write which ends later would never be synced.
         let mut touched = shared.touched.borrow_mut();
-        touched.files.insert(path);
+        touched.file(log, portion.segment);
         if portion.position == 0 {
             touched.directories.insert(log.directory.clone());
         }

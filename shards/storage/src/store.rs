@@ -16,7 +16,7 @@ use crate::upkeep;
 use base::Random;
 use driver::Errno;
 use executor::{Class, Event, JoinHandle, io, join_all, race, sleep, spawn, spawn_class};
-use memory::Block;
+use memory::{Block, Pool};
 use model::TopicPartition;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,6 +28,9 @@ use std::time::Duration;
 
 /// Memory that a sender waits for may come home without a sign; then it is looked for this often.
 const ROOM_PAUSE: Duration = Duration::from_millis(2);
+
+/// Logs that are drained at once where there is memory for it: the device's way there and back is longer than a write.
+const DRAINS_MAX: usize = 4;
 
 /// Partitions that are finished side by side at a clean stop.
 const FINISH_AT_ONCE: usize = 16;
@@ -49,7 +52,9 @@ pub(crate) struct Shared {
     pub written_through: Cell<u64>,
     /// Size of the memory blocks that commits are built in.
     pub block_bytes: usize,
-    drain_block: RefCell<Option<Block>>,
+    /// Logs that are drained at once, and as many blocks to write from.
+    pub drains: usize,
+    drain_blocks: RefCell<Vec<Block>>,
     drain_block_back: Event,
     drain_bytes: u64,
     /// Entries of the node's checkpoint for partitions that were not opened yet.
@@ -87,8 +92,10 @@ pub(crate) struct Shared {
     pub room: Event,
     /// The list of dirty logs is not empty any more.
     pub dirtied: Event,
-    /// The drain should begin now.
+    /// The drain should begin to write now.
     pub drain_now: Event,
+    /// Something was written, or a sync is due.
+    pub sync_now: Event,
     /// A journal file may be made ready.
     pub activate: Event,
 }
@@ -137,16 +144,13 @@ impl Shared {
     /// So much is in memory only that it should be drained now.
     pub fn wants_drain(&self) -> bool {
         let undrained = self.stats.undrained_bytes.load(Ordering::Relaxed);
-        let due = self.busy.get() || self.checkpoint_due.get();
-        undrained > self.drain_bytes || due || !self.journal.borrow().files.has_next()
+        undrained > self.drain_bytes || self.busy.get() || !self.journal.borrow().files.has_next()
     }
 
-    /// The journal holds what is not, or may not be, in segments.
-    pub fn has_undrained(&self) -> bool {
-        let journal = self.journal.borrow();
-        journal.drained_through < journal.durable_through
-            || !self.dirty.borrow().is_empty()
-            || self.checkpoint_due.get()
+    /// A checkpoint is written after so many bytes: a start looks at what came behind it, which is so bounded by the
+    /// journal's size.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.options.journal_file_bytes * u64::from(self.options.journal_files.max(2))
     }
 
     /// So many bytes less are in memory only.
@@ -173,7 +177,7 @@ impl Shared {
     pub async fn take_drain_block(&self) -> Block {
         loop {
             let seen = self.drain_block_back.count();
-            if let Some(block) = self.drain_block.borrow_mut().take() {
+            if let Some(block) = self.drain_blocks.borrow_mut().pop() {
                 return block;
             }
             self.drain_block_back.after(seen).await;
@@ -181,7 +185,7 @@ impl Shared {
     }
 
     pub fn give_drain_block(&self, block: Block) {
-        *self.drain_block.borrow_mut() = Some(block);
+        self.drain_blocks.borrow_mut().push(block);
         self.drain_block_back.notify();
     }
 
@@ -200,6 +204,13 @@ impl Shared {
         let file = Checkpoint { epoch: self.epoch, generation, clean, wall_clock_ms, entries };
         file.write(&checkpoint::shard_path(&self.options.data, self.options.shard)).await
     }
+}
+
+/// The memory that the drain writes from: several blocks where the pool is large, one at least.
+fn drain_blocks(pool: &Pool, bytes: usize) -> Result<Vec<Block>, StorageError> {
+    let count = (pool.budget_bytes() / bytes / 64).clamp(1, DRAINS_MAX);
+    let blocks: Vec<Block> = (0..count).map_while(|_| pool.take(bytes)).collect();
+    if blocks.is_empty() { Err(StorageError::OutOfMemory { bytes }) } else { Ok(blocks) }
 }
 
 /// Keeps a journal file ready for when the current one is full.
@@ -252,8 +263,7 @@ impl Store {
         let budget = options.pool.budget_bytes();
         let block_bytes = (budget / 16).clamp(64 << 10, 1 << 20).next_power_of_two() / 2;
         let block_bytes = block_bytes.max(64 << 10);
-        let drain_block = options.pool.take(block_bytes);
-        let drain_block = drain_block.ok_or(StorageError::OutOfMemory { bytes: block_bytes })?;
+        let drain_blocks = drain_blocks(&options.pool, block_bytes)?;
         let journal_bytes = options.journal_file_bytes * u64::from(options.journal_files.max(2) - 1);
         let shared = Shared {
             epoch: node.epoch,
@@ -266,9 +276,10 @@ impl Store {
             touched: RefCell::default(),
             written_through: Cell::new(0),
             block_bytes,
-            drain_block: RefCell::new(Some(drain_block)),
+            drains: drain_blocks.len(),
+            drain_blocks: RefCell::new(drain_blocks),
             drain_block_back: Event::new(),
-            drain_bytes: journal_bytes.min(budget as u64 / 2) / 4,
+            drain_bytes: journal_bytes.min(budget as u64 / 2) / 2,
             left: RefCell::new(node.entries.iter().map(|entry| (entry.id, *entry)).collect()),
             generation: Cell::new(0),
             unverified: Cell::new(0),
@@ -290,6 +301,7 @@ impl Store {
             room: Event::new(),
             dirtied: Event::new(),
             drain_now: Event::new(),
+            sync_now: Event::new(),
             activate: Event::new(),
             options,
         };
@@ -301,6 +313,7 @@ impl Store {
             spawn_class("drain", Class::Background, drain::run(shared.clone())),
             spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
             spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
+            spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
         ];
         Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
     }
@@ -416,7 +429,7 @@ impl Store {
             let seen = shared.room.count();
             race(shared.room.after(seen), sleep(ROOM_PAUSE)).await;
         }
-        for event in [&shared.stop, &shared.work, &shared.drain_now, &shared.activate] {
+        for event in [&shared.stop, &shared.work, &shared.drain_now, &shared.sync_now, &shared.activate] {
             event.notify();
         }
         let tasks = self.tasks.take();
@@ -445,7 +458,7 @@ impl Store {
 
     async fn settle(&self) -> Result<(), StorageError> {
         // Whoever held a log meanwhile may have left something.
-        while drain::pass(&self.shared).await? {}
+        drain::all(&self.shared).await?;
         // A start after this looks into no directory: nothing is left there for it.
         upkeep::empty_trash(&self.shared, true).await;
         for some in self.partitions().chunks(FINISH_AT_ONCE) {

@@ -4,6 +4,7 @@ use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
 use crate::sessions::Sessions;
 use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
+use executor::Either;
 use model::config::{BrokerConfig, Layers, Settings, TopicConfig};
 use model::{NodeId, ShardId};
 use shard::{Operation, Service};
@@ -149,11 +150,18 @@ impl Broker {
         shard: ShardId,
         operation: Operation,
     ) -> impl Future<Output = Option<shard::Outcome>> + 'static + use<> {
-        let call = self.cores.call(shard, CoreQuestion::Partitions(operation));
+        // This core's own partitions need no message and no task: whoever asks carries the work along.
+        let asked = match shard == self.cores.shard() {
+            true => Either::Left(self.service.begin(operation)),
+            false => Either::Right(self.cores.call(shard, CoreQuestion::Partitions(operation))),
+        };
         async move {
-            match call.await {
-                Some(CoreAnswer::Partitions(outcome)) => Some(outcome),
-                _ => None,
+            match asked {
+                Either::Left(work) => Some(work.await),
+                Either::Right(call) => match call.await {
+                    Some(CoreAnswer::Partitions(outcome)) => Some(outcome),
+                    _ => None,
+                },
             }
         }
     }

@@ -1,9 +1,7 @@
-//! One line a run, so that later runs can be seen beside it: machine, kernel, commit, date and
-//! every figure.
+//! Lines that later runs can be seen beside: machine, kernel, commit, date and every figure.
 
 use super::{
     measure::Spans,
-    system::Places,
     table::{Ceilings, Results},
 };
 use serde_json::{Map, Value, json};
@@ -27,7 +25,16 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub fn here(places: &Places) -> Origin {
+    /// What every line of a history begins with.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let fields = json!({
+            "date": self.date, "commit": self.commit, "kernel": self.kernel, "processor": self.processor,
+            "cores": self.cores, "memory_gb": self.memory_gb,
+        });
+        fields.as_object().cloned().unwrap_or_default()
+    }
+
+    pub fn here(root: &Path) -> Origin {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_default();
@@ -37,7 +44,7 @@ impl Origin {
         let kib: f64 = memory.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
         Origin {
             date: date(SystemTime::now()),
-            commit: commit(&places.root),
+            commit: commit(root),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             processor: field(&read("/proc/cpuinfo"), "model name"),
             cores: std::thread::available_parallelism().map_or(0, |n| n.get()),
@@ -78,7 +85,7 @@ pub fn append(
     path: &Path,
     origin: &Origin,
     spans: &Spans,
-    rounds: usize,
+    rounds: u32,
     ceilings: &Ceilings,
     results: &Results,
 ) -> Result<(), String> {
@@ -87,21 +94,30 @@ pub fn append(
         let row = rows.entry((*row).to_owned()).or_insert_with(|| json!({}));
         row[system.name()] = json!(figures.values);
     }
-    let line = json!({
-        "date": origin.date, "commit": origin.commit, "kernel": origin.kernel,
-        "processor": origin.processor, "cores": origin.cores, "memory_gb": origin.memory_gb,
+    let mut line = origin.to_json();
+    let run = json!({
         "kafka": super::kafka::VERSION, "rounds": rounds, "seconds": spans.seconds,
         "kafka_warmup_s": spans.kafka_warmup, "flumen_warmup_s": spans.flumen_warmup,
         "device_mb_per_s": ceilings.device_mb_per_s, "device_4k_p50_us": ceilings.device_p50,
         "device_4k_p99_us": ceilings.device_p99, "loopback_mb_per_s": ceilings.loopback_mb_per_s,
+        "echo_per_s": ceilings.echo_per_s,
         "rows": rows,
     });
+    line.extend(run.as_object().cloned().unwrap_or_default());
+    append_lines(path, [Value::Object(line)])
+}
+
+/// Appends lines to a history.
+pub fn append_lines(path: &Path, lines: impl IntoIterator<Item = Value>) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("writing {}: {e}", path.display());
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(failed)?;
     }
     let mut file = File::options().create(true).append(true).open(path).map_err(failed)?;
-    writeln!(file, "{line}").map_err(failed)
+    for line in lines {
+        writeln!(file, "{line}").map_err(failed)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! One turn: a system, a row, and the figures that come out.
+//! What a turn consists of: loads on a broker, and the figures that come out.
 
 use super::{
     rows::{Kind, Row},
-    system::{Broker, LOAD_CORE, Places, System, address},
+    system::{BOTH_CORES, BROKER_CORE, Broker, LOAD_CORE, Places, System},
 };
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    path::Path,
     process::{Child, Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -20,8 +21,15 @@ pub struct Spans {
     pub kafka_warmup: u32,
     /// The same for Flumen, which has nothing to compile.
     pub flumen_warmup: u32,
-    /// Bytes that the topics of a row may keep on the disk.
+    /// Bytes that the topics of a row may keep on the disk, all systems together.
     pub disk: u64,
+}
+
+impl Spans {
+    /// Seconds at the beginning of a measurement that are left out: connections are new.
+    pub fn settle(&self) -> u32 {
+        self.seconds.div_ceil(10).min(5)
+    }
 }
 
 /// The figures of one turn, by name, and what pictures need.
@@ -35,7 +43,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn set(&mut self, name: &str, value: f64) {
+    pub fn set(&mut self, name: &str, value: f64) {
         if value.is_finite() {
             self.values.insert(name.to_owned(), value);
         }
@@ -43,60 +51,53 @@ impl Figures {
 }
 
 /// Seconds that a freshly started broker is measured in the row of that name.
-const FIRST: u32 = 15;
+pub const FIRST: u32 = 15;
 /// Seconds of load before the broker of the restart row is killed.
-const BEFORE_RESTART: u32 = 10;
+pub const BEFORE_RESTART: u32 = 10;
 const IDLE_TOPICS: u32 = 10;
-/// Name of the topic that is measured.
-const ROW: &str = "row";
 /// Most seconds that the topic of a cold read is filled: retention must not reach it.
-const FILL: u32 = 15;
+pub const FILL: u32 = 6;
+/// Seconds of full load on a topic that was made anew between two rounds.
+pub const SETTLE_NEW: u32 = 5;
+/// Connections of the row across cores, and seconds that each sends to one partition, then to the other.
+pub const CROSS_CONNECTIONS: u32 = 6;
+pub const CROSS_SECONDS: u32 = 2;
 
-/// Runs a turn. `half` is the rate of a row at half load: found by the first system that runs
-/// it, used by all others.
-pub fn turn(
-    row: &Row,
-    system: System,
-    spans: &Spans,
-    places: &Places,
-    half: &mut Option<f64>,
-) -> Result<Figures, String> {
-    let mut broker = Broker::start_fresh(system, places)?;
-    let load = Load { row, system, spans, places, pid: broker.pid() };
+/// Runs a turn on a broker that is started for it.
+pub fn fresh_turn(row: &Row, system: System, spans: &Spans, places: &Places) -> Result<Figures, String> {
+    let cores = if row.kind == Kind::Cross { BOTH_CORES } else { BROKER_CORE };
+    let mut broker = Broker::start_fresh_on(system, places, cores)?;
+    let load = Load { row, system, spans, places, pid: broker.pid(), disk: spans.disk };
     match row.kind {
         Kind::First => load.measure(FIRST, 0, f64::from(row.rate)),
-        Kind::Steady => {
-            load.warm_up(ROW)?;
-            load.measure(spans.seconds, load.settle(), f64::from(row.rate))
-        }
-        Kind::Half => {
-            load.warm_up(ROW)?;
-            let rate = match *half {
-                Some(rate) => rate,
-                None => *half.insert((load.full_rate()? / 2.0).max(1.0)),
-            };
-            let mut figures = load.measure(spans.seconds, load.settle(), rate)?;
-            figures.set("rate", rate);
-            Ok(figures)
-        }
-        Kind::Cold => load.cold_read(&broker),
         Kind::Restart => load.restart(&mut broker),
         Kind::Idle => load.idle(),
+        Kind::Cross => load.cross(),
+        Kind::Steady | Kind::Half | Kind::Cold => Err("this row is measured on warm brokers".into()),
     }
 }
 
-struct Load<'a> {
-    row: &'a Row,
-    system: System,
-    spans: &'a Spans,
-    places: &'a Places,
-    pid: u32,
+/// A system, a row, and the broker that is measured.
+pub struct Load<'a> {
+    pub row: &'a Row,
+    pub system: System,
+    pub spans: &'a Spans,
+    pub places: &'a Places,
+    /// The broker's process.
+    pub pid: u32,
+    /// Bytes that this system's topics may keep.
+    pub disk: u64,
 }
 
 impl Load<'_> {
+    /// The topic that is measured: each system has its own, also where two share a process.
+    fn topic(&self) -> String {
+        format!("p{}-{}", self.row.partitions, self.system.name())
+    }
+
     fn base(&self, command: &str, topic: &str) -> Command {
         let mut load = Command::new(self.places.load());
-        load.args([command, "-b", &address(), "--core", LOAD_CORE, "--output", "json"]);
+        load.args([command, "-b", &self.system.address(), "--core", LOAD_CORE, "--output", "json"]);
         load.args(["--topic", topic, "--partitions", &self.row.partitions.to_string()]);
         load
     }
@@ -104,7 +105,7 @@ impl Load<'_> {
     /// The topic's configuration: what the system's promise needs, and limits so that the row
     /// does not fill the disk. Segments are a quarter of what is kept, so that deletion happens.
     fn configure(&self, load: &mut Command) {
-        let kept = (self.spans.disk / u64::from(self.row.partitions)).clamp(8 << 20, 4 << 30);
+        let kept = (self.disk / u64::from(self.row.partitions)).clamp(8 << 20, 4 << 30);
         load.args(["--config", &format!("retention.bytes={kept}")]);
         load.args(["--config", &format!("segment.bytes={}", (kept / 4).min(1 << 30))]);
         for config in self.system.topic_config() {
@@ -123,49 +124,49 @@ impl Load<'_> {
         load
     }
 
-    /// The row's load as fast as it goes. It is the measured topic itself that is warmed up: one
-    /// that is new is slow for seconds, and one that is deleted costs while it is.
-    fn warm_up(&self, topic: &str) -> Result<(), String> {
-        let seconds = if self.system.is_kafka() { self.spans.kafka_warmup } else { self.spans.flumen_warmup };
-        if seconds > 0 {
-            finish(start(self.produce(self.row.command, topic, seconds, 0, 0.0))?)?;
-        }
-        Ok(())
+    /// The row's load as fast as it goes; resident memory at its end, in MB. It is the measured topic itself that is
+    /// warmed up: one that is new is slow for seconds, and one that is deleted costs while it is.
+    pub fn warm_up(&self, seconds: u32) -> Result<f64, String> {
+        let json = finish(start(self.produce(self.row.command, &self.topic(), seconds, 0, 0.0))?)?;
+        Ok(number(&json["broker"]["resident_bytes"]) / 1e6)
     }
 
-    /// Seconds at the beginning of a measurement that are left out: connections are new.
-    fn settle(&self) -> u32 {
-        self.spans.seconds.div_ceil(5).min(5)
+    /// Deletes the measured topic and makes it anew, with some seconds of the row's load as fast as it goes.
+    pub fn renew(&self) -> Result<(), String> {
+        let mut load = self.produce(self.row.command, &self.topic(), SETTLE_NEW, 0, 0.0);
+        load.arg("--fresh");
+        finish(start(load)?).map(drop)
     }
 
     /// Requests a second of the row's load as fast as it goes.
-    fn full_rate(&self) -> Result<f64, String> {
-        let json = finish(start(self.produce("produce", ROW, self.spans.seconds, 1, 0.0))?)?;
+    pub fn full_rate(&self) -> Result<f64, String> {
+        let json = finish(start(self.produce("produce", &self.topic(), self.spans.seconds, 1, 0.0))?)?;
         Ok(number(&json["produced"]["requests_per_s"]))
     }
 
-    fn measure(&self, seconds: u32, warmup: u32, rate: f64) -> Result<Figures, String> {
-        let json = finish(start(self.produce(self.row.command, ROW, seconds, warmup, rate))?)?;
+    pub fn measure(&self, seconds: u32, warmup: u32, rate: f64) -> Result<Figures, String> {
+        let json = finish(start(self.produce(self.row.command, &self.topic(), seconds, warmup, rate))?)?;
         Ok(figures(&json))
     }
 
-    /// Fills a topic, makes the kernel forget it, and reads it from its start.
-    fn cold_read(&self, broker: &Broker) -> Result<Figures, String> {
-        self.warm_up("warm")?;
-        finish(start(self.produce("produce", ROW, self.spans.seconds.min(FILL), 0, 0.0))?)?;
-        let evict = Command::new(self.places.load()).arg("evict").arg(&broker.data).output();
+    /// Fills a topic, makes the kernel forget what is in `data`, reads the topic from its start, and deletes it.
+    pub fn cold_read(&self, data: &Path) -> Result<Figures, String> {
+        let mut fill = self.produce("produce", "cold", self.spans.seconds.min(FILL), 0, 0.0);
+        fill.arg("--fresh");
+        finish(start(fill)?)?;
+        let evict = Command::new(self.places.load()).arg("evict").arg(data).output();
         if !evict.map_err(|e| format!("starting flumen-load: {e}"))?.status.success() {
             return Err("the page cache could not be emptied".into());
         }
-        let mut load = self.base("consume", ROW);
+        let mut load = self.base("consume", "cold");
         self.configure(&mut load);
-        load.args(["--broker-pid", &self.pid.to_string(), "--from", "start"]);
+        load.args(["--broker-pid", &self.pid.to_string(), "--from", "start", "--delete-after"]);
         load.args(["--live-topic", "live", "--live-rate", "1000"]);
         Ok(figures(&finish(start(load)?)?))
     }
 
     fn restart(&self, broker: &mut Broker) -> Result<Figures, String> {
-        let load = self.produce("produce", ROW, BEFORE_RESTART, 0, 0.0);
+        let load = self.produce("produce", &self.topic(), BEFORE_RESTART, 0, 0.0);
         let json = finish(start(load)?)?;
         let acknowledged = number(&json["arrived"]["records"]);
         let mut figures = Figures::default();
@@ -179,7 +180,7 @@ impl Load<'_> {
     /// Starts the broker and returns the seconds until every partition is served, with all
     /// that was acknowledged.
     fn ready_again(&self, broker: &mut Broker, acknowledged: f64) -> Result<f64, String> {
-        let ready = start(self.base("ready", ROW))?;
+        let ready = start(self.base("ready", &self.topic()))?;
         let from = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
         broker.start_again()?;
         let json = finish(ready)?;
@@ -195,7 +196,7 @@ impl Load<'_> {
     fn idle(&self) -> Result<Figures, String> {
         let before = resident(self.pid)?;
         let mut load = Command::new(self.places.load());
-        load.args(["create", "-b", &address(), "--output", "json", "--topic", "idle"]);
+        load.args(["create", "-b", &self.system.address(), "--output", "json", "--topic", "idle"]);
         load.args(["--topics", &IDLE_TOPICS.to_string()]);
         load.args(["--partitions", &(self.row.partitions / IDLE_TOPICS).to_string()]);
         finish(start(load)?)?;
@@ -204,6 +205,21 @@ impl Load<'_> {
         let grown = (after - before).max(0.0) / 1024.0;
         figures.set("kib_per_partition", grown / f64::from(self.row.partitions));
         figures.set("resident_mb", after / 1e6);
+        Ok(figures)
+    }
+
+    /// What a request costs whose partition lives on the connection's own core, and one whose partition does not.
+    fn cross(&self) -> Result<Figures, String> {
+        let mut load = self.base("cross", &self.topic());
+        load.args(self.row.options).args(["--broker-pid", &self.pid.to_string()]);
+        load.args(["--connections", &CROSS_CONNECTIONS.to_string()]);
+        load.args(["--inflight", &self.row.inflight.to_string(), "--seconds", &CROSS_SECONDS.to_string()]);
+        let json = finish(start(load)?)?;
+        let mut figures = Figures::default();
+        for name in ["cheaper_us", "dearer_us", "dearer_to_cheaper"] {
+            figures.set(name, number(&json[name]));
+        }
+        figures.set("client_busy", number(&json["client_busy"]));
         Ok(figures)
     }
 }

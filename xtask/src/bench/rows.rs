@@ -17,6 +17,15 @@ pub enum Kind {
     Restart,
     /// Memory of partitions that nobody uses.
     Idle,
+    /// The cost of a request whose partition lives on another core than its connection.
+    Cross,
+}
+
+impl Kind {
+    /// Whether every turn needs a broker that has just started.
+    pub fn starts_anew(self) -> bool {
+        matches!(self, Kind::First | Kind::Restart | Kind::Idle | Kind::Cross)
+    }
 }
 
 /// What a figure is compared with.
@@ -62,6 +71,9 @@ pub struct Row {
     pub name: &'static str,
     pub title: &'static str,
     pub kind: Kind,
+    /// Rows of the same group, one after the other, have loads of the same shape and share started brokers. Empty:
+    /// started for this row alone.
+    pub group: &'static str,
     /// In the order of their turns.
     pub systems: &'static [System],
     /// Command of `flumen-load`.
@@ -107,6 +119,13 @@ const KB_64: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "64"];
 const KB_1000: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "1000"];
 const SMALL: &[&str] = &["--record-bytes", "100", "--keyed"];
 
+/// Small records, each a batch, to 100 partitions over 100 connections.
+const SMALL_GROUP: &str = "100 B";
+/// Batches of 64 KB to 16 partitions.
+const KB_64_GROUP: &str = "64 KB";
+/// 1 KB records, each a batch.
+const KB_GROUP: &str = "1 KB";
+
 const HALF: f64 = 1.0 / 2.0;
 const THIRD: f64 = 1.0 / 3.0;
 
@@ -115,6 +134,7 @@ const BASE: Row = Row {
     name: "",
     title: "",
     kind: Kind::Steady,
+    group: "",
     systems: ALL,
     command: "produce",
     partitions: 16,
@@ -160,6 +180,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "64k",
         title: "64 KB batches, 16 partitions, 16 connections × 2",
+        group: KB_64_GROUP,
         systems: DURABLE,
         connections: 16,
         inflight: 2,
@@ -168,6 +189,35 @@ pub const ROWS: &[Row] = &[
             over(FlumenDurable, "mb_per_s", Kafka, 1.2),
             under(FlumenDurable, "cpu_s_per_gb", Kafka, HALF),
             over(FlumenDurable, "mb_per_s", KafkaFlush, 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "tail-read",
+        title: "tail read: 3 consumers of a live topic, 64 KB batches",
+        group: KB_64_GROUP,
+        systems: DEFAULTS,
+        inflight: 2,
+        options: &["--record-bytes", "1000", "--records-per-batch", "64", "--consumers", "3", "--fan-out"],
+        shown: &["consumed_mb_per_s", "mb_per_s", "cpu_s_per_gb"],
+        targets: &[
+            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "cold-read",
+        title: "cold read: catch-up from the start, beside a live producer",
+        kind: Kind::Cold,
+        group: KB_64_GROUP,
+        systems: DEFAULTS,
+        inflight: 2,
+        options: KB_64,
+        shown: &["consumed_mb_per_s", "cpu_s_per_gb", "read_per_byte"],
+        targets: &[
+            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
+            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
         ],
         ..BASE
     },
@@ -187,6 +237,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "keyed",
         title: "keyed: one 100 B record a batch, 100 partitions, 100 connections × 1",
+        group: SMALL_GROUP,
         partitions: 100,
         connections: 100,
         inflight: 1,
@@ -202,6 +253,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "keyed5",
         title: "keyed, 100 connections × 5",
+        group: SMALL_GROUP,
         partitions: 100,
         connections: 100,
         options: SMALL,
@@ -211,6 +263,25 @@ pub const ROWS: &[Row] = &[
             alone(FlumenDurable, "written_per_byte", Against::Nothing, Bound::AtMost(2.2)),
             over(FlumenDurable, "requests_per_s", KafkaFlush, 15.0),
             over(FlumenRelaxed, "requests_per_s", Kafka, 5.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "open100",
+        title: "open loop, 5,000/s, 100 B, 100 partitions, 100 connections",
+        group: SMALL_GROUP,
+        partitions: 100,
+        connections: 100,
+        rate: 5000,
+        options: SMALL,
+        shown: TAIL,
+        targets: &[
+            under(FlumenDurable, "p99.9", Kafka, 1.0),
+            under(FlumenDurable, "p50", KafkaFlush, 0.6),
+            under(FlumenDurable, "p99", KafkaFlush, THIRD),
+            under(FlumenDurable, "p99.9", KafkaFlush, HALF),
+            under(FlumenRelaxed, "p99", Kafka, HALF),
+            under(FlumenRelaxed, "p99.9", Kafka, HALF),
         ],
         ..BASE
     },
@@ -230,8 +301,53 @@ pub const ROWS: &[Row] = &[
         ..BASE
     },
     Row {
+        name: "open",
+        title: "open loop, 5,000/s, 1 KB, 16 connections",
+        group: KB_GROUP,
+        systems: ACKED,
+        connections: 16,
+        rate: 5000,
+        shown: TAIL,
+        targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "open-flush",
+        title: "open loop, 2,000/s, 1 KB, 16 connections",
+        group: KB_GROUP,
+        systems: SAME_PROMISE,
+        connections: 16,
+        rate: 2000,
+        shown: TAIL,
+        targets: TAILS_SAME,
+        ..BASE
+    },
+    Row {
+        name: "half",
+        title: "open loop at half of what Kafka takes, 1 KB, 16 connections",
+        kind: Kind::Half,
+        group: KB_GROUP,
+        systems: ACKED,
+        connections: 16,
+        shown: TAIL,
+        targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "half-flush",
+        title: "open loop at half of what Kafka with flush takes, 1 KB, 16 connections",
+        kind: Kind::Half,
+        group: KB_GROUP,
+        systems: SAME_PROMISE,
+        connections: 16,
+        shown: TAIL,
+        targets: TAILS_SAME,
+        ..BASE
+    },
+    Row {
         name: "one",
         title: "one 1 KB record at a time",
+        group: KB_GROUP,
         partitions: 1,
         connections: 1,
         inflight: 1,
@@ -246,66 +362,9 @@ pub const ROWS: &[Row] = &[
         ..BASE
     },
     Row {
-        name: "open",
-        title: "open loop, 5,000/s, 1 KB, 16 connections",
-        systems: ACKED,
-        connections: 16,
-        rate: 5000,
-        shown: TAIL,
-        targets: TAILS_DEFAULT,
-        ..BASE
-    },
-    Row {
-        name: "open-flush",
-        title: "open loop, 2,000/s, 1 KB, 16 connections",
-        systems: SAME_PROMISE,
-        connections: 16,
-        rate: 2000,
-        shown: TAIL,
-        targets: TAILS_SAME,
-        ..BASE
-    },
-    Row {
-        name: "open100",
-        title: "open loop, 5,000/s, 100 B, 100 partitions, 100 connections",
-        partitions: 100,
-        connections: 100,
-        rate: 5000,
-        options: SMALL,
-        shown: TAIL,
-        targets: &[
-            under(FlumenDurable, "p99.9", Kafka, 1.0),
-            under(FlumenDurable, "p50", KafkaFlush, 0.6),
-            under(FlumenDurable, "p99", KafkaFlush, THIRD),
-            under(FlumenDurable, "p99.9", KafkaFlush, HALF),
-            under(FlumenRelaxed, "p99", Kafka, HALF),
-            under(FlumenRelaxed, "p99.9", Kafka, HALF),
-        ],
-        ..BASE
-    },
-    Row {
-        name: "half",
-        title: "open loop at half of what Kafka takes, 1 KB, 16 connections",
-        kind: Kind::Half,
-        systems: ACKED,
-        connections: 16,
-        shown: TAIL,
-        targets: TAILS_DEFAULT,
-        ..BASE
-    },
-    Row {
-        name: "half-flush",
-        title: "open loop at half of what Kafka with flush takes, 1 KB, 16 connections",
-        kind: Kind::Half,
-        systems: SAME_PROMISE,
-        connections: 16,
-        shown: TAIL,
-        targets: TAILS_SAME,
-        ..BASE
-    },
-    Row {
         name: "end-to-end",
         title: "end to end, 5,000/s, 1 KB, 16 connections",
+        group: KB_GROUP,
         systems: ACKED,
         command: "end-to-end",
         connections: 16,
@@ -317,6 +376,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "end-to-end-flush",
         title: "end to end, 2,000/s, 1 KB, 16 connections",
+        group: KB_GROUP,
         systems: SAME_PROMISE,
         command: "end-to-end",
         connections: 16,
@@ -329,11 +389,24 @@ pub const ROWS: &[Row] = &[
         name: "end-to-end-half",
         title: "end to end at half of what Kafka takes, 1 KB, 16 connections",
         kind: Kind::Half,
+        group: KB_GROUP,
         systems: ACKED,
         command: "end-to-end",
         connections: 16,
         shown: TAIL,
         targets: TAILS_DEFAULT,
+        ..BASE
+    },
+    Row {
+        name: "end-to-end-half-flush",
+        title: "end to end at half of what Kafka with flush takes, 1 KB, 16 connections",
+        kind: Kind::Half,
+        group: KB_GROUP,
+        systems: SAME_PROMISE,
+        command: "end-to-end",
+        connections: 16,
+        shown: TAIL,
+        targets: TAILS_SAME,
         ..BASE
     },
     Row {
@@ -346,33 +419,6 @@ pub const ROWS: &[Row] = &[
         options: SMALL,
         shown: &["requests_per_s", "cpu_us_per_request"],
         targets: &[over(FlumenDurable, "requests_per_s", Kafka, 10.0)],
-        ..BASE
-    },
-    Row {
-        name: "tail-read",
-        title: "tail read: 3 consumers of a live topic, 64 KB batches",
-        systems: DEFAULTS,
-        inflight: 2,
-        options: &["--record-bytes", "1000", "--records-per-batch", "64", "--consumers", "3", "--fan-out"],
-        shown: &["consumed_mb_per_s", "mb_per_s", "cpu_s_per_gb"],
-        targets: &[
-            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
-            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
-        ],
-        ..BASE
-    },
-    Row {
-        name: "cold-read",
-        title: "cold read: catch-up from the start, beside a live producer",
-        kind: Kind::Cold,
-        systems: DEFAULTS,
-        inflight: 2,
-        options: KB_64,
-        shown: &["consumed_mb_per_s", "cpu_s_per_gb", "read_per_byte"],
-        targets: &[
-            over(FlumenDurable, "consumed_mb_per_s", Kafka, 1.0),
-            under(FlumenDurable, "cpu_s_per_gb", Kafka, 2.0 / 3.0),
-        ],
         ..BASE
     },
     Row {
@@ -400,6 +446,17 @@ pub const ROWS: &[Row] = &[
         targets: &[alone(FlumenDurable, "kib_per_partition", Against::Nothing, Bound::AtMost(16.0))],
         ..BASE
     },
+    Row {
+        name: "cross-core",
+        title: "2 shards: CPU of a 1 KB request by where its partition lives, 64 in flight",
+        kind: Kind::Cross,
+        systems: &[FlumenDurable],
+        partitions: 2,
+        inflight: 64,
+        shown: &["cheaper_us", "dearer_us", "dearer_to_cheaper"],
+        targets: &[alone(FlumenDurable, "dearer_to_cheaper", Against::Nothing, Bound::AtMost(1.3))],
+        ..BASE
+    },
 ];
 
 #[cfg(test)]
@@ -410,6 +467,13 @@ mod tests {
     #[test]
     fn every_target_can_be_judged_from_its_own_row() {
         let mut names = HashSet::new();
+        let mut groups = HashSet::new();
+        for together in ROWS.chunk_by(|a, b| !a.group.is_empty() && a.group == b.group) {
+            let group = together[0].group;
+            assert!(group.is_empty() || groups.insert(group), "group {group} is torn apart");
+            let fresh = together.iter().any(|row| row.kind.starts_anew());
+            assert!(!fresh || together.len() == 1, "{} cannot share a broker", together[0].name);
+        }
         for row in ROWS {
             assert!(names.insert(row.name), "{} twice", row.name);
             for target in row.targets {

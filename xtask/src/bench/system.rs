@@ -12,8 +12,8 @@ use std::{
 /// Core of the broker, and of the load.
 pub const BROKER_CORE: &str = "0";
 pub const LOAD_CORE: &str = "1";
-/// Ports that neither a broker with default settings nor its tests use.
-const PORT: u16 = 29_192;
+/// Cores of a broker with two shards.
+pub const BOTH_CORES: &str = "0,1";
 const START_PATIENCE: Duration = Duration::from_secs(180);
 const STOP_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -58,6 +58,26 @@ impl System {
         matches!(self, System::Kafka | System::KafkaFlush)
     }
 
+    /// The system by whose process this one is served: one Kafka serves both of its systems, which differ by the
+    /// configuration of topics.
+    pub fn host(self) -> System {
+        if self == System::KafkaFlush { System::Kafka } else { self }
+    }
+
+    /// The port of its process; the next two belong to it too. Neither a broker with default settings nor its tests
+    /// use these.
+    pub fn port(self) -> u16 {
+        match self {
+            System::Kafka | System::KafkaFlush => 29_192,
+            System::FlumenDurable => 29_196,
+            System::FlumenRelaxed => 29_200,
+        }
+    }
+
+    pub fn address(self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
     /// Configuration of every topic, besides that of the row.
     pub fn topic_config(self) -> &'static [&'static str] {
         match self {
@@ -86,33 +106,39 @@ impl Places {
     }
 }
 
-/// A running broker. Dropping it kills it.
+/// A running broker. Dropping it kills it and removes its data.
 #[derive(Debug)]
 pub struct Broker {
     pub system: System,
     child: Child,
     pub data: PathBuf,
+    cores: &'static str,
     places: Places,
 }
 
 impl Broker {
     /// Starts on an empty directory and waits until connections are accepted.
     pub fn start_fresh(system: System, places: &Places) -> Result<Broker, String> {
+        Broker::start_fresh_on(system, places, BROKER_CORE)
+    }
+
+    /// [`start_fresh`](Self::start_fresh), on these cores.
+    pub fn start_fresh_on(system: System, places: &Places, cores: &'static str) -> Result<Broker, String> {
         let data = places.scratch.join("data").join(system.name());
         if data.exists() {
             fs::remove_dir_all(&data).map_err(|e| format!("emptying {}: {e}", data.display()))?;
         }
         fs::create_dir_all(&data).map_err(|e| format!("making {}: {e}", data.display()))?;
         if system.is_kafka() {
-            kafka::format(places, &data, PORT)?;
+            kafka::format(places, &data, system.port())?;
         }
-        let child = spawn(system, places, &data)?;
-        Broker { system, child, data, places: places.clone() }.accepting()
+        let child = spawn(system, places, &data, cores)?;
+        Broker { system, child, data, cores, places: places.clone() }.accepting()
     }
 
     fn accepting(mut self) -> Result<Broker, String> {
         let until = Instant::now() + START_PATIENCE;
-        let to = SocketAddr::from(([127, 0, 0, 1], PORT));
+        let to = SocketAddr::from(([127, 0, 0, 1], self.system.port()));
         while Instant::now() < until {
             if let Ok(Some(status)) = self.child.try_wait() {
                 let name = self.system.name();
@@ -155,7 +181,7 @@ impl Broker {
 
     /// Starts again on the same directory, without waiting.
     pub fn start_again(&mut self) -> Result<(), String> {
-        self.child = spawn(self.system, &self.places, &self.data)?;
+        self.child = spawn(self.system, &self.places, &self.data, self.cores)?;
         Ok(())
     }
 }
@@ -163,26 +189,25 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
+        // The next start on this directory empties it in any case; until then others need the room.
+        let _ = fs::remove_dir_all(&self.data);
     }
 }
 
-pub fn address() -> String {
-    format!("127.0.0.1:{PORT}")
-}
-
-fn spawn(system: System, places: &Places, data: &Path) -> Result<Child, String> {
+fn spawn(system: System, places: &Places, data: &Path, cores: &str) -> Result<Child, String> {
     let log = places.scratch.join(format!("{}.log", system.name()));
     let log = File::options().create(true).append(true).open(&log);
     let log = log.map_err(|e| format!("opening the broker's log: {e}"))?;
     let copy = log.try_clone().map_err(|e| e.to_string())?;
     let mut command = Command::new("taskset");
-    command.args(["-c", BROKER_CORE]);
+    command.args(["-c", cores]);
     if system.is_kafka() {
         command.args(kafka::command_line(places));
     } else {
         command.arg(places.flumen()).arg("start").arg("--data").arg(data);
-        command.args(["--listen", &address(), "--http", &format!("127.0.0.1:{}", PORT + 2)]);
-        command.args(["--cores", BROKER_CORE, "--set", "log.retention.check.interval.ms=5000"]);
+        let http = format!("127.0.0.1:{}", system.port() + 2);
+        command.args(["--listen", &system.address(), "--http", &http]);
+        command.args(["--cores", cores, "--set", "log.retention.check.interval.ms=5000"]);
         if system == System::FlumenRelaxed {
             command.args(["--set", "flumen.durability=memory"]);
         }

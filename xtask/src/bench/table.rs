@@ -17,6 +17,24 @@ pub struct Ceilings {
     pub device_p99: f64,
     /// Loopback, MB/s, at the best size.
     pub loopback_mb_per_s: f64,
+    /// Echoes of 100 B a second by the executor that Flumen runs on, at the best depth.
+    pub echo_per_s: f64,
+}
+
+/// A figure of a row as a share of a ceiling: the column's name, the figure, the ceiling.
+type Share = (&'static str, &'static str, f64);
+
+/// The ceilings that a row's figures are set beside. Latency is set beside the device's own durable write: how many
+/// times that it is.
+fn shares(row: &Row, ceilings: &Ceilings) -> Vec<Share> {
+    let all = [
+        ("share of the device", "mb_per_s", ceilings.device_mb_per_s),
+        ("share of loopback", "mb_per_s", ceilings.loopback_mb_per_s),
+        ("read, share of loopback", "consumed_mb_per_s", ceilings.loopback_mb_per_s),
+        ("share of the echoes", "requests_per_s", ceilings.echo_per_s),
+        ("p50 : a lone durable write", "p50", ceilings.device_p50),
+    ];
+    all.into_iter().filter(|(_, metric, _)| row.shown.contains(metric)).collect()
 }
 
 /// Medians of all rounds.
@@ -84,6 +102,9 @@ pub fn label(metric: &str) -> &str {
         "resident_mb" => "MB resident",
         "s_after_kill" => "s after kill -9",
         "s_after_stop" => "s after a clean stop",
+        "cheaper_us" => "CPU µs/request, one partition",
+        "dearer_us" => "CPU µs/request, the other",
+        "dearer_to_cheaper" => "dearer : cheaper",
         "kib_per_partition" => "KiB a partition",
         "p50" => "p50 µs",
         "p99" => "p99 µs",
@@ -148,10 +169,10 @@ fn row_table(out: &mut String, row: &Row, results: &Results, ceilings: &Ceilings
     if let Some(rate) = rate {
         let _ = writeln!(out, "Rate: {} requests/s.\n", digits(*rate));
     }
-    let shares = row.shown.contains(&"mb_per_s");
+    let shares = shares(row, ceilings);
     let mut head = String::from("| |");
     let mut rule = String::from("|---|");
-    let names = row.shown.iter().map(|m| label(m)).chain(shares.then_some("share of the device"));
+    let names = row.shown.iter().map(|m| label(m)).chain(shares.iter().map(|s| s.0));
     for name in names.chain(["broker's core in use", "load's core in use", "others' cores"]) {
         let _ = write!(head, " {name} |");
         rule.push_str("---|");
@@ -164,9 +185,8 @@ fn row_table(out: &mut String, row: &Row, results: &Results, ceilings: &Ceilings
             let _ = write!(line, " {} |", value.map(digits).unwrap_or_default());
         };
         row.shown.iter().for_each(|metric| cell(values.get(*metric).copied()));
-        if shares {
-            let device = Some(ceilings.device_mb_per_s).filter(|v| *v > 0.0);
-            cell(values.get("mb_per_s").zip(device).map(|(v, d)| v / d));
+        for (_, metric, ceiling) in &shares {
+            cell(values.get(*metric).filter(|_| *ceiling > 0.0).map(|v| v / ceiling));
         }
         cell(values.get("broker_cores").copied());
         cell(values.get("client_busy").copied());

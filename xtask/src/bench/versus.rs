@@ -1,19 +1,18 @@
-//! The run: options, turns, and what is written at the end.
+//! The run: options, what is built, and what is written at the end.
 
 use super::{
     USAGE,
     history::{self, Origin},
     kafka,
     measure::{self, Figures, Spans},
-    picture,
+    page, picture, plan,
     rows::{Kind, ROWS, Row},
     system::{BROKER_CORE, LOAD_CORE, Places, System},
-    table::{self, Ceilings, Results},
+    table::{Ceilings, Results},
+    turns::{self, Asked},
 };
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -22,27 +21,46 @@ use std::{
 struct Options {
     rows: Vec<&'static Row>,
     systems: Vec<System>,
-    rounds: usize,
+    rounds: u32,
     spans: Spans,
     places: Places,
     build: bool,
     write: bool,
+    list: bool,
+}
+
+impl Options {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            rows: &self.rows,
+            systems: &self.systems,
+            rounds: self.rounds,
+            spans: &self.spans,
+            places: &self.places,
+        }
+    }
 }
 
 pub fn run(args: &[String]) -> Result<(), String> {
-    if args.iter().any(|a| a == "--list") {
-        for row in ROWS {
-            println!("{:<18} {}", row.name, row.title);
+    let options = parse(args)?;
+    let asked = options.asked();
+    let plan = plan::of(&asked);
+    let total: u32 = plan.iter().map(|(_, seconds)| seconds).sum();
+    if options.list {
+        for (row, seconds) in &plan {
+            println!("{:<22} {:>6}  {}", row.name, plan::clock(*seconds), row.title);
         }
+        println!("{:<22} {:>6}  with the ceilings", "all of these", plan::clock(total + plan::CEILINGS));
         return Ok(());
     }
-    let options = parse(args)?;
+    let about = plan::clock(total + plan::CEILINGS);
+    println!("about {about} (minutes:seconds) for {} rows, besides building", options.rows.len());
     prepare(&options)?;
-    let origin = Origin::here(&options.places);
+    let origin = Origin::here(&options.places.root);
     let before = ceilings(&options.places)?;
-    let (results, failures) = all_turns(&options);
+    let (results, failures) = turns::all(&asked);
     let ceilings = before.or_better(ceilings(&options.places)?);
-    let page = page(&options, &origin, &ceilings, &results);
+    let page = page::text(&asked, &origin, &ceilings, &results);
     if options.write && !results.is_empty() {
         let dir = options.places.root.join("docs/benchmarks");
         write(&dir.join("versus.md"), &page)?;
@@ -63,10 +81,11 @@ fn parse(args: &[String]) -> Result<Options, String> {
         rows: ROWS.iter().collect(),
         systems: System::ALL.to_vec(),
         rounds: 2,
-        spans: Spans { seconds: 20, kafka_warmup: 120, flumen_warmup: 5, disk: 24 << 30 },
+        spans: Spans { seconds: 10, kafka_warmup: 120, flumen_warmup: 5, disk: 24 << 30 },
         places: Places { scratch: root.join("target/versus"), root },
         build: true,
         write: true,
+        list: false,
     };
     let mut args = args.iter();
     while let Some(name) = args.next() {
@@ -74,7 +93,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         match name.as_str() {
             "--rows" => options.rows = named(value()?, ROWS.iter().map(|r| (r.name, r)))?,
             "--systems" => options.systems = named(value()?, System::ALL.map(|s| (s.name(), s)))?,
-            "--rounds" => options.rounds = count(value()?)?.max(1) as usize,
+            "--rounds" => options.rounds = count(value()?)?.max(1),
             "--seconds" => options.spans.seconds = count(value()?)?.max(1),
             "--warmup" => options.spans.kafka_warmup = count(value()?)?,
             "--flumen-warmup" => options.spans.flumen_warmup = count(value()?)?,
@@ -82,6 +101,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--scratch" => options.places.scratch = PathBuf::from(value()?),
             "--no-build" => options.build = false,
             "--no-write" => options.write = false,
+            "--list" => options.list = true,
             other => return Err(format!("unknown option {other}\n{USAGE}")),
         }
     }
@@ -129,42 +149,6 @@ fn prepare(options: &Options) -> Result<(), String> {
     if wants(options, System::is_kafka) { kafka::fetch(&options.places) } else { Ok(()) }
 }
 
-/// Runs every turn, a row at a time, the systems taking turns in each round. A turn that fails
-/// costs its own figures, not the run.
-fn all_turns(options: &Options) -> (Results, Vec<String>) {
-    let mut failures = Vec::new();
-    let mut results = Results::new();
-    for row in &options.rows {
-        let mut rounds: BTreeMap<System, Vec<Figures>> = BTreeMap::new();
-        let mut half = None;
-        for round in 1..=options.rounds {
-            for &system in row.systems.iter().filter(|s| options.systems.contains(s)) {
-                print!("{} round {round} {}: ", row.name, system.name());
-                match measure::turn(row, system, &options.spans, &options.places, &mut half) {
-                    Ok(figures) => {
-                        println!("{}", brief(row, &figures));
-                        rounds.entry(system).or_default().push(figures);
-                    }
-                    Err(why) => {
-                        println!("failed: {why}");
-                        failures.push(format!("{} {}: {why}", row.name, system.name()));
-                    }
-                }
-            }
-        }
-        results.extend(rounds.into_iter().map(|(system, all)| ((row.name, system), table::median(&all))));
-    }
-    (results, failures)
-}
-
-fn brief(row: &Row, figures: &Figures) -> String {
-    let shown = row.shown.iter().filter_map(|metric| {
-        let value = figures.values.get(*metric)?;
-        Some(format!("{} {}", table::label(metric), table::digits(*value)))
-    });
-    shown.collect::<Vec<_>>().join(", ")
-}
-
 impl Ceilings {
     /// The better of two measurements: a ceiling is what the machine can do.
     fn or_better(self, other: Ceilings) -> Ceilings {
@@ -173,6 +157,7 @@ impl Ceilings {
             device_p50: self.device_p50.min(other.device_p50),
             device_p99: self.device_p99.min(other.device_p99),
             loopback_mb_per_s: self.loopback_mb_per_s.max(other.loopback_mb_per_s),
+            echo_per_s: self.echo_per_s.max(other.echo_per_s),
         }
     }
 }
@@ -185,52 +170,17 @@ fn ceilings(places: &Places) -> Result<Ceilings, String> {
         load.stdout(Stdio::piped()).stderr(Stdio::piped());
         measure::finish(load.spawn().map_err(|e| format!("starting flumen-load: {e}"))?)
     };
+    let best = |list: &Value, name: &str| {
+        list.as_array().into_iter().flatten().filter_map(|l| l[name].as_f64()).fold(0.0, f64::max)
+    };
     let of = |json: &Value| Ceilings {
         device_mb_per_s: json["durable_write"]["mb_per_s"].as_f64().unwrap_or(0.0),
         device_p50: json["durable_4k_us"]["p50"].as_f64().unwrap_or(0.0),
         device_p99: json["durable_4k_us"]["p99"].as_f64().unwrap_or(0.0),
-        loopback_mb_per_s: json["loopback"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|l| l["mb_per_s"].as_f64())
-            .fold(0.0, f64::max),
+        loopback_mb_per_s: best(&json["loopback"], "mb_per_s"),
+        echo_per_s: best(&json["echo"], "requests_per_s"),
     };
     Ok(of(&measure("1")?).or_better(of(&measure("4")?)))
-}
-
-fn page(options: &Options, origin: &Origin, ceilings: &Ceilings, results: &Results) -> String {
-    let mut out = String::from("# Flumen and Kafka\n\n");
-    let _ = writeln!(
-        out,
-        "Written by `cargo xtask bench versus` on {}, commit {}: {} cores of {}, {} GB, Linux {}. Kafka {} \
-         and Flumen in turns, {} rounds of {} s, each turn on an empty directory; Kafka under full load for \
-         {} s before it is measured, Flumen for {} s. The broker has core {BROKER_CORE}, the load core \
-         {LOAD_CORE}. Latency is counted from the time at which a request was due. Read the ratios: the \
-         absolute figures are about this machine.\n",
-        origin.date,
-        origin.commit,
-        origin.cores,
-        origin.processor,
-        origin.memory_gb,
-        origin.kernel,
-        kafka::VERSION,
-        options.rounds,
-        options.spans.seconds,
-        options.spans.kafka_warmup,
-        options.spans.flumen_warmup,
-    );
-    let _ = writeln!(
-        out,
-        "*Others' cores* is what other programs, the kernel's own threads and the host took: near 0 in a run that \
-         counts. Ceilings of the same run: durable direct writes of 1 MiB {} MB/s; a lone durable write of 4 KiB {} µs \
-         p50, {} µs p99; loopback {} MB/s.\n",
-        table::digits(ceilings.device_mb_per_s),
-        table::digits(ceilings.device_p50),
-        table::digits(ceilings.device_p99),
-        table::digits(ceilings.loopback_mb_per_s),
-    );
-    out + &table::markdown(&options.rows, results, ceilings)
 }
 
 fn pictures(dir: &Path, rows: &[&Row], results: &Results) -> Result<(), String> {
@@ -277,6 +227,9 @@ mod tests {
         let options = parse(&arguments("--rows bulk,one --systems kafka --rounds 3 --disk-gb 2")).unwrap();
         assert_eq!(options.rows.iter().map(|r| r.name).collect::<Vec<_>>(), ["bulk", "one"]);
         assert_eq!((options.systems, options.rounds, options.spans.disk), (vec![System::Kafka], 3, 2 << 30));
+        let default = parse(&[]).unwrap();
+        let whole: u32 = plan::of(&default.asked()).iter().map(|(_, seconds)| seconds).sum();
+        assert!((40..60).contains(&((whole + plan::CEILINGS) / 60)), "{} minutes", whole / 60);
         for wrong in ["--rows bulky", "--systems redpanda", "--rounds x", "--rounds", "--fast"] {
             assert!(parse(&arguments(wrong)).is_err(), "{wrong}");
         }

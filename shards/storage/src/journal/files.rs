@@ -140,6 +140,12 @@ impl JournalFiles {
         }
     }
 
+    /// No file is free, and some would be after a sync of what they hold.
+    pub fn is_running_out(&self) -> bool {
+        let free = self.slots.iter().any(|slot| slot.used == Use::Free);
+        !free && self.slots.iter().any(|slot| matches!(slot.used, Use::Full { .. }))
+    }
+
     /// A file is ready, or about to be, for when the current one is full.
     pub fn has_next(&self) -> bool {
         self.slots.iter().any(|slot| matches!(slot.used, Use::Next { .. }))

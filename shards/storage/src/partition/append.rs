@@ -367,9 +367,16 @@ impl Shared {
     /// Makes room for entries of `needed` bytes in the commit that is being built.
     pub(crate) fn make_room(&self, needed: usize) -> Result<(), AppendError> {
         let mut journal = self.journal.borrow_mut();
+        let file = journal.file_sequence();
         loop {
             match journal.reserve(needed) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if journal.file_sequence() != file {
+                        // The next one must be made ready before this one is full.
+                        self.activate.notify();
+                    }
+                    return Ok(());
+                }
                 Err(Lack::Memory(bytes)) => {
                     let size = bytes.max(self.block_bytes);
                     let (full, last) = (journal.memory_block(), journal.next_sequence() - 1);

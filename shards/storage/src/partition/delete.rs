@@ -56,6 +56,7 @@ impl Log {
         self.put_log_start(shared, offset).await?;
         self.set_log_start(offset);
         shared.checkpoint_due.set(true);
+        shared.sync_now.notify();
         Ok(())
     }
 

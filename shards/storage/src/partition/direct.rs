@@ -8,6 +8,7 @@
 //! journal only, and then no other writer is at the segment's end.
 
 use super::append::Placed;
+use super::space::{self, Reserve};
 use super::{Log, TailBatch, finish, notes, producers};
 use crate::checkpoint::LogPlace;
 use crate::done::Done;
@@ -25,9 +26,6 @@ use std::time::Duration;
 
 /// A write is begun in at least so much memory, so that what follows finds room in it.
 const ROOM_MIN: usize = 64 << 10;
-/// Space is reserved ahead of the segment's end in steps that double between these.
-const RESERVE_MIN: u64 = 1 << 20;
-const RESERVE_MAX: u64 = 64 << 20;
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A batch in a direct write.
@@ -197,7 +195,7 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let padded = write.filled.next_multiple_of(ALIGN);
     write.block[write.filled..padded].fill(0);
     let tail_head = write.block[write.filled / ALIGN * ALIGN..write.filled].to_vec();
-    reserve(log, write.segment, &file, start + padded as u64).await;
+    space::reserve(log, write.segment, &file, start + padded as u64, Reserve::Durable).await;
     let mut data = write.block.freeze(padded);
     loop {
         let (result, back) = io::write(file.handle, start, data, shared.waits_for_device()).await;
@@ -217,12 +215,12 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let place = LogPlace { segment: write.segment, position: end, offset: next };
     notes::note(shared, log, place, padded as u64);
     if !shared.waits_for_device() {
-        shared.touched.borrow_mut().files.insert(path);
+        shared.touched.borrow_mut().file(log, write.segment);
     }
     shared.unverified.set(shared.unverified.get() + padded as u64);
-    if shared.unverified.get() > drain::CHECKPOINT_BYTES {
+    if shared.unverified.get() > shared.checkpoint_bytes() {
         shared.checkpoint_due.set(true);
-        shared.drain_now.notify();
+        shared.sync_now.notify();
     }
     let settled = settle(shared, log).await;
     drop(writing);
@@ -248,8 +246,9 @@ async fn prepare(
     position: u32,
 ) -> Result<Rc<OpenFile>, StorageError> {
     drain::drain_held(shared, log).await?;
-    let named = !shared.touched.borrow().directories.contains(&log.directory);
-    if position == 0 || !named {
+    // A sync of the directory that is under way does not count: it may have begun before the name was there.
+    let unnamed = shared.touched.borrow().is_unnamed(&log.directory);
+    if position == 0 || unnamed {
         make_file(shared, log, path).await?;
     }
     shared.files.open(path, false).await
@@ -299,7 +298,7 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     // The file's existence, and the name, before anything in it is promised.
     io::sync(file.handle).await.map_err(StorageError::io("sync", path))?;
     io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
-    shared.touched.borrow_mut().directories.remove(&log.directory);
+    shared.touched.borrow_mut().named(&log.directory);
     Ok(())
 }
 
@@ -317,21 +316,3 @@ async fn pause(shared: &Shared, log: &Log, writing: Permit) -> Result<Permit, St
     }
 }
 
-/// Reserves space ahead, so that the write need not change the file's size. Without success the write does.
-async fn reserve(log: &Log, segment: i64, file: &OpenFile, end: u64) {
-    let (allocated, limit) = {
-        let state = log.state.borrow();
-        let found = state.segments.iter().find(|other| other.base == segment);
-        (found.map_or(0, |found| found.allocated), u64::from(log.config.borrow().segment_bytes))
-    };
-    if end <= allocated {
-        return;
-    }
-    let step = end.clamp(RESERVE_MIN, RESERVE_MAX);
-    let upto = (end + step).next_multiple_of(ALIGN as u64).min(limit.next_multiple_of(ALIGN as u64)).max(end);
-    let reserved = io::allocate(file.handle, 0, upto).await.is_ok() && io::sync(file.handle).await.is_ok();
-    if let Some(found) = log.state.borrow_mut().segments.iter_mut().find(|other| other.base == segment) {
-        // After a failure: not tried again before the segment has grown as much.
-        found.allocated = if reserved { upto } else { end + RESERVE_MIN };
-    }
-}

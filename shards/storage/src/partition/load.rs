@@ -83,7 +83,7 @@ pub(crate) async fn open(
                 entry.begin_behind(cleaned.boundary);
             }
             find_end(shared, &log, entry).await?;
-            remove_deleted(&log, entry.log_start).await?;
+            remove_deleted(shared, &log, entry.log_start).await?;
             if cleaned.is_some() {
                 // What the checkpoint says of their size may be from before a compaction.
                 list_older(&log).await?;
@@ -144,13 +144,21 @@ impl LogState {
     }
 }
 
-/// Removes segments that lie before the log start as a whole: a crash may have come before that was done.
-async fn remove_deleted(log: &Log, log_start: i64) -> Result<(), StorageError> {
+/// Removes segments that lie before the log start as a whole: a crash may have come before that was done, and a
+/// replay makes some of them again.
+async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<(), StorageError> {
+    {
+        let mut state = log.state.borrow_mut();
+        let keep = state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
+        state.segments.drain(..keep);
+    }
     let bases = list_segments(&log.directory).await?;
     let first = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
     for pair in bases.windows(2) {
         if pair[1] <= log_start && pair[0] < first {
-            delete::remove(&log.segment_path(pair[0])).await?;
+            let path = log.segment_path(pair[0]);
+            shared.files.forget(&path);
+            delete::remove(&path).await?;
             delete::remove_index(log, pair[0]).await?;
         }
     }

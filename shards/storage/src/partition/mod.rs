@@ -11,6 +11,7 @@
 //! - [`cleaning`]: what the cleaner asks of a log.
 //! - [`leftovers`]: what a crash left in a log's directory.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
+//! - [`space`]: what is reserved of the device ahead of a segment's end.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
 //!
 //! What is in memory of a log: the *tail*, its newest batches without a gap, of which a first part is in
@@ -29,6 +30,7 @@ pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
 pub(crate) mod retention;
+pub(crate) mod space;
 
 pub use append::{AppendContext, Appended, Ticket};
 pub use lookup::TimestampOffset;
@@ -125,6 +127,8 @@ pub(crate) struct LogState {
     pub declared: Declared,
     /// The bytes of the last block of segment `.0` that is written only in part.
     pub head: (i64, Vec<u8>),
+    /// Where the first byte lies that was drained into a segment and is not synced there; `None`: all is.
+    pub unsynced: Option<LogPlace>,
     /// The block that was noted last as one with a part of this log.
     pub noted_block: u64,
     /// `None`: not read yet, which is done when the first of them appends.
@@ -138,6 +142,36 @@ pub(crate) struct LogState {
     /// Damage that readers have met, as it was logged.
     pub reported: Vec<read::Reported>,
     pub deleted: bool,
+}
+
+impl LogState {
+    /// Up to where the log is written to segments; `None` if it never held anything.
+    pub fn written(&self) -> Option<LogPlace> {
+        let undrained = self.segments.iter().position(|segment| segment.written < segment.bytes);
+        let at = undrained.unwrap_or(self.segments.len().saturating_sub(1));
+        match self.segments.get(at) {
+            Some(segment) => Some(LogPlace {
+                segment: segment.base,
+                position: segment.written,
+                offset: segment.written_next,
+            }),
+            None if self.log_end > 0 => {
+                Some(LogPlace { segment: self.log_end, position: 0, offset: self.log_end })
+            }
+            None => None,
+        }
+    }
+
+    /// The drain is about to write at a place without a sync.
+    pub fn begins_unsynced(&mut self, place: LogPlace) {
+        self.unsynced.get_or_insert(place);
+    }
+
+    /// All that was written before a place is synced.
+    pub fn synced(&mut self, place: LogPlace) {
+        let done = self.written().is_none_or(|written| written <= place);
+        self.unsynced = if done { None } else { Some(place) };
+    }
 }
 
 /// A log, shared by the partition's handles, the journal and the drain.
@@ -184,6 +218,7 @@ impl Log {
             drained: 0,
             declared: Declared::default(),
             head: (-1, Vec::new()),
+            unsynced: None,
             noted_block: 0,
             producers: Some(Producers::default()),
             note: None,
@@ -274,17 +309,8 @@ impl Log {
     /// What a checkpoint says of this log now; `None` if it never held anything.
     pub fn checkpoint(&self, clean: bool) -> Option<CheckpointEntry> {
         let state = self.state.borrow();
-        let undrained = state.segments.iter().position(|segment| segment.written < segment.bytes);
-        let at = undrained.unwrap_or(state.segments.len().saturating_sub(1));
-        let place = match state.segments.get(at) {
-            Some(segment) => {
-                LogPlace { segment: segment.base, position: segment.written, offset: segment.written_next }
-            }
-            None if state.log_end > 0 => {
-                LogPlace { segment: state.log_end, position: 0, offset: state.log_end }
-            }
-            None => return None,
-        };
+        let written = state.written()?;
+        let place = state.unsynced.map_or(written, |unsynced| unsynced.min(written));
         // What is missing is looked for again at the next start, and no offset is given twice.
         let missing = state.damage.first().and_then(|hole| Some((hole.offsets?.0.0, hole.position)));
         let verified = missing.map_or(place, |(offset, position)| {

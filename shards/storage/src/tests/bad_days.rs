@@ -275,7 +275,7 @@ fn a_write_or_sync_that_fails_is_never_taken_for_done() {
     let bodies: [(DiskFault, usize, u64); 5] = [
         (DiskFault::Write, 1 << 20, 0),    // The journal.
         (DiskFault::Write, 1 << 20, 1500), // The drain.
-        (DiskFault::Sync, 1 << 20, 1500),  // The drain's sync.
+        (DiskFault::Sync, 1 << 20, 7000),  // The drain's sync.
         (DiskFault::Write, 0, 0),          // A direct write.
         (DiskFault::Sync, 0, 0),           // The sync of a new file.
     ];
