@@ -147,19 +147,26 @@ impl LogState {
 /// Removes segments that lie before the log start as a whole: a crash may have come before that was done, and a
 /// replay makes some of them again.
 async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<(), StorageError> {
-    {
+    let (dropped, first) = {
         let mut state = log.state.borrow_mut();
-        let keep = state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
-        state.segments.drain(..keep);
-    }
+        let mut count =
+            state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
+        // One that the log does not go on from, because what followed on it was deleted as well.
+        let ends_early = state.segments.last().is_some_and(|last| last.written_next < state.log_end);
+        if count + 1 == state.segments.len() && ends_early && state.segments[count].written_next <= log_start {
+            count += 1;
+        }
+        let dropped: Vec<i64> = state.segments.drain(..count).map(|segment| segment.base).collect();
+        (dropped, state.segments.first().map_or(state.log_end, |segment| segment.base))
+    };
     let bases = list_segments(&log.directory).await?;
-    let first = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
-    for pair in bases.windows(2) {
-        if pair[1] <= log_start && pair[0] < first {
-            let path = log.segment_path(pair[0]);
+    for (index, &base) in bases.iter().enumerate() {
+        let end = bases.get(index + 1).copied().unwrap_or(first);
+        if base < first && (end <= log_start || dropped.contains(&base)) {
+            let path = log.segment_path(base);
             shared.files.forget(&path);
             delete::remove(&path).await?;
-            delete::remove_index(log, pair[0]).await?;
+            delete::remove_index(log, base).await?;
         }
     }
     Ok(())
@@ -444,6 +451,8 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
     let mut index = read_index(shared, log, base, written).await.unwrap_or_default();
     let from = index.entries().last().map_or(0, |entry| entry.position);
     let mut cursor = Cursor::new(file, shared.options.pool.clone(), u64::from(from), u64::from(written));
+    let gaps = log.may_have_gaps();
+    let mut expected = (from == 0 && !gaps).then_some(base);
     while cursor.position < u64::from(written) {
         let header: BatchHeader = match cursor.peek().await? {
             Ok(header) if header.base_offset >= base => header,
@@ -453,7 +462,13 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
                 None => break,
             },
         };
-        index.push(base, cursor.position as u32, &header, interval_bytes);
+        // Nobody may be led to a batch whose offset is not its own.
+        if expected.is_none_or(|expected| header.base_offset == expected) {
+            index.push(base, cursor.position as u32, &header, interval_bytes);
+            expected = (!gaps).then_some(header.last_offset() + 1);
+        } else {
+            expected = None;
+        }
         cursor.skip(&header);
     }
     let mut state = log.state.borrow_mut();
