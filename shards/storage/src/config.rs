@@ -3,6 +3,7 @@
 use memory::Pool;
 use model::ShardId;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,39 @@ pub struct StoreOptions {
     pub open_files_max: usize,
     /// Past the page cache.
     pub direct: bool,
+    /// `log.retention.check.interval.ms`: how often old segments are looked for.
+    pub retention_check: Duration,
+    /// How logs are compacted, until [`Store::configure_cleaner`](crate::Store::configure_cleaner) says otherwise.
+    pub cleaner: CleanerOptions,
+}
+
+/// How the logs of a shard are compacted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CleanerOptions {
+    /// `log.cleaner.enable`.
+    pub enabled: bool,
+    /// Bytes of the offset map, this shard's part of `log.cleaner.dedupe.buffer.size`. No more than an eighth of the
+    /// pool is taken.
+    pub map_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`: how full the map gets, 0 to 1.
+    pub load_factor: f64,
+    /// This shard's part of `log.cleaner.io.max.bytes.per.second`, reads and writes together.
+    pub bytes_per_second: f64,
+    /// `log.cleaner.backoff.ms`: the wait when there is nothing to be done.
+    pub backoff: Duration,
+}
+
+impl Default for CleanerOptions {
+    /// Kafka's defaults.
+    fn default() -> CleanerOptions {
+        CleanerOptions {
+            enabled: true,
+            map_bytes: 128 << 20,
+            load_factor: 0.9,
+            bytes_per_second: f64::MAX,
+            backoff: Duration::from_secs(15),
+        }
+    }
 }
 
 impl StoreOptions {
@@ -57,6 +91,8 @@ impl StoreOptions {
             cache_bytes,
             open_files_max: 1024,
             direct: true,
+            retention_check: Duration::from_secs(300),
+            cleaner: CleanerOptions::default(),
         }
     }
 }
@@ -71,7 +107,7 @@ pub enum TimestampType {
 }
 
 /// A topic's settings as far as its logs obey them. Names and meanings are Kafka's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`.
     pub segment_bytes: u32,
@@ -99,8 +135,26 @@ pub struct LogConfig {
     pub retention_bytes: i64,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
+    /// `delete.retention.ms`: so long a tombstone stays in a compacted log.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`: so long a record is safe from compaction.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: after so long a record is compacted, however little is dirty.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`: 0 to 1.
+    pub min_cleanable_ratio: f64,
     /// `producer.id.expiration.ms`: a producer that is silent for so long is forgotten.
     pub producer_id_expiration_ms: i64,
+}
+
+impl LogConfig {
+    /// The age at which a segment ends: a compacted log's must end in time for `max.compaction.lag.ms`.
+    pub(crate) fn roll_ms(&self) -> i64 {
+        match self.compact && self.max_compaction_lag_ms > 0 {
+            true => self.segment_ms.min(self.max_compaction_lag_ms),
+            false => self.segment_ms,
+        }
+    }
 }
 
 impl Default for LogConfig {
@@ -121,6 +175,10 @@ impl Default for LogConfig {
             retention_ms: 7 * DAY_MS,
             retention_bytes: -1,
             file_delete_delay_ms: 60_000,
+            delete_retention_ms: DAY_MS,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_ratio: 0.5,
             producer_id_expiration_ms: DAY_MS,
         }
     }

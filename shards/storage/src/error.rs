@@ -85,6 +85,13 @@ impl StorageError {
     }
 }
 
+impl StorageError {
+    /// A file was not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, StorageError::Io { errno: Errno::NOENT, .. })
+    }
+}
+
 impl fmt::Display for StorageError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -198,6 +205,13 @@ pub enum ReadError {
     Damaged(Box<Damage>),
     /// KAFKA_STORAGE_ERROR.
     Storage(StorageError),
+}
+
+impl ReadError {
+    /// A file was not there.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, ReadError::Storage(error) if error.is_gone())
+    }
 }
 
 impl From<StorageError> for ReadError {

@@ -6,13 +6,15 @@
 //! - [`drain`]: from the journal into segments, in the background.
 //! - [`segment`]: the files that hold a partition's batches.
 //! - [`cache`]: the memory that serves what was written last.
+//! - [`upkeep`]: old segments are deleted, in the background.
+//! - [`cleaner`]: compaction, in the background.
 //! - [`recover()`]: what a start does before any partition is opened.
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
 //! - [`validate`]: what a produced batch must be like.
 //! - [`transactions`]: open and aborted transactions, and the markers that end them.
 //!
-//! The formats are described to the byte in `docs/formats`. Storage speaks to files through the executor's
+//! The formats are described to the byte in `docs/formats`, the ways of old segments in `docs/log-cleaning.md`. Storage speaks to files through the executor's
 //! operations only, so that the same code runs in the simulator; it knows neither connections nor requests.
 //! Everything of a store lives on one core.
 //!
@@ -26,6 +28,7 @@
 mod batch;
 mod cache;
 mod checkpoint;
+mod cleaner;
 mod config;
 mod done;
 mod drain;
@@ -43,10 +46,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 pub mod transactions;
+mod upkeep;
 mod validate;
 mod window;
 
-pub use config::{Durability, LogConfig, StoreOptions, TimestampType};
+pub use config::{CleanerOptions, Durability, LogConfig, StoreOptions, TimestampType};
 pub use error::{AppendError, Damage, ReadError, StorageError};
 pub use partition::{
     AppendContext, Appended, Offsets, Partition, PartitionSpec, ReadBound, ReadResult, Ticket,

@@ -24,7 +24,11 @@ impl Drop for OpenFile {
 struct Inner {
     by_path: BTreeMap<PathBuf, (u64, Rc<OpenFile>)>,
     by_use: BTreeMap<u64, PathBuf>,
+    /// Files that their paths stand for whatever these name meanwhile.
+    pinned: BTreeMap<PathBuf, Rc<OpenFile>>,
     uses: u64,
+    /// How often a path was forgotten.
+    forgotten: u64,
 }
 
 /// The open files of a shard.
@@ -42,25 +46,44 @@ impl OpenFiles {
 
     /// The file at `path`, opened if it is not.
     pub async fn open(&self, path: &Path, create: bool) -> Result<Rc<OpenFile>, StorageError> {
-        if let Some(file) = self.inner.borrow_mut().touch(path) {
-            return Ok(file);
-        }
         let mut options = if create { OpenOptions::CREATE } else { OpenOptions::WRITE };
         options.direct = self.direct;
-        let handle = io::open(path, options).await.map_err(StorageError::io("open", path))?;
-        let file = Rc::new(OpenFile { handle, path: path.to_path_buf() });
-        let mut inner = self.inner.borrow_mut();
-        // Another task may have opened it meanwhile: then both are right, and one is kept.
-        if let Some(other) = inner.touch(path) {
-            return Ok(other);
+        loop {
+            if let Some(file) = self.inner.borrow_mut().touch(path) {
+                return Ok(file);
+            }
+            let seen = self.inner.borrow().forgotten;
+            let handle = io::open(path, options).await.map_err(StorageError::io("open", path))?;
+            let file = Rc::new(OpenFile { handle, path: path.to_path_buf() });
+            let mut inner = self.inner.borrow_mut();
+            // Another task may have opened it meanwhile: then both are right, and one is kept.
+            if let Some(other) = inner.touch(path) {
+                return Ok(other);
+            }
+            // The path may stand for another file by now.
+            if inner.forgotten == seen {
+                inner.insert(file.clone(), self.max);
+                return Ok(file);
+            }
         }
-        inner.insert(file.clone(), self.max);
-        Ok(file)
+    }
+
+    /// From now on a file's path stands for this file, though it is given to another.
+    pub fn pin(&self, file: Rc<OpenFile>) {
+        self.inner.borrow_mut().pinned.insert(file.path.clone(), file);
+    }
+
+    /// The path stands for what it names again.
+    pub fn unpin(&self, path: &Path) {
+        let pinned = self.inner.borrow_mut().pinned.remove(path);
+        drop(pinned);
+        self.forget(path);
     }
 
     /// Closes the file at `path` when nobody uses it any more.
     pub fn forget(&self, path: &Path) {
         let mut inner = self.inner.borrow_mut();
+        inner.forgotten += 1;
         if let Some((used, _)) = inner.by_path.remove(path) {
             inner.by_use.remove(&used);
         }
@@ -75,6 +98,9 @@ impl OpenFiles {
 
 impl Inner {
     fn touch(&mut self, path: &Path) -> Option<Rc<OpenFile>> {
+        if let Some(file) = self.pinned.get(path) {
+            return Some(file.clone());
+        }
         self.uses += 1;
         let (used, file) = self.by_path.get_mut(path)?;
         let path = self.by_use.remove(used)?;

@@ -2,6 +2,7 @@
 //! batch sent twice is appended once; and which of them have a transaction open.
 
 use crate::batch::BatchHeader;
+use crate::cleaner::LastBatch;
 use crate::error::AppendError;
 use crate::transactions::{AbortedTransaction, KnownProducer, OpenTransactions, marker};
 use model::{Offset, ProducerEpoch, ProducerId};
@@ -227,6 +228,15 @@ impl Producers {
     /// No producer is known.
     pub fn is_empty(&self) -> bool {
         self.producers.is_empty()
+    }
+
+    /// What each of them wrote last, by producer id.
+    pub fn last_batches(&self) -> BTreeMap<i64, LastBatch> {
+        let last = |producer: &Producer| LastBatch {
+            data_offset: producer.last().map(|last| last.last_offset),
+            epoch: producer.epoch,
+        };
+        self.producers.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     /// All of them, in the order of their ids.

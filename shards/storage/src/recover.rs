@@ -6,6 +6,7 @@
 
 use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
+use crate::cleaner::CleanerState;
 use crate::error::{Damage, StorageError};
 use crate::journal::format::{Entries, Entry};
 use crate::journal::scan::JournalScan;
@@ -46,8 +47,11 @@ struct Run {
 
 struct Replay<'a> {
     data: &'a Path,
+    pool: &'a Pool,
     known: &'a dyn Fn(TopicId) -> Option<String>,
     names: HashMap<TopicId, Option<String>>,
+    /// Segments before these may have been compacted, and need nothing of the journal.
+    boundaries: BTreeMap<TopicPartition, i64>,
     entries: HashMap<TopicPartition, CheckpointEntry>,
     runs: BTreeMap<(TopicPartition, i64), Run>,
     /// Runs that are complete, because something else lies behind them.
@@ -102,8 +106,10 @@ async fn replay(
     let (mut epoch, entries) = checkpoint::merge(node, shards);
     let mut replay = Replay {
         data,
+        pool,
         known,
         names: HashMap::new(),
+        boundaries: BTreeMap::new(),
         entries,
         runs: BTreeMap::new(),
         parted: Vec::new(),
@@ -350,6 +356,9 @@ impl Replay<'_> {
         for (id, segment, run) in all {
             let Some(name) = self.name(id.topic) else { continue };
             let directory = topic_directory(self.data, &name, id.topic).join(id.partition.to_string());
+            if segment < self.boundary(id, &directory).await? {
+                continue;
+            }
             io::make_directories(&directory).await.map_err(StorageError::io("make", &directory))?;
             let path = directory.join(file_name(segment, "log"));
             let handle =
@@ -360,6 +369,17 @@ impl Replay<'_> {
             self.touched.insert(path, ());
         }
         Ok(())
+    }
+
+    /// Where the segments of a partition begin that no compaction has touched.
+    async fn boundary(&mut self, id: TopicPartition, directory: &Path) -> Result<i64, StorageError> {
+        if let Some(boundary) = self.boundaries.get(&id) {
+            return Ok(*boundary);
+        }
+        let state = CleanerState::read(directory, self.pool).await?;
+        let boundary = state.map_or(0, |state| state.boundary);
+        self.boundaries.insert(id, boundary);
+        Ok(boundary)
     }
 
     async fn finish(mut self, epoch: u64) -> Result<Recovered, StorageError> {

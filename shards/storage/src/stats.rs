@@ -61,6 +61,22 @@ pub struct StoreStats {
     pub busy: AtomicU64,
     /// Times from a commit's way out to its acknowledgement by the device.
     pub flush_latency: Latency,
+    /// Segments that retention or a deletion of records has deleted.
+    pub segments_deleted: AtomicU64,
+    /// Bytes of batches in them.
+    pub deleted_bytes: AtomicU64,
+    /// Runs of the cleaner over a log.
+    pub cleaner_runs: AtomicU64,
+    /// Bytes that it has read.
+    pub cleaner_read_bytes: AtomicU64,
+    /// Bytes that it has written, padding included.
+    pub cleaner_written_bytes: AtomicU64,
+    /// When its last run ended, in milliseconds since 1970; 0: there was none.
+    pub cleaner_last_run_ms: AtomicU64,
+    /// The largest dirty share of all compacted logs when it looked last, in thousandths.
+    pub max_dirty_permille: AtomicU64,
+    /// Compacted logs that it cannot clean.
+    pub uncleanable_partitions: AtomicU64,
     /// The device is full: the drain waits for room.
     pub no_space: AtomicBool,
     /// The log takes no appends any more, since a write failed.

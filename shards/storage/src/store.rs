@@ -2,7 +2,8 @@
 
 use crate::cache::TailCache;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry};
-use crate::config::{Durability, StoreOptions};
+use crate::cleaner;
+use crate::config::{CleanerOptions, Durability, StoreOptions};
 use crate::drain;
 use crate::error::StorageError;
 use crate::journal::{Journal, JournalFiles, committer};
@@ -11,6 +12,7 @@ use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, note
 use crate::recover;
 use crate::segment::topic_directory;
 use crate::stats::StoreStats;
+use crate::upkeep;
 use base::Random;
 use driver::Errno;
 use executor::{Class, Event, JoinHandle, io, join_all, race, sleep, spawn, spawn_class};
@@ -73,6 +75,12 @@ pub(crate) struct Shared {
     pub noted: Event,
     /// It should be noted at once.
     pub note_now: Event,
+    /// How logs are compacted.
+    pub cleaner: RefCell<CleanerOptions>,
+    /// Files to be removed when readers had time to end.
+    pub trash: RefCell<upkeep::Trash>,
+    /// There is one more.
+    pub trashed: Event,
     /// Somebody was refused for want of room.
     pub busy: Cell<bool>,
     pub offline: RefCell<Option<Errno>>,
@@ -282,6 +290,9 @@ impl Store {
             noted_in_journal: Cell::new(false),
             noted: Event::new(),
             note_now: Event::new(),
+            cleaner: RefCell::new(options.cleaner.clone()),
+            trash: RefCell::default(),
+            trashed: Event::new(),
             busy: Cell::new(false),
             offline: RefCell::default(),
             stopping: Cell::new(false),
@@ -300,6 +311,8 @@ impl Store {
             spawn("direct notes", notes::run(shared.clone())),
             spawn("journal files", keep_journal_files(shared.clone())),
             spawn_class("drain", Class::Background, drain::run(shared.clone())),
+            spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
+            spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
             spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
         ];
         Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
@@ -364,6 +377,11 @@ impl Store {
         log.changed.notify();
         let _writing = log.writer.take(1).await;
         remove_directory(&self.shared, &log.directory).await
+    }
+
+    /// Compacts logs by these options from now on, from the next look or write of the cleaner.
+    pub fn configure_cleaner(&self, options: CleanerOptions) {
+        *self.shared.cleaner.borrow_mut() = options;
     }
 
     /// The counters.
@@ -441,6 +459,8 @@ impl Store {
     async fn settle(&self) -> Result<(), StorageError> {
         // Whoever held a log meanwhile may have left something.
         drain::all(&self.shared).await?;
+        // A start after this looks into no directory: nothing is left there for it.
+        upkeep::empty_trash(&self.shared, true).await;
         for some in self.partitions().chunks(FINISH_AT_ONCE) {
             let finished = join_all(some.iter().map(|partition| self.finish(&partition.log)).collect()).await;
             finished.into_iter().collect::<Result<(), StorageError>>()?;

@@ -1,5 +1,5 @@
-//! Whether a produced batch may be appended. Only the header is looked at, and for a compacted topic the keys;
-//! the records stay untouched.
+//! Whether a produced batch may be appended. Only the header is looked at, and for a compacted topic whether there
+//! are keys, for which a compressed batch is decompressed piece by piece; the records stay untouched.
 //!
 //! The rules are those of a Kafka broker for batches of magic 2 (its `LogValidator` and `UnifiedLog`), by the
 //! same errors.
@@ -7,6 +7,7 @@
 use crate::batch::{BatchError, BatchHeader, HEADER_BYTES, varint};
 use crate::config::{LogConfig, TimestampType};
 use crate::error::AppendError;
+use std::io::{self, BufRead, BufReader, Read};
 
 /// Who appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +53,22 @@ pub(crate) fn batch(
     if config.timestamp_type == TimestampType::CreateTime {
         timestamps(&header, config, now_ms)?;
     }
-    if config.compact && !header.is_control() && header.compression() == 0 {
-        keys(&header, &bytes[HEADER_BYTES..header.bytes])?;
+    if config.compact && !header.is_control() {
+        let records = &bytes[HEADER_BYTES..header.bytes];
+        match header.compression() {
+            0 => keys(&header, records)?,
+            number => packed_keys(&header, number, records)?,
+        }
     }
     Ok(header)
 }
 
-/// A compacted topic takes no record without a key. Within a compressed batch it is not looked for.
+const CUT: AppendError = AppendError::InvalidRecord("a record that is longer than its batch");
+const KEYLESS: AppendError = AppendError::InvalidRecord("a compacted topic takes no record without a key");
+const UNPACKABLE: AppendError = AppendError::CorruptMessage("records that cannot be decompressed");
+
+/// A compacted topic takes no record without a key.
 fn keys(header: &BatchHeader, mut rest: &[u8]) -> Result<(), AppendError> {
-    const CUT: AppendError = AppendError::InvalidRecord("a record that is longer than its batch");
     for _ in 0..header.count {
         let length = varint(&mut rest).and_then(|length| usize::try_from(length).ok()).ok_or(CUT)?;
         let (record, behind) = rest.split_at_checked(length).ok_or(CUT)?;
@@ -70,10 +78,67 @@ fn keys(header: &BatchHeader, mut rest: &[u8]) -> Result<(), AppendError> {
         varint(&mut fields).ok_or(CUT)?;
         varint(&mut fields).ok_or(CUT)?;
         if varint(&mut fields).ok_or(CUT)? < 0 {
-            return Err(AppendError::InvalidRecord("a compacted topic takes no record without a key"));
+            return Err(KEYLESS);
         }
     }
     Ok(())
+}
+
+/// The same for a compressed batch. Only a window of its records is in memory at a time.
+fn packed_keys(header: &BatchHeader, codec: i16, payload: &[u8]) -> Result<(), AppendError> {
+    const WINDOW_BYTES: usize = 4096;
+    let codec = compression::codec(codec).ok_or(UNPACKABLE)?;
+    let source = compression::reader(codec, payload).map_err(|_| UNPACKABLE)?;
+    let mut records = Unpacked { source: BufReader::with_capacity(WINDOW_BYTES, source), read: 0 };
+    for _ in 0..header.count {
+        let length = records.varint()?.ok_or(CUT)?;
+        let end =
+            u64::try_from(length).ok().and_then(|length| records.read.checked_add(length)).ok_or(CUT)?;
+        records.skip(1)?;
+        // Time, offset, length of the key.
+        let (_, _) = (records.varint()?.ok_or(CUT)?, records.varint()?.ok_or(CUT)?);
+        if records.varint()?.ok_or(CUT)? < 0 {
+            return Err(KEYLESS);
+        }
+        records.skip(end.checked_sub(records.read).ok_or(CUT)?)?;
+    }
+    Ok(())
+}
+
+/// Records as they are decompressed.
+struct Unpacked<R> {
+    source: BufReader<R>,
+    /// Bytes read so far.
+    read: u64,
+}
+
+impl<R: Read> Unpacked<R> {
+    /// A number; `None`: it is none, or the bytes end.
+    fn varint(&mut self) -> Result<Option<i64>, AppendError> {
+        let (mut bytes, mut count) = ([0; 10], 0);
+        while count < bytes.len() {
+            let Some(&byte) = self.source.fill_buf().map_err(|_| UNPACKABLE)?.first() else {
+                return Ok(None);
+            };
+            self.source.consume(1);
+            self.read += 1;
+            bytes[count] = byte;
+            count += 1;
+            if byte & 0x80 == 0 {
+                return Ok(varint(&mut &bytes[..count]));
+            }
+        }
+        Ok(None)
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), AppendError> {
+        let skipped = io::copy(&mut self.source.by_ref().take(bytes), &mut io::sink());
+        self.read += bytes;
+        match skipped.map_err(|_| UNPACKABLE)? == bytes {
+            true => Ok(()),
+            false => Err(CUT),
+        }
+    }
 }
 
 fn counts(header: &BatchHeader) -> Result<(), AppendError> {

@@ -16,7 +16,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use storage::{LogConfig, TimestampType};
+use std::time::Duration;
+use storage::{CleanerOptions, LogConfig, TimestampType};
 
 /// Partitions that are made between two looks at other work.
 const PORTION: usize = 64;
@@ -83,7 +84,23 @@ pub(crate) fn log_config(config: &TopicConfig, broker: &BrokerConfig) -> LogConf
         retention_ms: limit(config.retention_ms),
         retention_bytes: limit(config.retention_bytes),
         file_delete_delay_ms: config.file_delete_delay_ms,
+        delete_retention_ms: config.delete_retention_ms,
+        min_compaction_lag_ms: config.min_compaction_lag_ms,
+        max_compaction_lag_ms: config.max_compaction_lag_ms,
+        min_cleanable_ratio: config.min_cleanable_dirty_ratio,
         producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
+    }
+}
+
+/// How a core compacts its logs: memory and I/O are for all cores together.
+pub(crate) fn cleaner_options(broker: &BrokerConfig, cores: usize) -> CleanerOptions {
+    let cores = cores.max(1);
+    CleanerOptions {
+        enabled: broker.log_cleaner_enable,
+        map_bytes: usize::try_from(broker.log_cleaner_dedupe_buffer_size).unwrap_or(0) / cores,
+        load_factor: broker.log_cleaner_load_factor,
+        bytes_per_second: broker.log_cleaner_max_bytes_per_second / cores as f64,
+        backoff: Duration::from_millis(u64::try_from(broker.log_cleaner_backoff_ms).unwrap_or(0)),
     }
 }
 
@@ -205,6 +222,8 @@ impl Broker {
     async fn reconfigure(&self, image: &Image, changed: &[Arc<Topic>]) {
         match BrokerConfig::resolve(&self.layers(image)) {
             Ok(config) => {
+                let options = cleaner_options(&config, self.cores.shards());
+                self.service.store().configure_cleaner(options);
                 self.replace_config(config);
                 self.configure_coordinators();
             }

@@ -10,7 +10,7 @@ use crate::coordinators::{self, ask_transactions, markers};
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
 use crate::metrics::CoreMetrics;
-use crate::publish::{Published, publish};
+use crate::publish::{Published, cleaner_options, publish};
 use crate::request::FrontDoor;
 use crate::rules::Rules;
 use controller::{Controller, Endpoint, Image};
@@ -330,6 +330,9 @@ impl Core {
         options.large_append_bytes = config.large_append_bytes.max(0) as usize;
         options.cache_bytes = config.cache_bytes as usize;
         options.direct = self.options.direct;
+        let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(1).max(1);
+        options.retention_check = Duration::from_millis(check_ms);
+        options.cleaner = cleaner_options(config, self.cores.shards());
         let store = Store::open(options).await.map_err(|error| error.to_string())?;
         let _ = self.options.metrics.store.set(store.stats());
         let broker = Broker::new(

@@ -13,20 +13,9 @@
 //! - [`ClientError`]: what can go wrong.
 //!
 //! It knows nothing of terminals and of how people are told: that is the command line's.
-//!
-//! # Dependencies
-//! The four codecs that Kafka knows, all in Rust, so that no C compiler is asked for more than the rest asks:
-//!
-//! | crate | for | kept by | taken | pulls in |
-//! |---|---|---|---|---|
-//! | `flate2`, with `miniz_oxide` | gzip | the rust-lang organisation | 1.1.11 | crc32fast, cfg-if, miniz_oxide, adler2, simd-adler32 |
-//! | `snap` | Snappy | BurntSushi | 1.1.2 | nothing |
-//! | `lz4_flex`, its safe code only | LZ4 frames | PSeitz | 0.14.0, July 2026 | twox-hash |
-//! | `ruzstd` | zstd | KillingSpark | 0.9.1; 0.9.0 is of July 2026 | the same twox-hash |
 
 pub mod admin;
 mod cluster;
-pub mod compression;
 mod connection;
 mod consumer;
 mod error;
@@ -36,6 +25,7 @@ mod partitioner;
 mod producer;
 
 pub use cluster::{Client, ClientOptions};
+pub use compression;
 pub use consumer::{ConsumedRecord, Consumer, FetchOptions, PartitionPosition};
 pub use error::ClientError;
 pub use metadata::{Broker, Metadata, PartitionMetadata, TopicMetadata};

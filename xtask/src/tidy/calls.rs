@@ -11,6 +11,7 @@ const SIMULATED: &[&str] = &[
     "src/base/",
     "src/model/",
     "src/kafka-wire/",
+    "src/compression/",
     "src/network/",
     "src/controller/",
     "src/groups/",

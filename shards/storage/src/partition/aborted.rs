@@ -57,11 +57,6 @@ impl Aborted {
         }
     }
 
-    /// A segment is gone.
-    pub fn forget(&mut self, segment: i64) {
-        self.segments.remove(&segment);
-    }
-
     /// What is not in files: the segment, the bytes of its file, how many entries these are.
     fn unsaved(&self) -> Vec<(i64, Vec<u8>, usize)> {
         let unsaved = self.segments.iter().filter_map(|(segment, place)| match place {
@@ -145,6 +140,22 @@ async fn read(shared: &Shared, log: &Log, segment: i64) -> Result<Option<Aborted
             Err(StorageError::Format { path, what })
         }
     }
+}
+
+/// Removes the files of segments that were deleted. One may be left of a segment that compaction has joined to the one
+/// before: it goes when that one does.
+pub(crate) async fn remove_before(log: &Log) -> Result<(), StorageError> {
+    let gone: Vec<i64> = {
+        let mut state = log.state.borrow_mut();
+        let first = state.segments.first().map_or(state.log_end, |segment| segment.base);
+        let kept = state.aborted.segments.split_off(&first);
+        let gone = std::mem::replace(&mut state.aborted.segments, kept);
+        gone.into_keys().collect()
+    };
+    for segment in gone {
+        super::delete::remove(&log.aborted_path(segment)).await?;
+    }
+    Ok(())
 }
 
 /// What is known of a log whose batches are read from `at` on: the files of segments before that, and of the one that

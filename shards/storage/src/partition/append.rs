@@ -424,7 +424,7 @@ fn is_full(segment: &Segment, header: &BatchHeader, config: &LogConfig, now_ms: 
     };
     bytes > u64::from(config.segment_bytes)
         || header.last_offset() - segment.base > i64::from(i32::MAX)
-        || waited_ms > config.segment_ms.saturating_sub(segment.jitter_ms)
+        || waited_ms > config.roll_ms().saturating_sub(segment.jitter_ms)
 }
 
 impl Shared {

@@ -1,19 +1,25 @@
 //! Deleting records from a log's beginning.
 //!
 //! The new log start is durable in the journal before anything is removed, and in a checkpoint before the
-//! journal's file is used anew. Segments that lie before it as a whole are then removed; records before it in
-//! the first one that is left stay in its file, unseen.
+//! journal's file is used anew. Segments that lie before it as a whole then go: their files get another name, and
+//! are removed after `file.delete.delay.ms`, so that reads under way can end. Records before it in the first one
+//! that is left stay in its file, unseen.
 
-use super::{Log, Partition, load};
+use super::{Log, LogState, Partition, aborted, load};
 use crate::error::{AppendError, ReadError, StorageError};
 use crate::journal::Journal;
 use crate::journal::format::Entry;
 use crate::segment::file_name;
+use crate::stats;
 use crate::store::Shared;
+use crate::upkeep;
 use driver::Errno;
 use executor::io;
 use model::Offset;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 impl Partition {
     /// Deletes the records before an offset, at most up to the high watermark; returns the log start that is
@@ -32,11 +38,8 @@ impl Partition {
             return Err(ReadError::OffsetOutOfRange { log_start: Offset(log_start), end: Offset(end) });
         }
         if before.0 > log_start {
-            self.log.put_log_start(&shared, before.0).await?;
-            self.log.set_log_start(before.0);
-            shared.checkpoint_due.set(true);
-            shared.sync_now.notify();
-            remove_segments(&shared, &self.log).await?;
+            self.log.begin_at(&shared, before.0).await?;
+            remove_segments(&shared, &self.log, false).await?;
         }
         let log_start = self.log.state.borrow().log_start;
         Ok(Offset(log_start))
@@ -44,8 +47,23 @@ impl Partition {
 }
 
 impl Log {
+    /// The log begins at an offset from now on, durably.
+    pub(super) async fn begin_at(
+        self: &Rc<Self>,
+        shared: &Rc<Shared>,
+        offset: i64,
+    ) -> Result<(), StorageError> {
+        self.put_log_start(shared, offset).await?;
+        self.set_log_start(offset);
+        shared.checkpoint_due.set(true);
+        shared.sync_now.notify();
+        Ok(())
+    }
+
     async fn put_log_start(self: &Rc<Self>, shared: &Rc<Shared>, offset: i64) -> Result<(), StorageError> {
         let done = loop {
+            // In the turn in which it is put: a store that stops writes no commit that begins later.
+            shared.check_online()?;
             match shared.make_room(2 * Journal::bytes_needed(8)) {
                 Ok(()) => {
                     let mut journal = shared.journal.borrow_mut();
@@ -80,8 +98,13 @@ impl Log {
     }
 }
 
-/// Removes the files of segments that lie before the log start.
-pub(crate) async fn remove_segments(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
+/// Lets the segments go that lie before the log start; with `last` the one that is appended to as well, if the log
+/// ends there and all of it is in its file.
+pub(crate) async fn remove_segments(
+    shared: &Rc<Shared>,
+    log: &Rc<Log>,
+    last: bool,
+) -> Result<(), StorageError> {
     let older = {
         let state = log.state.borrow();
         state.older_unknown && state.segments.first().is_none_or(|first| first.base <= state.log_start)
@@ -90,25 +113,69 @@ pub(crate) async fn remove_segments(shared: &Rc<Shared>, log: &Rc<Log>) -> Resul
         load::list_older(log).await?;
     }
     let _writing = log.writer.take(1).await;
-    let gone: Vec<i64> = {
+    let gone: Vec<(i64, u32)> = {
         let mut state = log.state.borrow_mut();
-        let keep =
-            state.segments.partition_point(|segment| segment.base <= state.log_start).saturating_sub(1);
-        // The one that is appended to stays, and so does what is still to be drained.
-        let drained = state.segments.iter().take_while(|segment| segment.written == segment.bytes).count();
-        let count = keep.min(drained).min(state.segments.len().saturating_sub(1));
-        state.segments.drain(..count).map(|segment| segment.base).collect()
+        if state.deleted {
+            return Ok(());
+        }
+        let count = removable(&state, last && !log.is_direct());
+        state.segments.drain(..count).map(|segment| (segment.base, segment.bytes)).collect()
     };
-    for base in gone {
-        log.state.borrow_mut().aborted.forget(base);
-        for extension in ["log", "index", "timeindex", "txnindex", "snapshot"] {
-            let path = log.directory.join(file_name(base, extension));
-            shared.files.forget(&path);
-            match io::remove(&path).await {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(StorageError::io("remove", &path)(errno)),
-            }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    log.layout.set(log.layout.get() + 1);
+    for (base, bytes) in gone {
+        stats::add(&shared.stats.segments_deleted, 1);
+        stats::add(&shared.stats.deleted_bytes, u64::from(bytes));
+        discard(shared, log, base).await?;
+    }
+    aborted::remove_before(log).await
+}
+
+/// How many of the first segments may go.
+fn removable(state: &LogState, last: bool) -> usize {
+    // What is still to be drained stays.
+    let drained = state.segments.iter().take_while(|segment| segment.written == segment.bytes).count();
+    let ends = state.log_start == state.log_end && state.high_watermark == state.log_end;
+    if last && ends && drained == state.segments.len() {
+        return drained;
+    }
+    let keep = state.segments.partition_point(|segment| segment.base <= state.log_start).saturating_sub(1);
+    // The one that is appended to stays.
+    keep.min(drained).min(state.segments.len().saturating_sub(1))
+}
+
+/// Takes a segment's files out of sight. Its batches are removed later, at once where room is needed.
+async fn discard(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), StorageError> {
+    let path = log.segment_path(base);
+    shared.files.forget(&path);
+    let delay_ms = u64::try_from(log.config.borrow().file_delete_delay_ms).unwrap_or(0);
+    if delay_ms == 0 || shared.stats.no_space.load(Ordering::Relaxed) {
+        remove(&path).await?;
+    } else {
+        let deleted = log.directory.join(file_name(base, "log.deleted"));
+        match io::rename(&path, &deleted).await {
+            Ok(()) => upkeep::remove_later(shared, deleted, Duration::from_millis(delay_ms)),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(StorageError::io("rename", &path)(errno)),
         }
     }
+    remove_index(log, base).await
+}
+
+/// Removes the index files of a segment, as far as there are any.
+pub(crate) async fn remove_index(log: &Log, base: i64) -> Result<(), StorageError> {
+    for extension in ["index", "timeindex"] {
+        remove(&log.directory.join(file_name(base, extension))).await?;
+    }
     Ok(())
+}
+
+/// Removes a file, if it is there.
+pub(crate) async fn remove(path: &Path) -> Result<(), StorageError> {
+    match io::remove(path).await {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(StorageError::io("remove", path)(errno)),
+    }
 }

@@ -1,9 +1,10 @@
 //! Finding a log's end at a start, and its older segments and indexes when they are needed.
 
 use super::read::describe;
-use super::{Log, LogState, PartitionSpec};
+use super::{Log, LogState, PartitionSpec, delete, leftovers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
+use crate::cleaner::{CleanerState, state};
 use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
 use crate::segment::cursor::{Cursor, Found};
@@ -64,6 +65,9 @@ pub(crate) async fn open(
     let directory = topic_directory(&shared.options.data, &spec.topic_name, spec.id.topic)
         .join(spec.id.partition.to_string());
     let log = Log::new(spec, directory, Rc::downgrade(shared));
+    if entry.is_none_or(|entry| !entry.exact) {
+        leftovers::remove(&log).await?;
+    }
     match entry {
         Some(entry) if entry.exact => {
             log.state.borrow_mut().begin(&entry, entry.verified);
@@ -73,8 +77,17 @@ pub(crate) async fn open(
                 // Known from a direct write only.
                 entry.leader_epoch = spec.leader_epoch.0;
             }
+            let cleaned = CleanerState::read(&log.directory, &shared.options.pool).await?;
+            if let Some(cleaned) = cleaned {
+                log.cleaned.set(Some(cleaned));
+                entry.begin_behind(cleaned.boundary);
+            }
             find_end(shared, &log, entry).await?;
             remove_deleted(shared, &log, entry.log_start).await?;
+            if cleaned.is_some() {
+                // What the checkpoint says of their size may be from before a compaction.
+                list_older(&log).await?;
+            }
         }
         None => {
             let bases = list_segments(&log.directory).await?;
@@ -100,6 +113,16 @@ pub(crate) async fn open(
     Ok(log)
 }
 
+impl CheckpointEntry {
+    /// Before `boundary` everything was whole, and places may be others now: nothing is looked for there.
+    fn begin_behind(&mut self, boundary: i64) {
+        if self.verified.segment < boundary {
+            self.verified = LogPlace { segment: boundary, position: 0, offset: boundary };
+            self.claimed = self.claimed.max(self.verified);
+        }
+    }
+}
+
 impl LogState {
     /// The log ends at `end`.
     fn begin(&mut self, entry: &CheckpointEntry, end: LogPlace) {
@@ -110,7 +133,10 @@ impl LogState {
         self.epochs.begin(entry.leader_epoch, entry.log_start);
         self.epochs_saved = 1;
         if self.segments.is_empty() && end.position > 0 {
-            self.segments.push(Segment::stored(end.segment, end.position, end.offset));
+            let mut segment = Segment::stored(end.segment, end.position, end.offset);
+            // Until its first batch was looked at.
+            segment.created_ms = executor::wall_clock_ms();
+            self.segments.push(segment);
         }
         let first = self.segments.first().map_or(end.offset, |segment| segment.base);
         self.older_unknown = first > entry.log_start;
@@ -121,18 +147,26 @@ impl LogState {
 /// Removes segments that lie before the log start as a whole: a crash may have come before that was done, and a
 /// replay makes some of them again.
 async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<(), StorageError> {
-    {
+    let (dropped, first) = {
         let mut state = log.state.borrow_mut();
-        let keep = state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
-        state.segments.drain(..keep);
-    }
+        let mut count =
+            state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
+        // One that the log does not go on from, because what followed on it was deleted as well.
+        let ends_early = state.segments.last().is_some_and(|last| last.written_next < state.log_end);
+        if count + 1 == state.segments.len() && ends_early && state.segments[count].written_next <= log_start {
+            count += 1;
+        }
+        let dropped: Vec<i64> = state.segments.drain(..count).map(|segment| segment.base).collect();
+        (dropped, state.segments.first().map_or(state.log_end, |segment| segment.base))
+    };
     let bases = list_segments(&log.directory).await?;
-    let first = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
-    for pair in bases.windows(2) {
-        if pair[1] <= log_start && pair[0] < first {
-            let path = log.segment_path(pair[0]);
+    for (index, &base) in bases.iter().enumerate() {
+        let end = bases.get(index + 1).copied().unwrap_or(first);
+        if base < first && (end <= log_start || dropped.contains(&base)) {
+            let path = log.segment_path(base);
             shared.files.forget(&path);
-            io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+            delete::remove(&path).await?;
+            delete::remove_index(log, base).await?;
         }
     }
     Ok(())
@@ -308,7 +342,15 @@ async fn remove_torn(
 /// Lists the segments before those that are known.
 pub(crate) async fn list_older(log: &Log) -> Result<(), StorageError> {
     let bases = list_segments(&log.directory).await?;
-    let known = log.state.borrow().segments.first().map_or(i64::MAX, |segment| segment.base);
+    match io::stat(log.directory.join(state::FILE)).await {
+        Ok(_) => log.has_gaps.set(true),
+        Err(Errno::NOENT) => {}
+        Err(errno) => return Err(StorageError::io("stat", log.directory.join(state::FILE))(errno)),
+    }
+    let known = {
+        let state = log.state.borrow();
+        state.segments.first().map_or(state.log_end, |segment| segment.base)
+    };
     let mut older = Vec::new();
     for base in bases.into_iter().filter(|&base| base < known) {
         let bytes = file_bytes(&log.segment_path(base)).await?;
@@ -323,7 +365,11 @@ pub(crate) async fn list_older(log: &Log) -> Result<(), StorageError> {
     if state.older_unknown {
         state.older_unknown = false;
         state.older_bytes = 0;
-        let newer = std::mem::take(&mut state.segments);
+        let mut newer = std::mem::take(&mut state.segments);
+        if newer.is_empty() && !older.is_empty() {
+            // Nothing is appended to an old one again.
+            newer.push(Segment::new(state.log_end, executor::wall_clock_ms(), 0));
+        }
         state.segments = older.into_iter().chain(newer).collect();
     }
     Ok(())
@@ -395,6 +441,7 @@ async fn read_index(shared: &Rc<Shared>, log: &Log, base: i64, written: u32) -> 
 
 /// Makes the index of a segment from its files, or from the headers of its batches.
 pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), StorageError> {
+    let layout = log.layout.get();
     let written = {
         let state = log.state.borrow();
         state.segments.iter().find(|segment| segment.base == base).map_or(0, |segment| segment.written)
@@ -404,6 +451,8 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
     let mut index = read_index(shared, log, base, written).await.unwrap_or_default();
     let from = index.entries().last().map_or(0, |entry| entry.position);
     let mut cursor = Cursor::new(file, shared.options.pool.clone(), u64::from(from), u64::from(written));
+    let gaps = log.may_have_gaps();
+    let mut expected = (from == 0 && !gaps).then_some(base);
     while cursor.position < u64::from(written) {
         let header: BatchHeader = match cursor.peek().await? {
             Ok(header) if header.base_offset >= base => header,
@@ -413,11 +462,19 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
                 None => break,
             },
         };
-        index.push(base, cursor.position as u32, &header, interval_bytes);
+        // Nobody may be led to a batch whose offset is not its own.
+        if expected.is_none_or(|expected| header.base_offset == expected) {
+            index.push(base, cursor.position as u32, &header, interval_bytes);
+            expected = (!gaps).then_some(header.last_offset() + 1);
+        } else {
+            expected = None;
+        }
         cursor.skip(&header);
     }
     let mut state = log.state.borrow_mut();
-    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base) {
+    // It may be another file by now.
+    let same = log.layout.get() == layout;
+    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == base && same) {
         segment.adopt(index);
     }
     Ok(())

@@ -23,6 +23,17 @@ impl Partition {
     /// The first record with a timestamp of at least `at_ms`. Within a compressed batch it is not looked for: then
     /// the offset is that of the batch's first record, which is never behind the one that was asked for.
     pub async fn offset_for_timestamp(&self, at_ms: i64) -> Result<Option<TimestampOffset>, ReadError> {
+        loop {
+            let layout = self.log.layout.get();
+            match self.find_timestamp(at_ms).await {
+                // A segment was deleted or replaced since it was looked up.
+                Err(error) if error.is_gone() && self.log.layout.get() != layout => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn find_timestamp(&self, at_ms: i64) -> Result<Option<TimestampOffset>, ReadError> {
         let shared = self.log.shared()?;
         for base in self.segments().await? {
             let Some(newest) = self.newest_of(&shared, base).await? else { continue };
@@ -39,15 +50,24 @@ impl Partition {
 
     /// The first record that has the largest timestamp.
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        loop {
+            let layout = self.log.layout.get();
+            match self.newest_of_all().await {
+                Err(error) if error.is_gone() && self.log.layout.get() != layout => {}
+                Ok(Some(timestamp)) => return self.offset_for_timestamp(timestamp).await,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn newest_of_all(&self) -> Result<Option<i64>, ReadError> {
         let shared = self.log.shared()?;
         let mut newest = None;
         for base in self.segments().await? {
             newest = newest.max(self.newest_of(&shared, base).await?);
         }
-        match newest {
-            Some(timestamp) => self.offset_for_timestamp(timestamp).await,
-            None => Ok(None),
-        }
+        Ok(newest)
     }
 
     /// The newest leader epoch that is not after `epoch`, and the offset at which it ends; -1 and -1 if there is

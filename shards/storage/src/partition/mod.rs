@@ -8,6 +8,9 @@
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
 //! - [`aborted`]: the indexes of aborted transactions, in memory and in files.
 //! - [`delete`]: records deleted from the beginning.
+//! - [`retention`]: the same by age and size.
+//! - [`cleaning`]: what the cleaner asks of a log.
+//! - [`leftovers`]: what a crash left in a log's directory.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
 //! - [`space`]: what is reserved of the device ahead of a segment's end.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
@@ -18,14 +21,17 @@
 
 pub(crate) mod aborted;
 mod append;
-mod delete;
+mod cleaning;
+pub(crate) mod delete;
 mod direct;
 pub(crate) mod finish;
+mod leftovers;
 pub(crate) mod load;
 mod lookup;
 pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
+pub(crate) mod retention;
 pub(crate) mod space;
 
 pub use append::{AppendContext, Appended, Ticket};
@@ -34,6 +40,7 @@ pub(crate) use read::describe;
 pub use read::{ReadBound, ReadResult};
 
 use crate::checkpoint::{CheckpointEntry, LogPlace};
+use crate::cleaner::CleanerState;
 use crate::config::LogConfig;
 use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
@@ -190,6 +197,14 @@ pub(crate) struct Log {
     pub direct_running: Cell<bool>,
     /// Its producers are being read.
     pub loading: Cell<bool>,
+    /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
+    pub layout: Cell<u64>,
+    /// How far it was compacted, if that was looked up.
+    pub cleaned: Cell<Option<CleanerState>>,
+    /// It was compacted once: offsets may be missing between its batches.
+    pub has_gaps: Cell<bool>,
+    /// The cleaner leaves it alone as long as it has records before this offset.
+    pub uncleanable: Cell<Option<i64>>,
 }
 
 impl Log {
@@ -230,6 +245,10 @@ impl Log {
             direct: RefCell::default(),
             direct_running: Cell::new(false),
             loading: Cell::new(false),
+            layout: Cell::new(0),
+            cleaned: Cell::new(None),
+            has_gaps: Cell::new(false),
+            uncleanable: Cell::new(None),
         }
     }
 

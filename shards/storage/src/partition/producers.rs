@@ -6,7 +6,7 @@ use crate::error::{ReadError, StorageError};
 use crate::producers::{ProducerDescription, Producers};
 use crate::segment::{file_name, offset_of_name};
 use crate::store::Shared;
-use crate::window::read_file;
+use crate::window::{read_file, replace_file};
 use driver::{Errno, OpenOptions};
 use executor::io;
 use memory::Slice;
@@ -85,6 +85,30 @@ pub(crate) async fn ensure_loaded(shared: &Rc<Shared>, log: &Rc<Log>) -> bool {
         }
     }
     true
+}
+
+/// Saves a snapshot of all producers, synced: before batches are deleted, which may be the last of some of them.
+pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
+    if !ensure_loaded(shared, log).await {
+        // It was said why. Old records go all the same: without a limit the device would be full some day.
+        return Ok(());
+    }
+    let (bytes, offset) = {
+        let mut state = log.state.borrow_mut();
+        let Some(producers) = state.producers.as_ref().filter(|all| !all.is_empty()) else { return Ok(()) };
+        let saved = (producers.encode(state.log_end), state.log_end);
+        state.unsaved_bytes = 0;
+        saved
+    };
+    aborted::save(log).await?;
+    match replace_file(&log.directory.join(file_name(offset, "snapshot")), bytes).await {
+        // The partition was deleted, or has no directory yet.
+        Err(error) if error.is_gone() => Ok(()),
+        saved => {
+            saved?;
+            remove_old(log).await
+        }
+    }
 }
 
 /// The newest snapshot, and what was appended since.
@@ -182,6 +206,11 @@ pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageErr
     let (result, _) = io::write(handle, 0, Slice::from(bytes), false).await;
     let _ = io::close(handle).await;
     result.map_err(StorageError::io("write", &path))?;
+    remove_old(log).await
+}
+
+/// Removes the snapshots that newer ones have replaced.
+async fn remove_old(log: &Log) -> Result<(), StorageError> {
     let all = snapshots(log).await?;
     for old in all.iter().rev().skip(SNAPSHOTS_KEPT) {
         let path = log.directory.join(file_name(*old, "snapshot"));

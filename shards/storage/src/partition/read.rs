@@ -56,6 +56,7 @@ impl Partition {
             Read { max_bytes, minimum_one, bound, slices: Vec::new(), bytes: 0, end: from.0, full: false };
         let mut at = from.0;
         loop {
+            let layout = self.log.layout.get();
             let end = match self.log.check_range(at, from.0, bound) {
                 // What comes before a hole is delivered; the next read is told of it.
                 Err(ReadError::Damaged(_)) if read.bytes > 0 => break,
@@ -67,8 +68,15 @@ impl Partition {
             if read.take_tail(&self.log, at) {
                 break;
             }
-            let next = read.take_stored(&shared, &self.log, at, end).await?;
+            let next = match read.take_stored(&shared, &self.log, at, end).await {
+                // Its segment was deleted or replaced since it was looked up.
+                Err(error) if error.is_gone() && self.log.layout.get() != layout => continue,
+                next => next?,
+            };
             if next == at {
+                if self.log.layout.get() != layout {
+                    continue;
+                }
                 break;
             }
             at = next;
@@ -200,18 +208,27 @@ impl Read {
         let pool = shared.options.pool.clone();
         let mut cursor = Cursor::new(file, pool, u64::from(start.position), u64::from(start.written));
         let mut next = at;
+        // Compaction leaves gaps between offsets, nothing else does. A base offset is not under the CRC: that it
+        // follows on the one before is what proves it.
+        let gaps = log.may_have_gaps();
+        let mut expected = (start.position == 0 && !gaps).then_some(start.segment);
+        let mut astray = false;
         while let Some(header) = peek(&mut cursor).await? {
-            if header.last_offset() >= at || header.base_offset < start.segment {
+            astray = expected.is_some_and(|expected| header.base_offset != expected);
+            if astray || header.last_offset() >= at || header.base_offset < start.segment {
                 break;
             }
+            expected = (!gaps).then_some(header.last_offset() + 1);
             cursor.skip(&header);
         }
         let mut detours = [u64::from(start.position), 0].into_iter();
-        // Compaction leaves gaps between offsets, nothing else does.
-        let gaps = log.config.borrow().compact;
         while next < end && !self.full && (gaps || next < start.offset_limit) {
+            let fits = |header: &crate::batch::BatchHeader| {
+                let holds = next == at && header.base_offset < at && header.last_offset() >= at;
+                !astray && (header.base_offset == next || holds)
+            };
             let what = match cursor.next().await? {
-                Found::Batch(header, bytes) if gaps || header.base_offset <= next => {
+                Found::Batch(header, bytes) if gaps || fits(&header) => {
                     if header.last_offset() >= end || !self.take(&bytes, header.last_offset()) {
                         break;
                     }
@@ -237,6 +254,7 @@ impl Read {
                 return Err(ReadError::Storage(StorageError::Format { path, what }));
             };
             cursor.position = from;
+            astray = false;
             if let Some(hole) = whole.find(&mut cursor, at).await? {
                 return Err(broken(log, &path, &hole, what).into());
             }

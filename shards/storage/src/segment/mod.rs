@@ -13,6 +13,9 @@ use index::Index;
 use model::TopicId;
 use std::path::{Path, PathBuf};
 
+/// The first timestamp of a segment whose file was not looked into.
+pub(crate) const UNREAD: i64 = -2;
+
 /// What is known of a segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -30,9 +33,9 @@ pub(crate) struct Segment {
     pub grown: bool,
     /// Its file is cut to its size and its index is in files: nothing is left to be done for it.
     pub finished: bool,
-    /// The largest timestamp of its first batch; -1: none.
+    /// The largest timestamp of its first batch; -1: none; [`UNREAD`]: not read from its file yet.
     pub first_timestamp: i64,
-    /// When its first batch was appended.
+    /// When its first batch was appended; of one that was found at the start: when it was first looked at, 0 before.
     pub created_ms: i64,
     /// Taken off `segment.ms`.
     pub jitter_ms: i64,
@@ -41,6 +44,9 @@ pub(crate) struct Segment {
     /// The largest timestamp that was appended since the segment was opened, and its batch's last offset,
     /// relative.
     pub live_max: Option<(i64, u32)>,
+    /// The largest timestamp of what was in its file when it was looked for, -1 if there is none; `None`: not
+    /// looked for yet.
+    pub newest: Option<i64>,
 }
 
 impl Segment {
@@ -59,12 +65,20 @@ impl Segment {
             jitter_ms,
             index: Some(Index::default()),
             live_max: None,
+            newest: None,
         }
     }
 
     /// A segment of which so much is in its file.
     pub fn stored(base: i64, bytes: u32, next: i64) -> Segment {
-        Segment { bytes, written: bytes, written_next: next, index: None, ..Segment::new(base, 0, 0) }
+        Segment {
+            bytes,
+            written: bytes,
+            written_next: next,
+            first_timestamp: UNREAD,
+            index: None,
+            ..Segment::new(base, 0, 0)
+        }
     }
 
     /// Takes note of a batch that comes next.

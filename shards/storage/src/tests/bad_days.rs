@@ -104,6 +104,35 @@ fn rot_in_a_segment_is_told_exactly_and_hits_nothing_else() {
 }
 
 #[test]
+fn a_base_offset_that_becomes_its_neighbours_is_told() {
+    // Of 40, one bit makes 41; of 41, one makes 40. Which bit turns is up to the seed.
+    for seed in 0..40u64 {
+        let batch = 40 + seed % 2;
+        let mut rig = Rig::new(9000 + seed);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            fill(&store, 100).await;
+            store.stop().await.expect("stops");
+        });
+        rig.kill(run);
+        rot(&rig, SEGMENT, batch * BATCH + 7);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let hurt = store.open_partition(spec(0)).await.expect("opens");
+            let (found, holes) = survey(&hurt).await;
+            assert_eq!(found, all_but(100, &[batch as i64]), "seed {seed}");
+            let hole = (Offset(batch as i64), Offset(batch as i64 + 1));
+            assert_eq!(holes.iter().map(|hole| hole.offsets).collect::<Vec<_>>(), [Some(hole)]);
+            store.stop().await.expect("stops");
+        });
+    }
+}
+
+#[test]
 fn rot_in_a_journal_loses_no_other_record_and_no_offset_is_given_twice() {
     // The first commit, which is the first to declare its partition; one in the middle; the last but one, with the
     // last record of its partition in it. In the magic, the length, the sequence, an entry's header, the batch.

@@ -2,8 +2,10 @@
 
 mod bad_days;
 mod basics;
+mod compaction;
 mod crash;
 mod more;
+mod retention;
 mod transactions;
 
 use crate::batch;

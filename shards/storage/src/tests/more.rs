@@ -233,6 +233,22 @@ fn a_compacted_topic_wants_keys() {
         assert!(matches!(append(&[&keyed, &keyless]), Err(AppendError::InvalidRecord(what)) if what.contains("key")));
         assert!(matches!(append(&[&keyed, &second[..5]]), Err(AppendError::InvalidRecord(_))));
         assert_eq!(partition.offsets().log_end, Offset(2));
+        for codec in 1..=4i16 {
+            let packed = |records: &[&[u8]], cut: usize| {
+                let codec = compression::codec(codec).expect("one");
+                let payload = compression::compress(codec, &records.concat()).expect("compresses");
+                let mut bytes = batch_of(records.len() as i32, &payload[..payload.len() - cut]);
+                bytes[22] |= codec as u8;
+                batch::seal(&mut bytes);
+                partition.append(&bytes, &context()).map(|_| ())
+            };
+            assert_eq!(packed(&[&keyed, &second], 0), Ok(()));
+            let refused = packed(&[&keyed, &keyless], 0);
+            assert!(matches!(refused, Err(AppendError::InvalidRecord(what)) if what.contains("key")), "{codec}");
+            assert!(matches!(packed(&[&keyed, &second[..5]], 0), Err(AppendError::InvalidRecord(_))), "{codec}");
+            assert!(packed(&[&keyed, &second], 12).is_err(), "{codec}");
+        }
+        assert_eq!(partition.offsets().log_end, Offset(10));
         store.stop().await.expect("stops");
     });
 }

@@ -144,7 +144,7 @@ fn pools(text: &mut Exposition, cores: Cores<'_>) {
 }
 
 fn storage(text: &mut Exposition, cores: Cores<'_>) {
-    let numbers: [Shared<StoreStats, AtomicU64>; 12] = [
+    let numbers: [Shared<StoreStats, AtomicU64>; 19] = [
         (&f::APPENDS, |store| &store.appends),
         (&f::APPENDED_BYTES, |store| &store.appended_bytes),
         (&f::BUSY_APPENDS, |store| &store.busy),
@@ -157,10 +157,20 @@ fn storage(text: &mut Exposition, cores: Cores<'_>) {
         (&f::READ_BYTES, |store| &store.read_bytes),
         (&f::TAIL_BYTES, |store| &store.tail_bytes),
         (&f::CACHE_BYTES, |store| &store.cache_bytes),
+        (&f::SEGMENTS_DELETED, |store| &store.segments_deleted),
+        (&f::DELETED_BYTES, |store| &store.deleted_bytes),
+        (&f::CLEANER_RUNS, |store| &store.cleaner_runs),
+        (&f::CLEANER_READ, |store| &store.cleaner_read_bytes),
+        (&f::CLEANER_WRITTEN, |store| &store.cleaner_written_bytes),
+        (&f::CLEANER_DIRTY, |store| &store.max_dirty_permille),
+        (&f::CLEANER_UNCLEANABLE, |store| &store.uncleanable_partitions),
     ];
     for (family, number) in numbers {
         each(text, family, cores, |core| core.store.get().map(|store| get(number(store))));
     }
+    each(text, &f::CLEANER_LAST_RUN, cores, |core| {
+        core.store.get().map(|store| get(&store.cleaner_last_run_ms).saturating_mul(1_000_000))
+    });
     text.family(&f::FLUSH_SECONDS);
     for (core, metrics) in cores.iter().enumerate() {
         let Some(store) = metrics.store.get() else { continue };

@@ -101,6 +101,22 @@ families! {
         "Memory that holds recent batches, from which tail fetches are served.";
     CACHE_BYTES = "flumen_cache_bytes", Gauge, "bytes", ["core"],
         "Memory that holds what was read from the device.";
+    SEGMENTS_DELETED = "flumen_segments_deleted_total", Counter, "segments", ["core"],
+        "Segments deleted by retention or because their records were deleted.";
+    DELETED_BYTES = "flumen_deleted_bytes_total", Counter, "bytes", ["core"],
+        "Bytes of batches in deleted segments.";
+    CLEANER_RUNS = "flumen_cleaner_runs_total", Counter, "runs", ["core"],
+        "Runs of the cleaner over a compacted log.";
+    CLEANER_READ = "flumen_cleaner_read_bytes_total", Counter, "bytes", ["core"],
+        "Bytes that the cleaner has read.";
+    CLEANER_WRITTEN = "flumen_cleaner_written_bytes_total", Counter, "bytes", ["core"],
+        "Bytes that the cleaner has written, padding included.";
+    CLEANER_DIRTY = "flumen_cleaner_max_dirty_permille", Gauge, "thousandths", ["core"],
+        "The largest dirty share of all compacted logs when the cleaner looked last, in thousandths.";
+    CLEANER_UNCLEANABLE = "flumen_cleaner_uncleanable_partitions", Gauge, "partitions", ["core"],
+        "Compacted logs that cannot be cleaned; each has a line in the log.";
+    CLEANER_LAST_RUN = "flumen_cleaner_last_run_timestamp_seconds", Gauge, "seconds", ["core"],
+        "When the cleaner's last run ended, in seconds since 1970; 0 if there was none.";
     FLUSH_SECONDS = "flumen_flush_seconds", Histogram, "seconds", ["core"],
         "Time from a commit's way out to the device's word that it is durable.";
     NO_SPACE = "flumen_storage_full", Gauge, "boolean", ["core"],

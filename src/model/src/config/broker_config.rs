@@ -111,6 +111,16 @@ typed! {
         max_request_partitions: i32 = "max.request.partition.size.limit",
         /// Milliseconds between two looks for what retention may delete.
         log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms",
+        /// Whether logs are compacted at all.
+        log_cleaner_enable: bool = "log.cleaner.enable",
+        /// Milliseconds that the cleaner sleeps when no log needs it.
+        log_cleaner_backoff_ms: i64 = "log.cleaner.backoff.ms",
+        /// Memory for the key tables of all cores together.
+        log_cleaner_dedupe_buffer_size: i64 = "log.cleaner.dedupe.buffer.size",
+        /// How full a key table may get, as a share.
+        log_cleaner_load_factor: f64 = "log.cleaner.io.buffer.load.factor",
+        /// Bytes a second that compaction may read and write, on all cores together.
+        log_cleaner_max_bytes_per_second: f64 = "log.cleaner.io.max.bytes.per.second",
         /// Milliseconds after which an idle producer id is forgotten.
         producer_id_expiration_ms: i32 = "producer.id.expiration.ms",
         /// Partitions of the offsets topic.

@@ -18,20 +18,20 @@ keys! {
         "Effort of Zstandard for topics without a level of their own, where the broker recompresses.";
     "cordoned.log.dirs" List = "" [Medium per_broker any_of(&[])]
         "Data directories that get no new partitions; `*` means all of this node.";
-    "log.cleaner.backoff.ms" Long = "15000" [Medium cluster_wide at_least(0)]
+    "log.cleaner.backoff.ms" Long = "15000" [Medium cluster_wide honoured at_least(0)]
         "Milliseconds the compactor sleeps when no log needs it.";
-    "log.cleaner.dedupe.buffer.size" Long = "134217728" [Medium cluster_wide]
+    "log.cleaner.dedupe.buffer.size" Long = "134217728" [Medium cluster_wide honoured]
         "Bytes of memory for the key tables of all compaction threads together.";
     "log.cleaner.delete.retention.ms" Long = "86400000" [Medium cluster_wide honoured at_least(0)]
         "Milliseconds a tombstone stays readable in compacted topics that do not say so themselves.";
-    "log.cleaner.enable" Boolean = "true" [Medium]
+    "log.cleaner.enable" Boolean = "true" [Medium honoured]
         "Whether compaction runs at all. Off, compacted topics grow without bound, the offsets topic \
          included.";
-    "log.cleaner.io.buffer.load.factor" Double = "0.9" [Medium cluster_wide]
+    "log.cleaner.io.buffer.load.factor" Double = "0.9" [Medium cluster_wide honoured]
         "How full a key table may get, as a share. Fuller handles more log at once with more collisions.";
     "log.cleaner.io.buffer.size" Int = "524288" [Medium cluster_wide at_least(0)]
         "Bytes of memory for the read and write buffers of all compaction threads together.";
-    "log.cleaner.io.max.bytes.per.second" Double = "1.7976931348623157E308" [Medium cluster_wide]
+    "log.cleaner.io.max.bytes.per.second" Double = "1.7976931348623157E308" [Medium cluster_wide honoured]
         "Bytes a second that compaction may read and write together.";
     "log.cleaner.max.compaction.lag.ms" Long = "9223372036854775807" [Medium cluster_wide honoured
         at_least(1)]

@@ -1,11 +1,25 @@
 //! The codecs of record batches.
 //!
-//! What a batch decompresses to is bounded by [`RECORDS_BYTES_MAX`], so that a few bytes from a broker cannot
+//! - [`decompress()`], [`compress()`]: the records of a batch as a whole.
+//! - [`reader()`]: the same piece by piece, for who must not hold them all, or not hold the core.
+//! - [`codec()`], [`name()`]: by number and by name.
+//!
+//! What a batch decompresses to is bounded by [`RECORDS_BYTES_MAX`], so that a few bytes from the network cannot
 //! fill the memory.
+//!
+//! # Dependencies
+//! The four codecs that Kafka knows, all in Rust, so that no C compiler is asked for more than the rest asks:
+//!
+//! | crate | for | kept by | taken | pulls in |
+//! |---|---|---|---|---|
+//! | `flate2`, with `miniz_oxide` | gzip | the rust-lang organisation | 1.1.11 | crc32fast, cfg-if, miniz_oxide, adler2, simd-adler32 |
+//! | `snap` | Snappy | BurntSushi | 1.1.2 | nothing |
+//! | `lz4_flex`, its safe code only | LZ4 frames | PSeitz | 0.14.0, July 2026 | twox-hash |
+//! | `ruzstd` | zstd | KillingSpark | 0.9.1; 0.9.0 is of July 2026 | the same twox-hash |
 
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use kafka_wire::record_batch::Compression;
+pub use kafka_wire::record_batch::Compression;
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::fmt;
@@ -48,6 +62,101 @@ pub fn name(codec: Compression) -> &'static str {
     }
 }
 
+/// The codec with a number, as in a batch's attributes.
+pub fn codec(number: i16) -> Option<Compression> {
+    Some(match number {
+        0 => Compression::None,
+        1 => Compression::Gzip,
+        2 => Compression::Snappy,
+        3 => Compression::Lz4,
+        4 => Compression::Zstd,
+        _ => return None,
+    })
+}
+
+/// The records of a batch as they are decompressed. Reading fails where the bytes are not what the codec writes,
+/// and behind [`RECORDS_BYTES_MAX`].
+pub fn reader(codec: Compression, payload: &[u8]) -> Result<impl Read + '_, CompressionError> {
+    let source: Box<dyn Read + '_> = match codec {
+        Compression::None => Box::new(payload),
+        Compression::Gzip => Box::new(GzDecoder::new(payload)),
+        Compression::Snappy => {
+            Box::new(SnappyReader::new(payload).map_err(|what| CompressionError { codec, what })?)
+        }
+        Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(payload)),
+        Compression::Zstd => {
+            let decoder = StreamingDecoder::new(payload);
+            Box::new(decoder.map_err(|error| CompressionError { codec, what: error.to_string() })?)
+        }
+    };
+    Ok(Bounded { source, left: RECORDS_BYTES_MAX })
+}
+
+/// Ends with an error where the limit is passed.
+struct Bounded<'a> {
+    source: Box<dyn Read + 'a>,
+    left: usize,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(into)?;
+        self.left = self.left.checked_sub(count).ok_or_else(|| io::Error::other(too_large()))?;
+        Ok(count)
+    }
+}
+
+/// Decompresses Snappy, in either of its two forms, a block at a time.
+struct SnappyReader<'a> {
+    /// Blocks that are still to be decompressed.
+    rest: &'a [u8],
+    /// There is one block, without its length before it.
+    bare: bool,
+    block: Vec<u8>,
+    /// How much of the block was read.
+    at: usize,
+}
+
+impl<'a> SnappyReader<'a> {
+    fn new(payload: &'a [u8]) -> Result<SnappyReader<'a>, String> {
+        let bare = !payload.starts_with(&SNAPPY_STREAM_MAGIC);
+        let rest = match bare {
+            true => payload,
+            false => payload.get(SNAPPY_STREAM_HEADER_BYTES..).ok_or("ends within the header")?,
+        };
+        Ok(SnappyReader { rest, bare, block: Vec::new(), at: 0 })
+    }
+
+    fn next_block(&mut self) -> Result<(), String> {
+        let block = match self.bare {
+            true => std::mem::take(&mut self.rest),
+            false => {
+                let (block, behind) = first_block(self.rest)?;
+                self.rest = behind;
+                block
+            }
+        };
+        self.block.clear();
+        self.at = 0;
+        unsnap_block(block, &mut self.block)
+    }
+}
+
+impl Read for SnappyReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.block.len() {
+            if self.rest.is_empty() {
+                return Ok(0);
+            }
+            self.next_block().map_err(io::Error::other)?;
+        }
+        let count = into.len().min(self.block.len() - self.at);
+        into[..count].copy_from_slice(&self.block[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
 /// Decompresses the records of a batch into `into`, whose content is replaced.
 ///
 /// # Errors
@@ -87,13 +196,18 @@ fn unsnap(payload: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
     }
     let mut rest = payload.get(SNAPPY_STREAM_HEADER_BYTES..).ok_or("ends within the header")?;
     while !rest.is_empty() {
-        let (length, behind) = rest.split_first_chunk().ok_or("ends within a block's length")?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let (block, behind) = behind.split_at_checked(length).ok_or("ends within a block")?;
+        let (block, behind) = first_block(rest)?;
         unsnap_block(block, into)?;
         rest = behind;
     }
     Ok(())
+}
+
+/// The first block of a Snappy stream, and what is behind it.
+fn first_block(rest: &[u8]) -> Result<(&[u8], &[u8]), String> {
+    let (length, behind) = rest.split_first_chunk().ok_or("ends within a block's length")?;
+    let length = u32::from_be_bytes(*length) as usize;
+    Ok(behind.split_at_checked(length).ok_or("ends within a block")?)
 }
 
 fn unsnap_block(block: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
@@ -179,6 +293,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_reader_gives_the_same_in_pieces_and_stops_at_the_limit() {
+        let input = lines(20_000);
+        for codec in CODECS {
+            let packed = compress(codec, &input).unwrap();
+            let (mut source, mut back, mut piece) = (reader(codec, &packed).unwrap(), Vec::new(), [0; 1000]);
+            loop {
+                let count = source.read(&mut piece).unwrap();
+                back.extend_from_slice(&piece[..count]);
+                if count == 0 {
+                    break;
+                }
+            }
+            assert!(back == input, "{codec:?}");
+            assert_eq!(super::codec(codec as i16), Some(codec));
+        }
+        let block = snap::raw::Encoder::new().compress_vec(&input).unwrap();
+        let mut back = Vec::new();
+        reader(Compression::Snappy, &block).unwrap().read_to_end(&mut back).unwrap();
+        assert!(back == input);
+        let bomb = gzip(&vec![0; RECORDS_BYTES_MAX + 1]).unwrap();
+        let copied = io::copy(&mut reader(Compression::Gzip, &bomb).unwrap(), &mut io::sink());
+        assert!(copied.unwrap_err().to_string().contains("more than"));
     }
 
     #[test]
