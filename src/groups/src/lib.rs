@@ -7,7 +7,6 @@
 //! - [`Coordinator`]: the state; [`Usage`]: how much it holds.
 //! - [`Request`], [`Context`]: what goes in. [`Effects`] with [`Record`], [`Answer`], [`Response`]: what comes out.
 //! - [`Topics`]: what the coordinator asks of the cluster's metadata. [`Settings`]: what of its configuration.
-//! - [`partition_for`]: which coordinator a group belongs to.
 //!
 //! Inside:
 //! - `membership`, `committing`, `admin`: find the group of a request, and hand it on.
@@ -25,7 +24,6 @@ mod consumer;
 mod coordinator;
 mod effects;
 mod group;
-mod hash;
 mod membership;
 mod offsets;
 mod records;
@@ -42,7 +40,6 @@ mod tests;
 
 pub use coordinator::{Coordinator, Usage};
 pub use effects::{Answer, Effects, Producer, Record, Response, Waiter};
-pub use hash::partition_for;
 pub use records::ReplayError;
 pub use request::{Context, Request};
 pub use settings::{Assignor, Migration, Settings};

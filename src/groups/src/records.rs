@@ -181,7 +181,7 @@ pub(crate) enum Stored<'a> {
     Current(ConsumerGroupCurrentMemberAssignmentKey<'a>, Option<ConsumerGroupCurrentMemberAssignmentValue>),
     Regex(ConsumerGroupRegularExpressionKey<'a>, Option<ConsumerGroupRegularExpressionValue<'a>>),
     /// A type that means nothing to us.
-    Other(i16),
+    Other,
 }
 
 /// Why a record could not be read back.
@@ -236,7 +236,7 @@ impl<'a> Stored<'a> {
             }
             CURRENT => Stored::Current(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
             REGEX => Stored::Regex(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
-            other => Stored::Other(other),
+            _ => Stored::Other,
         })
     }
 }
@@ -281,7 +281,7 @@ mod tests {
     fn what_cannot_be_read_is_an_error_and_what_is_unknown_is_not() {
         assert!(matches!(Stored::read(&[0], None), Err(ReplayError::Key(_))));
         assert!(matches!(Stored::read(&[0, 1, 0], None), Err(ReplayError::Key(_))));
-        assert!(matches!(Stored::read(&[0, 99], None), Ok(Stored::Other(99))));
+        assert!(matches!(Stored::read(&[0, 99], None), Ok(Stored::Other)));
         let key = group_tombstone("g").key;
         assert!(matches!(Stored::read(&key, Some(&[0, 9])), Err(ReplayError::Value(_))));
         assert!(matches!(Stored::read(&key, Some(&[])), Err(ReplayError::Value(_))));

@@ -63,7 +63,7 @@ impl Coordinator {
                 self.replay_progress(&key.group_id, &key.member_id, progress);
             }
             Stored::Regex(key, value) => self.replay_regex(&key.group_id, &key.regular_expression, value),
-            Stored::Other(_) => {}
+            Stored::Other => {}
         }
         Ok(())
     }

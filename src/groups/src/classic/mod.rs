@@ -115,11 +115,6 @@ impl ClassicGroup {
         self.changed_ms = Some(now);
     }
 
-    /// True if it only keeps offsets: nobody ever joined it.
-    pub fn is_simple(&self) -> bool {
-        self.protocol_type.is_none() && self.members.is_empty() && self.pending_join.is_empty()
-    }
-
     pub fn is_of_consumers(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL)
     }
