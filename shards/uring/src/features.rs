@@ -1,8 +1,5 @@
 //! Optional features of the kernel.
 
-/// Names that `flumen.io.features.disable` takes.
-pub(crate) const NAMES: [&str; 3] = ["buffer_ring", "msg_ring", "no_iowait"];
-
 /// Which optional features are in use.
 ///
 /// | name | what for | without it |
@@ -16,11 +13,14 @@ pub struct Features {
 }
 
 impl Features {
+    /// Names that `flumen.io.features.disable` takes.
+    pub const NAMES: &[&str] = &["buffer_ring", "msg_ring", "no_iowait"];
+
     /// All features but these; unknown names are an error that lists the known ones.
     pub fn without(disabled: &[String]) -> Result<Features, String> {
         for name in disabled {
-            if !NAMES.contains(&name.as_str()) {
-                return Err(format!("unknown I/O feature '{name}'; known are {}", NAMES.join(", ")));
+            if !Features::NAMES.contains(&name.as_str()) {
+                return Err(format!("unknown I/O feature '{name}'; known are {}", Features::NAMES.join(", ")));
             }
         }
         Ok(Features { disabled: disabled.to_vec() })
