@@ -33,7 +33,7 @@ impl Drop for Scratch {
 
 fn bed(features: &Features, directory: &Path) -> (Executor, PathBuf, Pool) {
     let pool = Pool::new(8 << 20).expect("maps");
-    let options = UringOptions { features: features.clone() };
+    let options = UringOptions { features: features.clone(), data: Some(directory.to_path_buf()) };
     let driver = UringDriver::new(&options, pool.clone()).expect("a ring");
     let executor = Executor::new(Box::new(driver), Options { idle: IdlePolicy::Park, seed: None });
     (executor, directory.to_path_buf(), pool)
@@ -45,9 +45,18 @@ fn check(features: &Features) {
     driver_tests::check_all(|| bed(features, &scratch.inner(count.fetch_add(1, Ordering::Relaxed))));
 }
 
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// Every feature, also those that are off by default, but these.
 fn without(names: &[&str]) -> Features {
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    Features::without(&names).expect("known names")
+    Features::new(&owned(Features::OFF_BY_DEFAULT), &owned(names)).expect("known names")
+}
+
+#[test]
+fn by_default() {
+    check(&Features::default());
 }
 
 #[test]
@@ -65,5 +74,14 @@ fn without_each_feature() {
     for name in Features::NAMES {
         println!("without {name}");
         check(&without(&[name]));
+    }
+}
+
+#[test]
+fn each_feature_alone() {
+    for only in Features::NAMES {
+        println!("{only} alone");
+        let others: Vec<&str> = Features::NAMES.iter().copied().filter(|name| name != only).collect();
+        check(&without(&others));
     }
 }
