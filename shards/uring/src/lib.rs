@@ -36,6 +36,9 @@ mod streams;
 mod wake;
 mod zero_copy;
 
+#[cfg(test)]
+mod tests;
+
 pub use features::Features;
 pub use ring::UringDriver;
 pub use setup::{UringError, UringOptions};

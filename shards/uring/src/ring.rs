@@ -75,11 +75,13 @@ pub struct UringDriver {
     pub(crate) accepting: Slab<Accepting>,
     pub(crate) receiving: Slab<Receiving>,
     pub(crate) zero_copies: Slab<Box<ZeroCopySend>>,
+    /// Bytes in them.
+    pub(crate) zero_copy_bytes: usize,
     pub(crate) handles: Handles,
     /// Kept for their room.
     pub(crate) accept_acts: Vec<Act<OwnedFd>>,
     pub(crate) receive_acts: Vec<Act<Piece>>,
-    pool: Pool,
+    pub(crate) pool: Pool,
     wake: Arc<RingWake>,
     wake_count: Box<[u8; 8]>,
     messages: Vec<RawFd>,
@@ -123,6 +125,7 @@ impl UringDriver {
             accepting: Slab::new(),
             receiving: Slab::new(),
             zero_copies: Slab::new(),
+            zero_copy_bytes: 0,
             handles: found.handles,
             accept_acts: Vec::new(),
             receive_acts: Vec::new(),

@@ -17,6 +17,10 @@ const BYTES_MIN: usize = 32 * 1024;
 /// Large sends with a copy after one that the kernel copied anyway.
 const COPIED_SENDS: u16 = 1024;
 
+/// The part of the pool that may wait for the network at one time: a peer that does not read must not hold what others
+/// need.
+const POOL_PART: usize = 8;
+
 /// `IORING_SEND_ZC_REPORT_USAGE`.
 const REPORT_USAGE: u16 = 1 << 3;
 /// `IORING_NOTIF_USAGE_ZC_COPIED`, as the result of a notification.
@@ -29,6 +33,7 @@ pub(crate) struct ZeroCopySend {
     token: Option<Token>,
     slices: Vec<Slice>,
     skip: usize,
+    bytes: usize,
     vectors: Vec<libc::iovec>,
     header: libc::msghdr,
 }
@@ -39,10 +44,10 @@ impl ZeroCopySend {
         token: Token,
         slices: Vec<Slice>,
         skip: usize,
-        vectors: Vec<libc::iovec>,
+        bytes: usize,
     ) -> Box<ZeroCopySend> {
-        let header = flight::no_header();
-        Box::new(ZeroCopySend { socket, token: Some(token), slices, skip, vectors, header })
+        let (vectors, header) = (flight::vectors(&slices, skip), flight::no_header());
+        Box::new(ZeroCopySend { socket, token: Some(token), slices, skip, bytes, vectors, header })
     }
 
     /// Its request. It points into this box.
@@ -70,7 +75,8 @@ impl UringDriver {
     pub(crate) fn send_zero_copy(&mut self, token: Token, operation: Operation) -> Option<Operation> {
         let Operation::Send { socket, slices, skip } = operation else { return Some(operation) };
         let bytes = slices.iter().map(|slice| slice.len()).sum::<usize>().saturating_sub(skip);
-        let info = self.handles.get_mut(socket.0).filter(|_| bytes >= BYTES_MIN);
+        let room = (self.pool.budget_bytes() / POOL_PART).saturating_sub(self.zero_copy_bytes);
+        let info = self.handles.get_mut(socket.0).filter(|_| (BYTES_MIN..=room).contains(&bytes));
         let wanted = info.is_some_and(|info| {
             let copied = info.copied_sends;
             info.copied_sends = copied.saturating_sub(1);
@@ -79,8 +85,8 @@ impl UringDriver {
         if !wanted {
             return Some(Operation::Send { socket, slices, skip });
         }
-        let vectors = flight::vectors(&slices, skip);
-        let mut send = ZeroCopySend::new(socket.0, token, slices, skip, vectors);
+        let mut send = ZeroCopySend::new(socket.0, token, slices, skip, bytes);
+        self.zero_copy_bytes += bytes;
         let flags =
             if self.handles.is_registered(socket.0) { Flags::FIXED_FILE } else { Flags::empty() };
         let entry = send.entry().flags(flags);
@@ -93,7 +99,7 @@ impl UringDriver {
     /// A completion of a send without a copy: its end, or the network's.
     pub(crate) fn sent(&mut self, number: u32, code: i32, flags: u32) {
         if cqueue::notif(flags) {
-            let Some(send) = self.zero_copies.remove(number) else { return };
+            let Some(send) = self.forget_zero_copy(number) else { return };
             if was_copied(code) {
                 self.send_copies(send.socket);
             }
@@ -104,7 +110,7 @@ impl UringDriver {
         let (socket, skip) = (send.socket, send.skip);
         let slices = send.slices.clone();
         if !cqueue::more(flags) {
-            self.zero_copies.remove(number);
+            self.forget_zero_copy(number);
         }
         if code < 0 && wants_copy(Errno(-code)) {
             self.send_copies(socket);
@@ -114,6 +120,12 @@ impl UringDriver {
         }
         let sent = if code < 0 { Err(Errno(-code)) } else { Ok(code as usize) };
         self.land(token, Outcome::Sent(sent, slices));
+    }
+
+    fn forget_zero_copy(&mut self, number: u32) -> Option<Box<ZeroCopySend>> {
+        let send = self.zero_copies.remove(number)?;
+        self.zero_copy_bytes -= send.bytes;
+        Some(send)
     }
 
     fn send_copies(&mut self, socket: i32) {
