@@ -102,7 +102,10 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("flumen-alignment-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("makes a directory");
         let direct = Direct::probe(&directory);
-        assert!(!matches!(direct, Direct::Aligned(alignment) if !(512..=4096).contains(&alignment)), "{direct:?}");
+        assert!(
+            !matches!(direct, Direct::Aligned(alignment) if !(512..=4096).contains(&alignment)),
+            "{direct:?}"
+        );
         assert_eq!(std::fs::read_dir(&directory).expect("lists").count(), 0);
         std::fs::remove_dir(&directory).expect("removes");
         assert_eq!(Direct::probe(&directory), Direct::Aligned(4096), "no such directory");

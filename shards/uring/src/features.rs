@@ -76,6 +76,14 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_documented() {
+        let page = include_str!("../../../docs/configuration.md");
+        for name in Features::NAMES {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn settings_win_over_defaults_and_off_over_on() {
         let off = features(&[], &["msg_ring"]).expect("known");
         assert!(off.reason_off("msg_ring").is_some() && off.reason_off("no_iowait").is_none());

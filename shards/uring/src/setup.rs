@@ -112,11 +112,11 @@ pub(crate) fn find(options: &UringOptions, ring: &IoUring, pool: &Pool) -> Found
     let send_zc = decisions.decide("send_zc", || {
         let mut probe = Probe::new();
         submitter.register_probe(&mut probe).map_err(told)?;
-        let known = [opcode::SendZc::CODE, opcode::SendMsgZc::CODE].iter().all(|code| probe.is_supported(*code));
+        let known =
+            [opcode::SendZc::CODE, opcode::SendMsgZc::CODE].iter().all(|code| probe.is_supported(*code));
         if known { Ok(()) } else { Err("not in this kernel".into()) }
     });
-    let kit =
-        Kit { lending: lend.is_some(), arena: arena.unwrap_or_default(), direct: direct.is_some() };
+    let kit = Kit { lending: lend.is_some(), arena: arena.unwrap_or_default(), direct: direct.is_some() };
     Found {
         lend,
         handles,
@@ -140,9 +140,9 @@ fn probe_direct(options: &UringOptions) -> Result<usize, String> {
     match Direct::probe(directory) {
         Direct::Aligned(alignment) => Ok(alignment),
         Direct::None { asks_for: 0 } => Err("the file system of the data directory has none".into()),
-        Direct::None { asks_for } => {
-            Err(format!("the data directory's device asks for units of {asks_for} bytes, more than {ALIGNMENT_MAX}"))
-        }
+        Direct::None { asks_for } => Err(format!(
+            "the data directory's device asks for units of {asks_for} bytes, more than {ALIGNMENT_MAX}"
+        )),
     }
 }
 

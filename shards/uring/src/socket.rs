@@ -99,9 +99,8 @@ pub(crate) fn set_no_delay(fd: RawFd) {
 pub(crate) fn peer(socket: &OwnedFd) -> io::Result<SocketAddr> {
     let mut raw = RawAddress::empty();
     // SAFETY: the kernel writes at most `length` bytes into the local storage.
-    let result = unsafe {
-        libc::getpeername(socket.as_raw_fd(), (&raw mut raw.storage).cast(), &raw mut raw.length)
-    };
+    let result =
+        unsafe { libc::getpeername(socket.as_raw_fd(), (&raw mut raw.storage).cast(), &raw mut raw.length) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }

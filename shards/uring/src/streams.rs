@@ -228,7 +228,8 @@ impl UringDriver {
     fn go_on_into(&mut self, number: u32) {
         let Some(receiving) = self.receiving.get(number) else { return };
         let socket = Handle(receiving.socket);
-        let begin = if receiving.armed.is_idle() { std::mem::take(&mut receiving.into) } else { VecDeque::new() };
+        let begin =
+            if receiving.armed.is_idle() { std::mem::take(&mut receiving.into) } else { VecDeque::new() };
         if receiving.armed.is_over() {
             self.receiving.remove(number);
         }

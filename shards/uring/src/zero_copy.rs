@@ -39,13 +39,7 @@ pub(crate) struct ZeroCopySend {
 }
 
 impl ZeroCopySend {
-    fn new(
-        socket: i32,
-        token: Token,
-        slices: Vec<Slice>,
-        skip: usize,
-        bytes: usize,
-    ) -> Box<ZeroCopySend> {
+    fn new(socket: i32, token: Token, slices: Vec<Slice>, skip: usize, bytes: usize) -> Box<ZeroCopySend> {
         let (vectors, header) = (flight::vectors(&slices, skip), flight::no_header());
         Box::new(ZeroCopySend { socket, token: Some(token), slices, skip, bytes, vectors, header })
     }
@@ -87,8 +81,7 @@ impl UringDriver {
         }
         let mut send = ZeroCopySend::new(socket.0, token, slices, skip, bytes);
         self.zero_copy_bytes += bytes;
-        let flags =
-            if self.handles.is_registered(socket.0) { Flags::FIXED_FILE } else { Flags::empty() };
+        let flags = if self.handles.is_registered(socket.0) { Flags::FIXED_FILE } else { Flags::empty() };
         let entry = send.entry().flags(flags);
         let number = self.zero_copies.insert(send);
         self.put(token, Place::ZeroCopy(token, number));
