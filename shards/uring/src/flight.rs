@@ -75,7 +75,6 @@ pub(crate) struct Flight {
 }
 
 /// What the driver has that entries make use of.
-#[derive(Clone, Copy)]
 pub(crate) struct Kit {
     /// A ring of lent blocks.
     pub(crate) lending: bool,

@@ -17,7 +17,7 @@ use driver::{
 };
 use io_uring::squeue::{Entry, Flags};
 use io_uring::{IoUring, opcode, types};
-use memory::{Block, Pool};
+use memory::{Block, Pool, PoolUse};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -82,6 +82,7 @@ pub struct UringDriver {
     pub(crate) accept_acts: Vec<Act<OwnedFd>>,
     pub(crate) receive_acts: Vec<Act<Piece>>,
     pub(crate) pool: Pool,
+    pub(crate) pool_use: Arc<PoolUse>,
     wake: Arc<RingWake>,
     wake_count: Box<[u8; 8]>,
     messages: Vec<RawFd>,
@@ -129,6 +130,7 @@ impl UringDriver {
             handles: found.handles,
             accept_acts: Vec::new(),
             receive_acts: Vec::new(),
+            pool_use: pool.usage(),
             pool,
             wake,
             wake_count: Box::new([0; 8]),
@@ -179,6 +181,13 @@ impl UringDriver {
 
     /// Begins an operation for itself.
     pub(crate) fn begin(&mut self, token: Token, operation: Operation) {
+        match &operation {
+            Operation::Read { block, length, .. } => {
+                self.kit.arena.prepare(&self.ring.submitter(), &block[..block.len().min(*length)]);
+            }
+            Operation::Write { data, .. } => self.kit.arena.prepare(&self.ring.submitter(), data),
+            _ => {}
+        }
         let (target, handle) = (flight::target(&operation), flight::handle(&operation));
         match flight::begin(token, operation, &self.kit) {
             Ok(mut flight) => {

@@ -250,13 +250,15 @@ impl UringDriver {
         {
             info.small_receives = 0;
         }
+        // A block that nobody asked for yet is one that others may need.
+        let scarce = self.pool_use.used_bytes() > self.pool.budget_bytes() as u64 / 2;
         let mut filled = Vec::new();
         self.with_receiving(number, |receiving, acts| {
             match code {
                 0.. => {
                     let piece = Piece { block: lent, from: 0, length: code as usize };
                     receiving.armed.arrived(piece, last, acts);
-                    if large && !last {
+                    if large || (scarce && !receiving.armed.queue().is_empty()) {
                         receiving.armed.stop(acts);
                     }
                 }

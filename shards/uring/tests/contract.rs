@@ -4,6 +4,7 @@ use executor::{Executor, IdlePolicy, Options};
 use memory::Pool;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use uring::{Features, UringDriver, UringOptions};
 
 /// An empty directory, removed with all that is in it.
@@ -39,7 +40,11 @@ fn bed(features: &Features, directory: &Path) -> (Executor, PathBuf, Pool) {
     (executor, directory.to_path_buf(), pool)
 }
 
+/// One check at a time: what a closed descriptor answers can be seen only while no other thread opens any.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn check(features: &Features) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let scratch = Scratch::new();
     let count = AtomicU32::new(0);
     driver_tests::check_all(|| bed(features, &scratch.inner(count.fetch_add(1, Ordering::Relaxed))));
