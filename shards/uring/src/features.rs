@@ -34,7 +34,7 @@ impl Features {
     ];
 
     /// Features that are used only if they are switched on: `docs/decisions` says why.
-    pub const OFF_BY_DEFAULT: &[&str] = &["multishot_receive", "registered_buffers", "registered_files"];
+    pub const OFF_BY_DEFAULT: &[&str] = &["registered_files"];
 
     /// Those that are on by default and those in `enabled`, but none in `disabled`. Unknown names are an error that
     /// lists the known ones.
