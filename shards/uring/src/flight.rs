@@ -385,31 +385,8 @@ impl Flight {
                 *block = Some(taken);
                 Next::Go(entry)
             }
-            State::Read { length, done, .. } => match result(code) {
-                Ok(count) => {
-                    *done += count;
-                    // A read that ends off a sector has met the end of the file.
-                    if count > 0 && *done < *length && *done % 512 == 0 {
-                        return Next::Go(self.read_entry(kit));
-                    }
-                    let done = *done;
-                    self.land_read(Ok(done))
-                }
-                Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.read_entry(kit)),
-                Err(errno) => self.land_read(Err(errno)),
-            },
-            State::Write { data, done, .. } => match result(code) {
-                Ok(0) if !data.is_empty() => self.land_write(Err(Errno::NOSPC)),
-                Ok(count) => {
-                    *done += count;
-                    if *done < data.len() {
-                        return Next::Go(self.write_entry(kit));
-                    }
-                    self.land_write(Ok(()))
-                }
-                Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.write_entry(kit)),
-                Err(errno) => self.land_write(Err(errno)),
-            },
+            State::Read { .. } => self.complete_read(result(code), kit),
+            State::Write { .. } => self.complete_write(result(code), kit),
             State::Open { options, .. } => {
                 if code == -libc::EINVAL && options.direct {
                     warn_not_direct();
@@ -431,6 +408,43 @@ impl Flight {
             },
             State::Plain { .. } => Next::Land(Outcome::Done(result(code).map(|_| ()))),
             State::ReceiveInto { .. } | State::Send { .. } => self.land_with_buffers(code),
+        }
+    }
+
+    fn complete_read(&mut self, result: Result<usize, Errno>, kit: &Kit) -> Next {
+        let State::Read { length, done, .. } = &mut self.state else {
+            unreachable!("only reads continue so")
+        };
+        match result {
+            Ok(count) => {
+                *done += count;
+                // A read that ends off a sector has met the end of the file.
+                if count > 0 && *done < *length && *done % 512 == 0 {
+                    return Next::Go(self.read_entry(kit));
+                }
+                let done = *done;
+                self.land_read(Ok(done))
+            }
+            Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.read_entry(kit)),
+            Err(errno) => self.land_read(Err(errno)),
+        }
+    }
+
+    fn complete_write(&mut self, result: Result<usize, Errno>, kit: &Kit) -> Next {
+        let State::Write { data, done, .. } = &mut self.state else {
+            unreachable!("only writes continue so")
+        };
+        match result {
+            Ok(0) if !data.is_empty() => self.land_write(Err(Errno::NOSPC)),
+            Ok(count) => {
+                *done += count;
+                if *done < data.len() {
+                    return Next::Go(self.write_entry(kit));
+                }
+                self.land_write(Ok(()))
+            }
+            Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.write_entry(kit)),
+            Err(errno) => self.land_write(Err(errno)),
         }
     }
 

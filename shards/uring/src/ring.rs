@@ -390,16 +390,16 @@ impl Driver for UringDriver {
                 return;
             }
             operation @ Operation::ReceiveInto { .. } if self.multishot_receive => {
-                return match self.receive_into(token, operation) {
-                    Some(operation) => self.begin(token, operation),
-                    None => {}
-                };
+                if let Some(operation) = self.receive_into(token, operation) {
+                    self.begin(token, operation);
+                }
+                return;
             }
             operation @ Operation::Send { .. } if self.send_zc => {
-                return match self.send_zero_copy(token, operation) {
-                    Some(operation) => self.begin(token, operation),
-                    None => {}
-                };
+                if let Some(operation) = self.send_zero_copy(token, operation) {
+                    self.begin(token, operation);
+                }
+                return;
             }
             Operation::Close { handle } => return self.close(token, handle),
             operation => return self.begin(token, operation),
