@@ -93,6 +93,13 @@ const STEPS: &[Step] = &[
         limit: minutes(15),
     },
     Step {
+        name: "sanitize",
+        about: "the crates with unsafe code under AddressSanitizer and ThreadSanitizer (needs the nightly toolchain)",
+        cargo: &["xtask", "sanitize"],
+        environment: &[],
+        limit: minutes(15),
+    },
+    Step {
         name: "compat",
         about: "foreign clients against the broker",
         cargo: &["xtask", "compat"],
@@ -160,7 +167,7 @@ fn execute(step: &Step) -> Result<(), String> {
 }
 
 /// Waits up to `limit`; then ends the whole group that the child leads.
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let started = Instant::now();
     while started.elapsed() < limit {
         if let Ok(Some(status)) = child.try_wait() {

@@ -11,6 +11,7 @@ mod codegen;
 mod compat;
 mod fuzz;
 mod kill9;
+mod sanitize;
 mod sim;
 mod tidy;
 
@@ -39,6 +40,11 @@ const COMMANDS: &[Command] = &[
         run: compat::run,
     },
     Command { name: "fuzz", help: "run the fuzz targets of tests/fuzz; see its --list", run: fuzz::run },
+    Command {
+        name: "sanitize",
+        help: "the crates with unsafe code under AddressSanitizer and ThreadSanitizer: [address|thread]",
+        run: sanitize::run,
+    },
     Command {
         name: "sim",
         help: "run seeds of the simulator: --seeds N [--from S], or --seed S --log for one",

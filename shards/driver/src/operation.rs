@@ -85,7 +85,8 @@ pub enum Operation {
     Send { socket: Handle, slices: Vec<Slice>, skip: usize },
     /// Ends both directions of a socket, so that operations on it complete → `Done`.
     Shutdown { socket: Handle },
-    /// Reads from a file at an offset into the first `length` bytes of `block`; less at its end → `Read`.
+    /// Reads from a file at an offset into the first `length` bytes of `block`; less at its end → `Read`. What a
+    /// short read of a direct file leaves behind its end, up to the next multiple of the alignment, is anything.
     Read { file: Handle, offset: u64, block: Block, length: usize },
     /// Writes the whole of `data` at an offset. `durable`: the data is on the device when it completes,
     /// and so is the file's size if it changed → `Written`.

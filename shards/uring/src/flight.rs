@@ -1,5 +1,6 @@
 //! An operation under way: everything that the kernel looks at while it works.
 
+use crate::arena::Arena;
 use crate::lend::{GROUP, LENT_BYTES};
 use crate::socket::{RawAddress, stream_socket};
 use driver::{Access, Errno, Handle, OpenOptions, Operation, Outcome, Token};
@@ -69,6 +70,18 @@ unsafe impl Send for State {}
 pub(crate) struct Flight {
     pub(crate) token: Token,
     pub(crate) state: State,
+    /// Its handle is in the ring's table of files.
+    pub(crate) registered: bool,
+}
+
+/// What the driver has that entries make use of.
+pub(crate) struct Kit {
+    /// A ring of lent blocks.
+    pub(crate) lending: bool,
+    /// Registered buffers.
+    pub(crate) arena: Arena,
+    /// The file system does direct I/O as callers do it.
+    pub(crate) direct: bool,
 }
 
 /// What becomes of a flight after a completion.
@@ -97,7 +110,7 @@ fn at_cwd() -> types::Fd {
 
 /// Takes an operation in; its first entry is made by [`Flight::entry`]. An operation that cannot begin lands
 /// at once.
-pub(crate) fn begin(token: Token, operation: Operation, lending: bool) -> Result<Box<Flight>, Outcome> {
+pub(crate) fn begin(token: Token, operation: Operation, kit: &Kit) -> Result<Box<Flight>, Outcome> {
     let plain = || State::Plain { _paths: [None, None] };
     let state = match operation {
         Operation::Accept { .. } => State::Accept(RawAddress::empty()),
@@ -105,7 +118,7 @@ pub(crate) fn begin(token: Token, operation: Operation, lending: bool) -> Result
             Ok(socket) => State::Connect(RawAddress::new(address), Some(socket)),
             Err(error) => return Err(Outcome::Opened(Err(error.into()))),
         },
-        Operation::Receive { socket } => State::Receive { socket, polled: lending, block: None },
+        Operation::Receive { socket } => State::Receive { socket, polled: kit.lending, block: None },
         Operation::ReceiveInto { block, start, end, .. } if start > end || end > block.len() => {
             return Err(Outcome::Received(Err(Errno::INVAL), Some(block)));
         }
@@ -119,7 +132,10 @@ pub(crate) fn begin(token: Token, operation: Operation, lending: bool) -> Result
             State::Write { file, offset, data, done: 0, durable }
         }
         Operation::Open { path: name, options } => match path(name) {
-            Ok(path) => State::Open { path, options },
+            Ok(path) => {
+                let direct = options.direct && kit.direct;
+                State::Open { path, options: OpenOptions { direct, ..options } }
+            }
             Err(errno) => return Err(Outcome::Opened(Err(errno))),
         },
         Operation::Rename { from, to } => match (path(from), path(to)) {
@@ -145,13 +161,14 @@ pub(crate) fn begin(token: Token, operation: Operation, lending: bool) -> Result
             unreachable!("the ring answers these itself")
         }
     };
-    Ok(Box::new(Flight { token, state }))
+    Ok(Box::new(Flight { token, state, registered: false }))
 }
 
-fn send(slices: Vec<Slice>, skip: usize) -> State {
+/// What is left of the slices after the skipped bytes, as far as one send takes it.
+pub(crate) fn vectors(slices: &[Slice], skip: usize) -> Vec<libc::iovec> {
     let mut skip = skip;
     let mut vectors = Vec::with_capacity(slices.len().min(VECTORS_MAX));
-    for slice in &slices {
+    for slice in slices {
         let skipped = skip.min(slice.len());
         skip -= skipped;
         let rest = &slice[skipped..];
@@ -159,9 +176,18 @@ fn send(slices: Vec<Slice>, skip: usize) -> State {
             vectors.push(libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() });
         }
     }
+    vectors
+}
+
+/// A message header that says nothing yet.
+pub(crate) fn no_header() -> libc::msghdr {
     // SAFETY: plain integers and pointers, for which zeros are values.
-    let header = unsafe { std::mem::zeroed() };
-    State::Send { slices, vectors, header }
+    unsafe { std::mem::zeroed() }
+}
+
+pub(crate) fn send(slices: Vec<Slice>, skip: usize) -> State {
+    let vectors = vectors(&slices, skip);
+    State::Send { slices, vectors, header: no_header() }
 }
 
 /// What an operation's entry needs beside its state, read before the state takes the operation in.
@@ -204,9 +230,26 @@ pub(crate) fn target(operation: &Operation) -> Target {
     }
 }
 
+/// The handle that an operation's requests name.
+pub(crate) fn handle(operation: &Operation) -> Option<Handle> {
+    match *operation {
+        Operation::Accept { listener } => Some(listener),
+        Operation::Receive { socket }
+        | Operation::ReceiveInto { socket, .. }
+        | Operation::Send { socket, .. }
+        | Operation::Shutdown { socket } => Some(socket),
+        Operation::Read { file, .. }
+        | Operation::Write { file, .. }
+        | Operation::Sync { file }
+        | Operation::Allocate { file, .. }
+        | Operation::Truncate { file, .. } => Some(file),
+        _ => None,
+    }
+}
+
 impl Flight {
     /// The first request of the operation.
-    pub(crate) fn entry(&mut self, target: Target) -> Entry {
+    pub(crate) fn entry(&mut self, target: Target, kit: &Kit) -> Entry {
         match (&mut self.state, target) {
             (State::Accept(raw), Target::Handle(listener)) => {
                 let storage = (&raw mut raw.storage).cast();
@@ -246,8 +289,8 @@ impl Flight {
                     opcode::SendMsg::new(fd(socket), header).flags(libc::MSG_NOSIGNAL as u32).build()
                 }
             },
-            (State::Read { .. }, _) => self.read_entry(),
-            (State::Write { .. }, _) => self.write_entry(),
+            (State::Read { .. }, _) => self.read_entry(kit),
+            (State::Write { .. }, _) => self.write_entry(kit),
             (State::Open { path, options }, _) => {
                 let mut flags = libc::O_CLOEXEC;
                 flags |= if options.access == Access::Read { libc::O_RDONLY } else { libc::O_RDWR };
@@ -273,26 +316,38 @@ impl Flight {
         }
     }
 
-    fn read_entry(&mut self) -> Entry {
+    fn read_entry(&mut self, kit: &Kit) -> Entry {
         let State::Read { file, offset, block, length, done } = &mut self.state else {
             unreachable!("only reads continue so")
         };
         let part = &mut block[*done..*length];
         let count = part.len().min(TRANSFER_MAX) as u32;
-        opcode::Read::new(fd(*file), part.as_mut_ptr(), count).offset(*offset + *done as u64).build()
+        let at = *offset + *done as u64;
+        match kit.arena.index(part.as_ptr(), part.len()) {
+            Some(buffer) => {
+                opcode::ReadFixed::new(fd(*file), part.as_mut_ptr(), count, buffer).offset(at).build()
+            }
+            None => opcode::Read::new(fd(*file), part.as_mut_ptr(), count).offset(at).build(),
+        }
     }
 
-    fn write_entry(&mut self) -> Entry {
+    fn write_entry(&mut self, kit: &Kit) -> Entry {
         let State::Write { file, offset, data, done, durable } = &mut self.state else {
             unreachable!("only writes continue so")
         };
         let part = &data[*done..];
         let count = part.len().min(TRANSFER_MAX) as u32;
         let flags = if *durable { libc::RWF_DSYNC } else { 0 };
-        opcode::Write::new(fd(*file), part.as_ptr(), count)
-            .offset(*offset + *done as u64)
-            .rw_flags(flags as _)
-            .build()
+        let at = *offset + *done as u64;
+        match kit.arena.index(part.as_ptr(), part.len()) {
+            Some(buffer) => opcode::WriteFixed::new(fd(*file), part.as_ptr(), count, buffer)
+                .offset(at)
+                .rw_flags(flags as _)
+                .build(),
+            None => {
+                opcode::Write::new(fd(*file), part.as_ptr(), count).offset(at).rw_flags(flags as _).build()
+            }
+        }
     }
 
     /// Takes in a completion. `lent` is the block that the kernel chose, if it did.
@@ -300,6 +355,7 @@ impl Flight {
         &mut self,
         code: i32,
         lent: Option<Block>,
+        kit: &Kit,
         take: impl FnOnce() -> Option<Block>,
     ) -> Next {
         match &mut self.state {
@@ -329,36 +385,13 @@ impl Flight {
                 *block = Some(taken);
                 Next::Go(entry)
             }
-            State::Read { length, done, .. } => match result(code) {
-                Ok(count) => {
-                    *done += count;
-                    // A read that ends off a sector has met the end of the file.
-                    if count > 0 && *done < *length && *done % 512 == 0 {
-                        return Next::Go(self.read_entry());
-                    }
-                    let done = *done;
-                    self.land_read(Ok(done))
-                }
-                Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.read_entry()),
-                Err(errno) => self.land_read(Err(errno)),
-            },
-            State::Write { data, done, .. } => match result(code) {
-                Ok(0) if !data.is_empty() => self.land_write(Err(Errno::NOSPC)),
-                Ok(count) => {
-                    *done += count;
-                    if *done < data.len() {
-                        return Next::Go(self.write_entry());
-                    }
-                    self.land_write(Ok(()))
-                }
-                Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.write_entry()),
-                Err(errno) => self.land_write(Err(errno)),
-            },
+            State::Read { .. } => self.complete_read(result(code), kit),
+            State::Write { .. } => self.complete_write(result(code), kit),
             State::Open { options, .. } => {
                 if code == -libc::EINVAL && options.direct {
                     warn_not_direct();
                     options.direct = false;
-                    return Next::Go(self.entry(Target::None));
+                    return Next::Go(self.entry(Target::None, kit));
                 }
                 Next::Land(Outcome::Opened(result(code).map(|fd| Handle(fd as i32))))
             }
@@ -375,6 +408,43 @@ impl Flight {
             },
             State::Plain { .. } => Next::Land(Outcome::Done(result(code).map(|_| ()))),
             State::ReceiveInto { .. } | State::Send { .. } => self.land_with_buffers(code),
+        }
+    }
+
+    fn complete_read(&mut self, result: Result<usize, Errno>, kit: &Kit) -> Next {
+        let State::Read { length, done, .. } = &mut self.state else {
+            unreachable!("only reads continue so")
+        };
+        match result {
+            Ok(count) => {
+                *done += count;
+                // A read that ends off a sector has met the end of the file.
+                if count > 0 && *done < *length && *done % 512 == 0 {
+                    return Next::Go(self.read_entry(kit));
+                }
+                let done = *done;
+                self.land_read(Ok(done))
+            }
+            Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.read_entry(kit)),
+            Err(errno) => self.land_read(Err(errno)),
+        }
+    }
+
+    fn complete_write(&mut self, result: Result<usize, Errno>, kit: &Kit) -> Next {
+        let State::Write { data, done, .. } = &mut self.state else {
+            unreachable!("only writes continue so")
+        };
+        match result {
+            Ok(0) if !data.is_empty() => self.land_write(Err(Errno::NOSPC)),
+            Ok(count) => {
+                *done += count;
+                if *done < data.len() {
+                    return Next::Go(self.write_entry(kit));
+                }
+                self.land_write(Ok(()))
+            }
+            Err(Errno(libc::EINTR | libc::EAGAIN)) => Next::Go(self.write_entry(kit)),
+            Err(errno) => self.land_write(Err(errno)),
         }
     }
 

@@ -1,19 +1,23 @@
 //! The driver: one ring, its operations under way, its turn.
 
-use crate::features::Features;
-use crate::flight::{self, Flight, Next};
+use crate::armed::Act;
+use crate::flight::{self, Flight, Kit, Next, State};
+use crate::handles::Handles;
 use crate::lend::{LENT_BYTES, LendRing};
+use crate::setup::{self, UringError, UringOptions};
+use crate::slab::Slab;
 use crate::socket;
+use crate::streams::{Accepting, Piece, Receiving};
 use crate::wake::{self, RingWake};
+use crate::zero_copy::ZeroCopySend;
 use base::Instant;
 use driver::{
     Capabilities, Completion, DirectoryEntry, Driver, Errno, Handle, Metadata, Operation, Outcome, Token,
     Wait, Wake,
 };
-use io_uring::squeue::Entry;
+use io_uring::squeue::{Entry, Flags};
 use io_uring::{IoUring, opcode, types};
-use memory::Pool;
-use std::fmt;
+use memory::{Block, Pool, PoolUse};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -26,7 +30,12 @@ const SUBMISSIONS: u32 = 1024;
 /// Completions that the kernel may queue; more are kept by the kernel and come later.
 const COMPLETIONS: u32 = 8192;
 
-/// User data of what is not a flight.
+/// User data of streams and of sends without a copy, beside their numbers; flights have their slots alone.
+const KIND: u64 = 0xff << 40;
+pub(crate) const ACCEPTS: u64 = 1 << 40;
+pub(crate) const RECEIVES: u64 = 2 << 40;
+pub(crate) const SENDS: u64 = 3 << 40;
+/// User data of what belongs to no operation.
 const WAKE: u64 = u64::MAX;
 const CANCEL: u64 = u64::MAX - 1;
 const MESSAGE: u64 = u64::MAX - 2;
@@ -34,45 +43,6 @@ const MESSAGE: u64 = u64::MAX - 2;
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_NO_IOWAIT: u32 = 1 << 7;
-
-/// How to make a driver.
-#[derive(Clone, Debug)]
-pub struct UringOptions {
-    /// Which optional features to use.
-    pub features: Features,
-}
-
-/// Why there is no driver.
-#[derive(Debug)]
-pub enum UringError {
-    /// The kernel does not let us make a ring.
-    Setup(io::Error),
-    /// Something beside the ring could not be made.
-    Event(io::Error),
-}
-
-impl fmt::Display for UringError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            UringError::Setup(error) => match error.raw_os_error() {
-                Some(libc::EPERM | libc::EACCES) => out.write_str(
-                    "io_uring is forbidden here: allow it in the container's seccomp profile (io_uring_setup, io_uring_enter, io_uring_register), or set sysctl kernel.io_uring_disabled=0",
-                ),
-                Some(libc::ENOSYS) => out.write_str("this kernel has no io_uring; Linux 6.1 or newer is needed"),
-                Some(libc::EINVAL) => {
-                    out.write_str("this kernel's io_uring is too old; Linux 6.1 or newer is needed")
-                }
-                Some(libc::ENOMEM) => out.write_str(
-                    "no locked memory for io_uring: raise the limit (ulimit -l, LimitMEMLOCK= of a systemd unit)",
-                ),
-                _ => write!(out, "cannot set up io_uring: {error}"),
-            },
-            UringError::Event(error) => write!(out, "cannot make an eventfd: {error}; raise ulimit -n"),
-        }
-    }
-}
-
-impl std::error::Error for UringError {}
 
 /// The argument of a bounded wait, as `io_uring_enter(2)` has it.
 #[repr(C)]
@@ -83,17 +53,44 @@ struct WaitArgument {
     time: u64,
 }
 
+/// Where an operation is, by its slot.
+pub(crate) enum Place {
+    Free,
+    /// Under way for itself.
+    Flight(Box<Flight>),
+    /// Waiting at the armed accept of this number.
+    Accept(Token, u32),
+    /// Waiting at the armed receive of this number.
+    Receive(Token, u32),
+    /// The send without a copy of this number.
+    ZeroCopy(Token, u32),
+}
+
 /// io_uring as a driver. Made on the thread that uses it, and stays there.
 pub struct UringDriver {
     // The order matters: the ring goes first, then what the kernel was told of.
-    ring: IoUring,
+    pub(crate) ring: IoUring,
     lend: Option<LendRing>,
-    flights: Vec<Option<Box<Flight>>>,
-    pool: Pool,
+    places: Vec<Place>,
+    pub(crate) accepting: Slab<Accepting>,
+    pub(crate) receiving: Slab<Receiving>,
+    pub(crate) zero_copies: Slab<Box<ZeroCopySend>>,
+    /// Bytes in them.
+    pub(crate) zero_copy_bytes: usize,
+    pub(crate) handles: Handles,
+    /// Kept for their room.
+    pub(crate) accept_acts: Vec<Act<OwnedFd>>,
+    pub(crate) receive_acts: Vec<Act<Piece>>,
+    pub(crate) pool: Pool,
+    pub(crate) pool_use: Arc<PoolUse>,
     wake: Arc<RingWake>,
     wake_count: Box<[u8; 8]>,
     messages: Vec<RawFd>,
     ready: Vec<Completion>,
+    kit: Kit,
+    multishot_accept: bool,
+    multishot_receive: bool,
+    send_zc: bool,
     no_iowait: bool,
     start: std::time::Instant,
     capabilities: Capabilities,
@@ -110,12 +107,7 @@ impl UringDriver {
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)
             .map_err(UringError::Setup)?;
-        let mut features = Vec::new();
-        let lend = register_lending(&ring, options, &mut features);
-        let messages = decide(options, &mut features, "msg_ring", || Ok(()));
-        let no_iowait = decide(options, &mut features, "no_iowait", || {
-            if kernel_at_least(6, 15) { Ok(()) } else { Err("kernel before 6.15".into()) }
-        });
+        let found = setup::find(options, &ring, &pool);
         // SAFETY: makes a descriptor; touches no memory of ours.
         let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
         if event < 0 {
@@ -123,22 +115,34 @@ impl UringDriver {
         }
         // SAFETY: it was just made and nobody else owns it.
         let event = unsafe { OwnedFd::from_raw_fd(event) };
-        if messages {
+        if found.messages {
             wake::begin_messages();
         }
-        let wake = Arc::new(RingWake { event, ring: messages.then(|| ring.as_raw_fd()) });
+        let wake = Arc::new(RingWake { event, ring: found.messages.then(|| ring.as_raw_fd()) });
         let mut driver = UringDriver {
             ring,
-            lend,
-            flights: Vec::new(),
+            lend: found.lend,
+            places: Vec::new(),
+            accepting: Slab::new(),
+            receiving: Slab::new(),
+            zero_copies: Slab::new(),
+            zero_copy_bytes: 0,
+            handles: found.handles,
+            accept_acts: Vec::new(),
+            receive_acts: Vec::new(),
+            pool_use: pool.usage(),
             pool,
             wake,
             wake_count: Box::new([0; 8]),
             messages: Vec::new(),
             ready: Vec::new(),
-            no_iowait,
+            kit: found.kit,
+            multishot_accept: found.multishot_accept,
+            multishot_receive: found.multishot_receive,
+            send_zc: found.send_zc,
+            no_iowait: found.no_iowait,
             start: std::time::Instant::now(),
-            capabilities: Capabilities { driver: "io_uring", direct_alignment: 4096, features },
+            capabilities: found.capabilities,
         };
         driver.listen_for_wakes();
         driver.fill_lending();
@@ -160,7 +164,7 @@ impl UringDriver {
     }
 
     /// Queues an entry for the kernel; if the queue is full, hands it over first.
-    fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: Entry) {
         loop {
             // SAFETY: what the entry points to belongs to a flight, or to this driver, and stays where it is
             // until its completion has come.
@@ -175,15 +179,62 @@ impl UringDriver {
         }
     }
 
-    fn fly(&mut self, flight: Box<Flight>, entry: Entry) {
-        let slot = flight.token.0 as u32;
-        let index = slot as usize;
-        if self.flights.len() <= index {
-            self.flights.resize_with(index + 1, || None);
+    /// Begins an operation for itself.
+    pub(crate) fn begin(&mut self, token: Token, operation: Operation) {
+        match &operation {
+            Operation::Read { block, length, .. } => {
+                self.kit.arena.prepare(&self.ring.submitter(), &block[..block.len().min(*length)]);
+            }
+            Operation::Write { data, .. } => self.kit.arena.prepare(&self.ring.submitter(), data),
+            _ => {}
         }
-        assert!(self.flights[index].is_none(), "slot {slot} is under way already");
-        self.flights[index] = Some(flight);
-        self.push(entry.user_data(u64::from(slot)));
+        let (target, handle) = (flight::target(&operation), flight::handle(&operation));
+        match flight::begin(token, operation, &self.kit) {
+            Ok(mut flight) => {
+                flight.registered = handle.is_some_and(|handle| self.handles.is_registered(handle.0));
+                let entry = flight.entry(target, &self.kit);
+                self.fly(flight, entry);
+            }
+            Err(outcome) => self.ready.push(Completion { token, outcome }),
+        }
+    }
+
+    fn fly(&mut self, flight: Box<Flight>, entry: Entry) {
+        let entry = if flight.registered { entry.flags(Flags::FIXED_FILE) } else { entry };
+        let token = flight.token;
+        self.put(token, Place::Flight(flight));
+        self.push(entry.user_data(u64::from(token.0 as u32)));
+    }
+
+    /// Notes where an operation is.
+    pub(crate) fn put(&mut self, token: Token, place: Place) {
+        let index = token.0 as u32 as usize;
+        if self.places.len() <= index {
+            self.places.resize_with(index + 1, || Place::Free);
+        }
+        assert!(matches!(self.places[index], Place::Free), "slot {index} is under way already");
+        self.places[index] = place;
+    }
+
+    /// An operation is in its place no more.
+    pub(crate) fn free(&mut self, token: Token) {
+        self.places[token.0 as u32 as usize] = Place::Free;
+    }
+
+    /// An operation that was in a place has come to its end.
+    pub(crate) fn land(&mut self, token: Token, outcome: Outcome) {
+        self.free(token);
+        self.ready.push(Completion { token, outcome });
+    }
+
+    /// Closes a handle that nothing is armed on.
+    pub(crate) fn close_now(&mut self, token: Token, handle: Handle) {
+        self.handles.closing(handle.0, &self.ring.submitter());
+        self.begin(token, Operation::Close { handle });
+    }
+
+    pub(crate) fn cancel_entry(&mut self, user_data: u64) {
+        self.push(opcode::AsyncCancel::new(user_data).build().user_data(CANCEL));
     }
 
     /// Asks the kernel for completions, and hands over what is queued.
@@ -231,26 +282,58 @@ impl UringDriver {
                 // From another core, which has woken us; or one of ours, delivered. A ring that is gone
                 // has nobody left to wake.
                 MESSAGE => {}
-                slot => self.complete(slot as u32 as usize, entry.result(), entry.flags()),
+                data => {
+                    let (number, code, flags) = (data as u32, entry.result(), entry.flags());
+                    match data & KIND {
+                        ACCEPTS => self.accepted(number, code, flags),
+                        RECEIVES => {
+                            let lent = self.lent(flags);
+                            self.received(number, code, flags, lent);
+                        }
+                        SENDS => self.sent(number, code, flags),
+                        _ => self.complete(number as usize, code, flags),
+                    }
+                }
             }
         }
     }
 
+    /// The block that the kernel chose for a receive, if it did.
+    fn lent(&mut self, flags: u32) -> Option<Block> {
+        let number = io_uring::cqueue::buffer_select(flags)?;
+        self.lend.as_mut()?.take(number)
+    }
+
     fn complete(&mut self, index: usize, code: i32, flags: u32) {
-        let lent = io_uring::cqueue::buffer_select(flags)
-            .and_then(|number| self.lend.as_mut().and_then(|lend| lend.take(number)));
-        let Some(mut flight) = self.flights.get_mut(index).and_then(Option::take) else {
+        let lent = self.lent(flags);
+        let place = self.places.get_mut(index).map(|place| std::mem::replace(place, Place::Free));
+        let Some(Place::Flight(mut flight)) = place else {
             log::error!("the kernel completed an operation in slot {index} that is not under way");
             return;
         };
-        let pool = &self.pool;
-        match flight.complete(code, lent, || pool.take(LENT_BYTES)) {
-            Next::Land(outcome) => self.ready.push(Completion { token: flight.token, outcome }),
-            Next::Go(entry) => {
-                self.flights[index] = Some(flight);
-                self.push(entry.user_data(index as u64));
-            }
+        if self.multishot_receive
+            && let State::Receive { socket, .. } = &flight.state
+        {
+            self.note_receive(*socket, code);
         }
+        let pool = &self.pool;
+        match flight.complete(code, lent, &self.kit, || pool.take(LENT_BYTES)) {
+            Next::Land(outcome) => {
+                if let Outcome::Opened(Ok(handle)) | Outcome::Accepted(Ok((handle, _))) = &outcome {
+                    self.handles.opened(handle.0, &self.ring.submitter());
+                }
+                self.ready.push(Completion { token: flight.token, outcome });
+            }
+            Next::Go(entry) => self.fly(flight, entry),
+        }
+    }
+
+    /// The kernel still has something of an operation.
+    fn is_under_way(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Flight(_)))
+            || self.accepting.iter().any(|(_, accepting)| !accepting.armed.is_idle())
+            || self.receiving.iter().any(|(_, receiving)| !receiving.armed.is_idle())
+            || self.zero_copies.iter().next().is_some()
     }
 
     fn send_messages(&mut self) {
@@ -273,40 +356,6 @@ fn note_enter(result: io::Result<usize>) {
             ) => {}
         Err(error) => log::error!("io_uring_enter: {error}"),
     }
-}
-
-fn kernel_at_least(major: u32, minor: u32) -> bool {
-    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    found >= (major, minor)
-}
-
-type FeatureList = Vec<(&'static str, Option<String>)>;
-
-/// Uses a feature if no setting forbids it and the probe finds it; notes which.
-fn decide(
-    options: &UringOptions,
-    features: &mut FeatureList,
-    name: &'static str,
-    probe: impl FnOnce() -> Result<(), String>,
-) -> bool {
-    let off = options.features.reason_off(name).or_else(|| probe().err());
-    let on = off.is_none();
-    features.push((name, off));
-    on
-}
-
-fn register_lending(ring: &IoUring, options: &UringOptions, features: &mut FeatureList) -> Option<LendRing> {
-    let mut lend = None;
-    decide(options, features, "buffer_ring", || match LendRing::register(&ring.submitter()) {
-        Ok(registered) => {
-            lend = Some(registered);
-            Ok(())
-        }
-        Err(error) => Err(error.to_string()),
-    });
-    lend
 }
 
 fn list(path: &Path) -> Result<Vec<DirectoryEntry>, Errno> {
@@ -334,29 +383,44 @@ impl Driver for UringDriver {
         let outcome = match operation {
             Operation::ListDirectory { path } => Outcome::Listed(list(&path)),
             Operation::Stat { path } => Outcome::Stat(stat(&path)),
-            operation => {
-                let target = flight::target(&operation);
-                match flight::begin(token, operation, self.lend.is_some()) {
-                    Ok(mut flight) => {
-                        let entry = flight.entry(target);
-                        self.fly(flight, entry);
-                        return;
-                    }
-                    Err(outcome) => outcome,
-                }
+            Operation::Accept { listener } if self.multishot_accept => {
+                return self.accept_next(token, listener);
             }
+            Operation::Receive { socket } if self.multishot_receive && self.receive_next(token, socket) => {
+                return;
+            }
+            operation @ Operation::ReceiveInto { .. } if self.multishot_receive => {
+                if let Some(operation) = self.receive_into(token, operation) {
+                    self.begin(token, operation);
+                }
+                return;
+            }
+            operation @ Operation::Send { .. } if self.send_zc => {
+                if let Some(operation) = self.send_zero_copy(token, operation) {
+                    self.begin(token, operation);
+                }
+                return;
+            }
+            Operation::Close { handle } => return self.close(token, handle),
+            operation => return self.begin(token, operation),
         };
         self.ready.push(Completion { token, outcome });
     }
 
     fn cancel(&mut self, token: Token) {
         let slot = token.0 as u32;
-        let under_way = self
-            .flights
-            .get(slot as usize)
-            .is_some_and(|flight| flight.as_ref().is_some_and(|flight| flight.token == token));
-        if under_way {
-            self.push(opcode::AsyncCancel::new(u64::from(slot)).build().user_data(CANCEL));
+        match self.places.get(slot as usize) {
+            Some(Place::Flight(flight)) if flight.token == token => self.cancel_entry(u64::from(slot)),
+            Some(&Place::Accept(held, number)) if held == token => {
+                self.with_accepting(number, |accepting, acts| {
+                    accepting.armed.give_up(token, acts);
+                });
+            }
+            Some(&Place::Receive(held, number)) if held == token => self.give_up_receiving(token, number),
+            Some(&Place::ZeroCopy(held, number)) if held == token => {
+                self.cancel_entry(SENDS | u64::from(number));
+            }
+            _ => {}
         }
     }
 
@@ -393,7 +457,9 @@ impl Driver for UringDriver {
 
     fn listen(&mut self, address: SocketAddr, share_port: bool) -> io::Result<(Handle, SocketAddr)> {
         let (socket, address) = socket::listen(address, share_port)?;
-        Ok((Handle(socket.into_raw_fd()), address))
+        let handle = Handle(socket.into_raw_fd());
+        self.handles.opened(handle.0, &self.ring.submitter());
+        Ok((handle, address))
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -406,20 +472,30 @@ impl Drop for UringDriver {
         if self.wake.ring.is_some() {
             wake::end_messages();
         }
-        // The kernel may still write into what flights own. Cancel all and wait for their ends; what does
-        // not end within a second is leaked rather than freed under the kernel's hands.
-        let left: Vec<usize> = (0..self.flights.len()).filter(|&i| self.flights[i].is_some()).collect();
-        for slot in left {
-            self.push(opcode::AsyncCancel::new(slot as u64).build().user_data(CANCEL));
+        // The kernel may still look at what is under way. Cancel all and wait for the ends; what does not end
+        // within a second is leaked rather than freed under the kernel's hands.
+        self.end_streams();
+        for slot in 0..self.places.len() {
+            match &self.places[slot] {
+                Place::Flight(_) => self.cancel_entry(slot as u64),
+                Place::ZeroCopy(_, number) => self.cancel_entry(SENDS | u64::from(*number)),
+                _ => {}
+            }
         }
         let deadline = self.now() + std::time::Duration::from_secs(1);
-        while self.flights.iter().any(Option::is_some) && self.now() < deadline {
+        while self.is_under_way() && self.now() < deadline {
             self.ready.clear();
             self.enter(Wait::Until(deadline));
             self.gather();
         }
-        for flight in self.flights.iter_mut().filter_map(Option::take) {
-            std::mem::forget(flight);
+        if self.is_under_way() {
+            std::mem::forget(self.lend.take());
+        }
+        for place in self.places.drain(..).filter(|place| matches!(place, Place::Flight(_))) {
+            std::mem::forget(place);
+        }
+        for send in self.zero_copies.drain() {
+            std::mem::forget(send);
         }
     }
 }

@@ -95,6 +95,18 @@ pub(crate) fn set_no_delay(fd: RawFd) {
     }
 }
 
+/// Who is at the other end; an error if it is gone already.
+pub(crate) fn peer(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let mut raw = RawAddress::empty();
+    // SAFETY: the kernel writes at most `length` bytes into the local storage.
+    let result =
+        unsafe { libc::getpeername(socket.as_raw_fd(), (&raw mut raw.storage).cast(), &raw mut raw.length) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(raw.decode().ok_or(io::ErrorKind::Unsupported)?)
+}
+
 /// A listening socket and its address with the port filled in.
 pub(crate) fn listen(address: SocketAddr, share_port: bool) -> io::Result<(OwnedFd, SocketAddr)> {
     let socket = stream_socket(address)?;

@@ -57,7 +57,7 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     let (settings, config) = settings::gather(start)?;
     host::raise_descriptors()?;
     let cores = host::cores(&config.cores)?;
-    let features = Features::without(&config.io_features_disable)?;
+    let features = Features::new(&config.io_features_enable, &config.io_features_disable)?;
     let directory = Directory::open(Path::new(&config.data), config.node_id, DEFAULT_NODE_ID)?;
     let listen =
         resolve(config.listeners.first().ok_or("listeners is empty: name an address to listen on")?)?;
@@ -78,7 +78,7 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     for (&core, port) in cores.iter().zip(ports) {
         let plan = CorePlan {
             core,
-            options: UringOptions { features: features.clone() },
+            options: UringOptions { features: features.clone(), data: Some(directory.path.clone()) },
             idle: idle(&config),
             pool_bytes: config.pool_bytes as usize,
             stop: stop.clone(),

@@ -97,6 +97,36 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn features_of_the_kernel_are_named_in_one_line_and_switched_by_settings() {
+    let optional = "multishot_receive,registered_buffers,registered_files";
+    let all = "buffer_ring,direct_io,msg_ring,multishot_accept,multishot_receive,no_iowait,registered_buffers,registered_files,send_zc";
+    for (enable, disable) in [("", ""), (optional, ""), ("", all)] {
+        let scratch = Scratch::new("features");
+        let setup = setup(&scratch);
+        let setup = setup.set("flumen.io.features.enable", enable).set("flumen.io.features.disable", disable);
+        let flumen = setup.start();
+        let line = flumen.until_logged("io_uring: ");
+        for name in all.split(',') {
+            let off = line.contains(&format!("no {name} ("));
+            assert!(line.contains(name), "{name} is missing: {line}");
+            assert!(off || !disable.contains(name), "{name} is on: {line}");
+        }
+        assert_eq!(
+            line.contains("switched off by flumen.io.features.disable"),
+            !disable.is_empty(),
+            "{line}"
+        );
+        let mut client = patient(flumen.address);
+        create(&mut client, "any", 4, &[]);
+        latency(&mut client, "any", 4, 40).expect("it serves");
+        flumen.stop();
+    }
+    let scratch = Scratch::new("feature");
+    let line = setup(&scratch).set("flumen.io.features.enable", "registered").refusal();
+    assert_says(&line, &["unknown I/O feature 'registered'", "registered_files"]);
+}
+
+#[test]
 fn too_few_descriptors_are_refused_and_few_are_said() {
     let scratch = Scratch::new("descriptors");
     let line = setup(&scratch).before("ulimit -n 64").refusal();

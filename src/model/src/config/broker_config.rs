@@ -181,6 +181,8 @@ typed! {
         journal_inflight: i32 = "flumen.journal.inflight",
         /// Size from which an append passes the journal by.
         large_append_bytes: i32 = "flumen.large.append.bytes",
+        /// Kernel features to be used though they are off by default.
+        io_features_enable: Vec<String> = "flumen.io.features.enable",
         /// Kernel features not to be used.
         io_features_disable: Vec<String> = "flumen.io.features.disable",
         /// Cores to run on; empty for all that the process may use.

@@ -24,8 +24,12 @@ keys! {
     "flumen.idle.spin.us" Int = "50" [Low honoured between(0, 1_000_000)]
         "Microseconds a core looks for work before it sleeps, where it idles by `spin`.";
     "flumen.io.features.disable" List = "" [Low honoured any_of(&[])]
-        "Kernel features not to be used although the kernel has them, by the names in the start-up line. \
-         Each has a slower way in its place.";
+        "Kernel features not to be used although the kernel has them, by the names in the start-up line: \
+         `buffer_ring`, `direct_io`, `msg_ring`, `multishot_accept`, `multishot_receive`, `no_iowait`, \
+         `registered_buffers`, `registered_files`, `send_zc`. Each has a slower way in its place.";
+    "flumen.io.features.enable" List = "" [Low honoured any_of(&[])]
+        "Kernel features to be used although they are off by default, by the same names. \
+         `flumen.io.features.disable` wins over it.";
     "flumen.journal.file.bytes" Long = "67108864" [Medium honoured between(1_048_576, 17_179_869_184)]
         "Size in bytes of a journal file. All of them together bound what recovery has to read.";
     "flumen.journal.files" Int = "4" [Medium honoured between(2, 1024)]

@@ -1,0 +1,204 @@
+//! The driver alone, seen from inside: what outlasts the operation that began it.
+
+use crate::{Features, UringDriver, UringOptions};
+use driver::{Completion, Driver, Errno, Handle, Operation, Outcome, Token, Wait};
+use memory::{Pool, Slice};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+const POOL_BYTES: usize = 64 << 20;
+const SEND: Token = Token(7);
+const LARGE: usize = 256 * 1024;
+
+fn driver() -> (UringDriver, Pool) {
+    let pool = Pool::new(POOL_BYTES).expect("maps");
+    let features = Features::new(&["registered_files".to_owned()], &["buffer_ring".to_owned()]);
+    let options = UringOptions { features: features.expect("known"), data: None };
+    (UringDriver::new(&options, pool.clone()).expect("a ring"), pool)
+}
+
+/// Turns until something completes.
+fn next(driver: &mut UringDriver) -> Completion {
+    let mut completions = Vec::new();
+    let until = driver.now() + Duration::from_secs(10);
+    while completions.is_empty() && driver.now() < until {
+        driver.turn(Wait::Until(until), &mut completions);
+    }
+    assert_eq!(completions.len(), 1, "one at a time");
+    completions.remove(0)
+}
+
+/// Turns for a time in which nothing completes.
+fn settle(driver: &mut UringDriver) {
+    let mut completions = Vec::new();
+    let until = driver.now() + Duration::from_millis(50);
+    while driver.now() < until {
+        driver.turn(Wait::Until(until), &mut completions);
+    }
+    assert!(completions.is_empty(), "{completions:?}");
+}
+
+fn connect(driver: &mut UringDriver) -> (Handle, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+    let address = listener.local_addr().expect("an address");
+    driver.submit(Token(1), Operation::Connect { address });
+    // The kernel connects before anybody accepts.
+    match next(driver).outcome {
+        Outcome::Opened(Ok(handle)) => (handle, listener.accept().expect("accepts").0),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn slices(pool: &Pool, bytes: usize) -> Vec<Slice> {
+    let blocks = (0..bytes / LARGE).map(|number| {
+        let mut block = pool.take(LARGE).expect("free");
+        block.fill(number as u8);
+        block.freeze(LARGE)
+    });
+    blocks.collect()
+}
+
+/// Sends, and says how much of it was sent; the slices are dropped.
+fn send(driver: &mut UringDriver, socket: Handle, slices: Vec<Slice>) -> Result<usize, Errno> {
+    driver.submit(SEND, Operation::Send { socket, slices, skip: 0 });
+    match next(driver) {
+        Completion { token: SEND, outcome: Outcome::Sent(sent, _) } => sent,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_the_kernel_copies_is_sent_plainly_from_then_on() {
+    let (mut driver, pool) = driver();
+    let (socket, mut peer) = connect(&mut driver);
+    for bytes in [LARGE, 4 * LARGE] {
+        if let Some(info) = driver.handles.get_mut(socket.0) {
+            info.copied_sends = 0;
+        }
+        let sent = send(&mut driver, socket, slices(&pool, bytes)).expect("sends");
+        let mut all = vec![0; sent];
+        peer.read_exact(&mut all).expect("receives");
+        assert!(all.iter().enumerate().all(|(at, byte)| *byte == (at / LARGE) as u8));
+        settle(&mut driver);
+        assert_eq!(driver.zero_copies.iter().count(), 0, "the network is done with it");
+        assert!(driver.handles.get(socket.0).copied_sends > 0, "the loopback copies, and says so");
+        assert_eq!(pool.free_bytes(), POOL_BYTES, "the blocks came home");
+    }
+    let before = driver.handles.get(socket.0).copied_sends;
+    driver.submit(SEND, Operation::Send { socket, slices: slices(&pool, LARGE), skip: 0 });
+    assert_eq!(driver.zero_copies.iter().count(), 0, "a plain one");
+    assert_eq!(driver.handles.get(socket.0).copied_sends, before - 1, "and one fewer until the next try");
+    next(&mut driver);
+}
+
+#[test]
+fn small_sends_and_what_was_skipped_do_not_count() {
+    let (mut driver, pool) = driver();
+    let (socket, mut peer) = connect(&mut driver);
+    for skip in [LARGE - 100, LARGE] {
+        let slices = slices(&pool, LARGE);
+        driver.submit(SEND, Operation::Send { socket, slices, skip });
+        assert_eq!(driver.zero_copies.iter().count(), 0);
+        let Outcome::Sent(sent, _) = next(&mut driver).outcome else { panic!("not a send") };
+        assert_eq!(sent, Ok(LARGE - skip));
+    }
+    peer.read_exact(&mut [0; 100]).expect("receives");
+}
+
+/// Fills the socket of a peer that does not read, without copies, until a send waits.
+fn fill(driver: &mut UringDriver, pool: &Pool, socket: Handle) {
+    for _ in 0..100 {
+        if let Some(info) = driver.handles.get_mut(socket.0) {
+            info.copied_sends = 0;
+        }
+        driver.submit(SEND, Operation::Send { socket, slices: slices(pool, 4 * LARGE), skip: 0 });
+        let mut completions = Vec::new();
+        let until = driver.now() + Duration::from_millis(100);
+        while completions.is_empty() && driver.now() < until {
+            driver.turn(Wait::Until(until), &mut completions);
+        }
+        if completions.is_empty() {
+            return;
+        }
+    }
+    panic!("a peer that does not read took all");
+}
+
+#[test]
+fn a_waiting_send_is_cancelled_and_gives_its_slices_back() {
+    let (mut driver, pool) = driver();
+    let (socket, peer) = connect(&mut driver);
+    fill(&mut driver, &pool, socket);
+    driver.cancel(SEND);
+    let Outcome::Sent(sent, slices) = next(&mut driver).outcome else { panic!("not a send") };
+    assert!(slices.len() == 4 && (sent == Err(Errno::CANCELED) || sent.is_ok()), "{sent:?}");
+    drop(slices);
+    settle(&mut driver);
+    let waiting = POOL_BYTES - pool.free_bytes();
+    assert_eq!(driver.zero_copy_bytes, waiting, "what waits for the peer is kept, and counted");
+    drop(peer);
+    settle(&mut driver);
+    assert_eq!(driver.zero_copies.iter().count(), 0);
+    assert_eq!(pool.free_bytes(), POOL_BYTES);
+}
+
+#[test]
+fn a_peer_that_vanishes_ends_the_send_and_frees_the_memory() {
+    let (mut driver, pool) = driver();
+    let (socket, peer) = connect(&mut driver);
+    fill(&mut driver, &pool, socket);
+    drop(peer);
+    let Outcome::Sent(sent, slices) = next(&mut driver).outcome else { panic!("not a send") };
+    assert!(matches!(sent, Err(Errno::CONNRESET | Errno::PIPE)), "{sent:?}");
+    drop(slices);
+    settle(&mut driver);
+    assert_eq!(driver.zero_copies.iter().count(), 0);
+    assert_eq!(pool.free_bytes(), POOL_BYTES);
+}
+
+#[test]
+fn a_driver_that_goes_waits_for_the_network() {
+    let (mut driver, pool) = driver();
+    let (socket, peer) = connect(&mut driver);
+    fill(&mut driver, &pool, socket);
+    assert!(driver.zero_copies.iter().count() > 0, "one is under way");
+    drop(peer);
+    drop(driver);
+    assert_eq!(pool.free_bytes(), POOL_BYTES, "nothing had to be leaked");
+}
+
+#[test]
+fn what_the_network_still_looks_at_is_leaked_and_not_used_again() {
+    let (mut driver, pool) = driver();
+    let (socket, _peer) = connect(&mut driver);
+    fill(&mut driver, &pool, socket);
+    let began = std::time::Instant::now();
+    drop(driver);
+    assert!(began.elapsed() < Duration::from_secs(5), "it does not wait for ever");
+    assert!(pool.free_bytes() < POOL_BYTES, "memory that is still sent from was freed");
+}
+
+#[test]
+fn memory_that_waits_for_the_network_is_bounded() {
+    let (mut driver, pool) = driver();
+    let (socket, _peer) = connect(&mut driver);
+    driver.zero_copy_bytes = POOL_BYTES / 8 - LARGE + 1;
+    driver.submit(SEND, Operation::Send { socket, slices: slices(&pool, LARGE), skip: 0 });
+    assert_eq!(driver.zero_copies.iter().count(), 0, "a plain one");
+    next(&mut driver);
+    driver.zero_copy_bytes -= 1;
+    driver.submit(SEND, Operation::Send { socket, slices: slices(&pool, LARGE), skip: 0 });
+    assert_eq!(driver.zero_copies.iter().count(), 1);
+    next(&mut driver);
+}
+
+#[test]
+fn handles_are_registered_from_their_opening_to_their_close() {
+    let (mut driver, _) = driver();
+    let (socket, _peer) = connect(&mut driver);
+    assert!(driver.handles.is_registered(socket.0));
+    driver.submit(Token(1), Operation::Close { handle: socket });
+    assert!(!driver.handles.is_registered(socket.0));
+    assert!(matches!(next(&mut driver).outcome, Outcome::Done(Ok(()))));
+}
