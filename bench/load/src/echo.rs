@@ -46,9 +46,9 @@ pub fn per_second(inflight: usize, args: &CeilingArgs) -> Result<f64, Error> {
 pub fn serve(core: Option<usize>, connections: usize, tell: &mpsc::Sender<SocketAddr>) -> Result<(), Error> {
     core.map_or(Ok(()), os::pin)?;
     let pool = Pool::new(POOL_BYTES).map_err(|e| Error::Usage(e.to_string()))?;
-    let features = Features::without(&[]).map_err(Error::Usage)?;
-    let driver =
-        UringDriver::new(&UringOptions { features }, pool).map_err(|e| Error::Usage(e.to_string()))?;
+    let features = Features::new(&[], &[]).map_err(Error::Usage)?;
+    let options = UringOptions { features, data: None };
+    let driver = UringDriver::new(&options, pool).map_err(|e| Error::Usage(e.to_string()))?;
     let executor = Executor::new(Box::new(driver), Options::default());
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let (listener, address) = executor

@@ -62,9 +62,9 @@ impl Service {
                 let begun = this.begin_appends(items, origin);
                 Box::pin(async move { Outcome::Appended(this.end_appends(begun, durable).await) })
             }
-            Operation::Read { items, bytes_max, minimum_one, bound } => Box::pin(async move {
-                Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await)
-            }),
+            Operation::Read { items, bytes_max, minimum_one, bound } => {
+                Box::pin(async move { Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await) })
+            }
             Operation::Watch { seen, bytes_min, bound } => Box::pin(async move {
                 this.watch(&seen, bytes_min, bound).await;
                 Outcome::Changed

@@ -315,4 +315,3 @@ async fn pause(shared: &Shared, log: &Log, writing: Permit) -> Result<Permit, St
         false => Ok(writing),
     }
 }
-

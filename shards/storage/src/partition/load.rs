@@ -149,11 +149,11 @@ impl LogState {
 async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<(), StorageError> {
     let (dropped, first) = {
         let mut state = log.state.borrow_mut();
-        let mut count =
-            state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
+        let mut count = state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
         // One that the log does not go on from, because what followed on it was deleted as well.
         let ends_early = state.segments.last().is_some_and(|last| last.written_next < state.log_end);
-        if count + 1 == state.segments.len() && ends_early && state.segments[count].written_next <= log_start {
+        if count + 1 == state.segments.len() && ends_early && state.segments[count].written_next <= log_start
+        {
             count += 1;
         }
         let dropped: Vec<i64> = state.segments.drain(..count).map(|segment| segment.base).collect();

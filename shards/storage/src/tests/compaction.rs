@@ -430,9 +430,12 @@ fn a_producers_last_batch_stays_for_its_sequence() {
     });
 }
 
+/// A setting, and whether a log is cleaned with it.
+type Lag = (fn(&mut LogConfig), bool);
+
 #[test]
 fn lags_are_kept() {
-    let bodies: [(fn(&mut LogConfig), bool); 4] = [
+    let bodies: [Lag; 4] = [
         (|config| config.min_cleanable_ratio = 1.0, false),
         (|config| config.min_compaction_lag_ms = 3_600_000, false),
         (|config| config.min_compaction_lag_ms = 2000, true),

@@ -89,9 +89,12 @@ fn segments_go_by_age_at_last_the_one_that_is_appended_to() {
     });
 }
 
+/// A rule, and where the log begins under it.
+type Kept = (fn(&mut LogConfig), i64);
+
 #[test]
 fn segments_go_by_size_and_nothing_goes_without_a_rule() {
-    let bodies: [(fn(&mut LogConfig), i64); 5] = [
+    let bodies: [Kept; 5] = [
         (|config| config.retention_bytes = 25_000, 20),
         (|config| config.retention_bytes = 0, 50),
         (|config| config.retention_ms = -1, 0),

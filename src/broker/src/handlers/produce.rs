@@ -29,6 +29,9 @@ const KNOWS_ABORTABLE: i16 = 11;
 /// What became of one partition's batches.
 type Part = Result<AppendDone, (ErrorCode, Option<String>)>;
 
+/// What a producer's coordinator is to be asked about: partitions, and the batches that wait for them.
+type Unasked = (PartitionSet, Vec<(usize, Verified)>);
+
 /// Appends every partition's batches and answers when they are as durable as `acks` wants: 0 waits for nothing
 /// and gets no answer, 1 and all wait for the device.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
@@ -134,7 +137,7 @@ async fn append_verified(
     let image = broker.image();
     let adds = request.version >= ADDS;
     // A request is of one producer; should it not be, each of them is asked about.
-    let mut asked: BTreeMap<(i64, i16), (PartitionSet, Vec<(usize, Verified)>)> = BTreeMap::new();
+    let mut asked: BTreeMap<(i64, i16), Unasked> = BTreeMap::new();
     for (place, item) in
         view.partitions().enumerate().filter(|(place, _)| unverified.binary_search(place).is_ok())
     {

@@ -2,7 +2,7 @@
 //!
 //! - [`even`]: `uniform` where all members subscribe to the same topics.
 //! - [`mixed`]: `uniform` where they do not.
-//! - [`range`]: `range`.
+//! - [`mod@range`], the assignor of that name.
 //!
 //! All are functions of their input alone and sticky where their name allows: what a member has and may keep, it
 //! keeps. Racks are not looked at, as in Kafka 4.

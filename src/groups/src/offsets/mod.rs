@@ -2,7 +2,7 @@
 //!
 //! - this module: the store, and what a record does to it.
 //! - [`commit`]: OffsetCommit and TxnOffsetCommit.
-//! - [`fetch`]: OffsetFetch.
+//! - [`mod@fetch`], which answers OffsetFetch.
 //! - [`delete`]: OffsetDelete, deleted groups and topics, expiry.
 
 pub(crate) mod commit;

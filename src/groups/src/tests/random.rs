@@ -185,7 +185,7 @@ impl World {
             Says::LeavesForAWhile => quiet_beat(id, -2),
         };
         // Half of them are static.
-        request.instance_id = (member % 2 == 0).then(|| INSTANCES[member].into());
+        request.instance_id = member.is_multiple_of(2).then(|| INSTANCES[member].into());
         let answer = self.driver.beat(&request);
         let known = &mut self.consumers[member];
         if answer.error_code != 0 || answer.member_epoch < 0 {

@@ -298,7 +298,7 @@ impl World {
         let next_id = &mut self.next_id;
         let mut ids = || {
             *next_id += 1;
-            (number % 2 == 0).then_some(*next_id)
+            number.is_multiple_of(2).then_some(*next_id)
         };
         let effects = self.coordinator.markers_written(self.now_ms, &work, &results, &mut ids);
         self.take(effects);
