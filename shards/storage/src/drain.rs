@@ -222,14 +222,12 @@ async fn sync_pass(shared: &Rc<Shared>) -> Result<(), StorageError> {
         (std::mem::take(&mut touched.files), directories)
     };
     // What is written to these logs from here on is not part of this sync.
-    let places: Vec<(Rc<Log>, LogPlace)> =
-        files.values().filter_map(|log| Some((log.clone(), log.state.borrow().written()?))).collect();
+    let logs: Vec<Rc<Log>> = files.values().cloned().collect();
+    logs.iter().for_each(|log| log.state.borrow_mut().begins_sync());
     let synced = sync(shared, files, &directories).await;
     shared.touched.borrow_mut().syncing.clear();
     synced?;
-    for (log, place) in places {
-        log.state.borrow_mut().synced(place);
-    }
+    logs.iter().for_each(|log| log.state.borrow_mut().syncing = None);
     // A checkpoint takes over what notes say before their file is used anew.
     let noted = shared.noted_in_journal.get();
     let notes_go = noted && shared.journal.borrow().files.may_recycle(cut);
@@ -352,6 +350,8 @@ pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(),
         let written = write_portion(shared, file.handle, &path, &portion, head).await;
         // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
         // so that a write which ends later would never be synced.
+        // Once more: a sync may have ended meanwhile, to which this write did not belong.
+        log.state.borrow_mut().begins_unsynced(portion_place(&portion));
         let mut touched = shared.touched.borrow_mut();
         touched.file(log, portion.segment);
         if portion.position == 0 {

@@ -132,6 +132,8 @@ pub(crate) struct LogState {
     pub head: (i64, Vec<u8>),
     /// Where the first byte lies that was drained into a segment and is not synced there; `None`: all is.
     pub unsynced: Option<LogPlace>,
+    /// The same for what a sync that is under way takes care of.
+    pub syncing: Option<LogPlace>,
     /// The block that was noted last as one with a part of this log.
     pub noted_block: u64,
     /// `None`: not read yet, which is done when the first of them appends.
@@ -172,10 +174,10 @@ impl LogState {
         self.unsynced.get_or_insert(place);
     }
 
-    /// All that was written before a place is synced.
-    pub fn synced(&mut self, place: LogPlace) {
-        let done = self.written().is_none_or(|written| written <= place);
-        self.unsynced = if done { None } else { Some(place) };
+    /// What was drained up to now is being synced.
+    pub fn begins_sync(&mut self) {
+        let begun = self.unsynced.take();
+        self.syncing = self.syncing.into_iter().chain(begun).min();
     }
 }
 
@@ -224,6 +226,7 @@ impl Log {
             declared: Declared::default(),
             head: (-1, Vec::new()),
             unsynced: None,
+            syncing: None,
             noted_block: 0,
             producers: Some(Producers::default()),
             aborted: aborted::Aborted::default(),
@@ -319,7 +322,8 @@ impl Log {
     pub fn checkpoint(&self, clean: bool) -> Option<CheckpointEntry> {
         let state = self.state.borrow();
         let written = state.written()?;
-        let place = state.unsynced.map_or(written, |unsynced| unsynced.min(written));
+        let unsynced = state.syncing.into_iter().chain(state.unsynced).min();
+        let place = unsynced.map_or(written, |unsynced| unsynced.min(written));
         // What is missing is looked for again at the next start, and no offset is given twice.
         let missing = state.damage.first().and_then(|hole| Some((hole.offsets?.0.0, hole.position)));
         let verified = missing.map_or(place, |(offset, position)| {
@@ -328,8 +332,8 @@ impl Log {
             LogPlace { segment, position: u32::try_from(position).unwrap_or(u32::MAX), offset }
         });
         let claimed = match missing {
-            Some(_) => LogPlace { offset: state.log_end, ..place },
-            None => place,
+            Some(_) => LogPlace { offset: state.log_end, ..written },
+            None => written,
         };
         let count = state.segments.len();
         let older: u64 =
