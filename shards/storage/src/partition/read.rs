@@ -16,6 +16,9 @@ const SMALL_BYTES: usize = 4096;
 /// How much is copied into one block at most.
 const COPY_BYTES: usize = 64 << 10;
 
+/// How often a read waits for memory, some milliseconds each time, before it is refused.
+const WAITS_MAX: u32 = 500;
+
 /// How far a read may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadBound {
@@ -54,7 +57,7 @@ impl Partition {
         }
         let mut read =
             Read { max_bytes, minimum_one, bound, slices: Vec::new(), bytes: 0, end: from.0, full: false };
-        let mut at = from.0;
+        let (mut at, mut waits) = (from.0, 0);
         loop {
             let layout = self.log.layout.get();
             let end = match self.log.check_range(at, from.0, bound) {
@@ -71,6 +74,13 @@ impl Partition {
             let next = match read.take_stored(&shared, &self.log, at, end).await {
                 // Its segment was deleted or replaced since it was looked up.
                 Err(error) if error.is_gone() && self.log.layout.get() != layout => continue,
+                // Memory is short: what was read is delivered, and who has nothing yet waits for some.
+                Err(ReadError::Storage(StorageError::OutOfMemory { .. })) if read.bytes > 0 => break,
+                Err(ReadError::Storage(StorageError::OutOfMemory { .. })) if waits < WAITS_MAX => {
+                    waits += 1;
+                    shared.wait_for_room().await;
+                    continue;
+                }
                 next => next?,
             };
             if next == at {
