@@ -333,7 +333,7 @@ impl Reader {
         self.begin = begin;
         self.depth = self.cache.depth(self.file.number, begin);
         self.until = begin.saturating_add(bytes).saturating_add(self.depth * CHUNK_BYTES);
-        self.cache.ahead(&self.file, begin / CHUNK_BYTES, self.until, limit, true);
+        self.cache.ahead(&self.file, begin / CHUNK_BYTES + 1, self.until, limit, true);
     }
 
     /// It has ended; it may come back for what follows.
