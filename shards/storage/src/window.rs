@@ -62,7 +62,7 @@ impl Window {
         let block = loop {
             match self.pool.take(length) {
                 Some(block) => break block,
-                // Memory is short: what is needed at once will do.
+                // Memory is short: what was read before goes, and then what is needed at once will do.
                 None if self.cached.as_ref().is_some_and(Reader::give_back) => {}
                 None if length > needed => length = needed,
                 None => return Err(StorageError::OutOfMemory { bytes: length }),
