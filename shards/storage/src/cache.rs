@@ -5,6 +5,7 @@
 //! every log that has a part in it lets go of that part and of everything older.
 
 use crate::partition::Log;
+use crate::read_cache::ReadCache;
 use crate::stats::StoreStats;
 use memory::{Block, Pool};
 use std::collections::VecDeque;
@@ -22,6 +23,8 @@ struct Kept {
 /// The blocks that hold recent data.
 pub(crate) struct TailCache {
     pool: Pool,
+    /// Gives its memory back before recent data goes.
+    reads: Rc<ReadCache>,
     kept: VecDeque<Kept>,
     bytes: usize,
     limit: usize,
@@ -30,8 +33,8 @@ pub(crate) struct TailCache {
 
 impl TailCache {
     /// A cache that takes up to `limit` bytes of the pool.
-    pub fn new(pool: Pool, limit: usize) -> TailCache {
-        TailCache { pool, kept: VecDeque::new(), bytes: 0, limit, next: 1 }
+    pub fn new(pool: Pool, limit: usize, reads: Rc<ReadCache>) -> TailCache {
+        TailCache { pool, reads, kept: VecDeque::new(), bytes: 0, limit, next: 1 }
     }
 
     /// A block of at least `bytes`, and its number. Lets older ones go for it, whose commits are
@@ -45,7 +48,7 @@ impl TailCache {
         let block = loop {
             match self.pool.take(size) {
                 Some(block) => break block,
-                None if self.evict(written) => {}
+                None if self.reads.give_back() || self.evict(written) => {}
                 None => return None,
             }
         };

@@ -34,7 +34,7 @@ pub struct StoreOptions {
     pub journal_inflight: usize,
     /// Appends of at least so many bytes go straight to the segment.
     pub large_append_bytes: usize,
-    /// Bytes of the pool for what was read from the device.
+    /// Bytes of the pool for what was read from segments; less than 256 KiB: nothing is kept, nor read ahead.
     pub cache_bytes: usize,
     /// Segment files that are open at once.
     pub open_files_max: usize,

@@ -6,6 +6,7 @@
 //! - [`drain`]: from the journal into segments, in the background.
 //! - [`segment`]: the files that hold a partition's batches.
 //! - [`cache`]: the memory that serves what was written last.
+//! - [`read_cache`]: the memory of what was read from segments, and reading ahead.
 //! - [`upkeep`]: old segments are deleted, in the background.
 //! - [`cleaner`]: compaction, in the background.
 //! - [`recover()`]: what a start does before any partition is opened.
@@ -39,6 +40,7 @@ mod journal;
 mod open_files;
 mod partition;
 mod producers;
+mod read_cache;
 mod recover;
 mod segment;
 mod stats;

@@ -1,6 +1,7 @@
 //! Segment files that are open: the ones used last, up to a limit.
 
 use crate::error::StorageError;
+use crate::read_cache::ReadCache;
 use driver::{Handle, OpenOptions};
 use executor::io;
 use std::cell::RefCell;
@@ -12,10 +13,14 @@ use std::rc::Rc;
 pub(crate) struct OpenFile {
     pub handle: Handle,
     pub path: PathBuf,
+    /// No other open file of the store has or had it.
+    pub number: u64,
+    reads: Rc<ReadCache>,
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        self.reads.forget(self.number);
         io::close_detached(self.handle);
     }
 }
@@ -29,6 +34,8 @@ struct Inner {
     uses: u64,
     /// How often a path was forgotten.
     forgotten: u64,
+    /// The number of the file that was opened last.
+    number: u64,
 }
 
 /// The open files of a shard.
@@ -36,12 +43,14 @@ pub(crate) struct OpenFiles {
     inner: RefCell<Inner>,
     max: usize,
     direct: bool,
+    reads: Rc<ReadCache>,
 }
 
 impl OpenFiles {
-    /// Up to `max` files; those in use count, but are never closed under their user.
-    pub fn new(max: usize, direct: bool) -> OpenFiles {
-        OpenFiles { inner: RefCell::default(), max: max.max(1), direct }
+    /// Up to `max` files; those in use count, but are never closed under their user. What `reads` has of a file goes
+    /// when it is closed.
+    pub fn new(max: usize, direct: bool, reads: Rc<ReadCache>) -> OpenFiles {
+        OpenFiles { inner: RefCell::default(), max: max.max(1), direct, reads }
     }
 
     /// The file at `path`, opened if it is not.
@@ -54,7 +63,7 @@ impl OpenFiles {
             }
             let seen = self.inner.borrow().forgotten;
             let handle = io::open(path, options).await.map_err(StorageError::io("open", path))?;
-            let file = Rc::new(OpenFile { handle, path: path.to_path_buf() });
+            let file = Rc::new(self.own(handle, path.to_path_buf()));
             let mut inner = self.inner.borrow_mut();
             // Another task may have opened it meanwhile: then both are right, and one is kept.
             if let Some(other) = inner.touch(path) {
@@ -66,6 +75,13 @@ impl OpenFiles {
                 return Ok(file);
             }
         }
+    }
+
+    /// An open file that its path does not stand for.
+    pub fn own(&self, handle: Handle, path: PathBuf) -> OpenFile {
+        let mut inner = self.inner.borrow_mut();
+        inner.number += 1;
+        OpenFile { handle, path, number: inner.number, reads: self.reads.clone() }
     }
 
     /// From now on a file's path stands for this file, though it is given to another.

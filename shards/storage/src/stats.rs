@@ -57,6 +57,12 @@ pub struct StoreStats {
     pub cache_bytes: AtomicU64,
     /// Bytes read from segments.
     pub read_bytes: AtomicU64,
+    /// Of these, what was read before a reader came to it.
+    pub read_ahead_bytes: AtomicU64,
+    /// Chunks of segments that readers found in memory, or on their way there.
+    pub cache_hits: AtomicU64,
+    /// Those that they did not find.
+    pub cache_misses: AtomicU64,
     /// Appends that had to wait for room.
     pub busy: AtomicU64,
     /// Times from a commit's way out to its acknowledgement by the device.

@@ -9,6 +9,7 @@ use crate::error::StorageError;
 use crate::journal::{Journal, JournalFiles, committer};
 use crate::open_files::OpenFiles;
 use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, notes, producers};
+use crate::read_cache::ReadCache;
 use crate::recover;
 use crate::segment::topic_directory;
 use crate::stats::StoreStats;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub epoch: u64,
     pub journal: RefCell<Journal>,
     pub cache: RefCell<TailCache>,
+    pub reads: Rc<ReadCache>,
     pub files: OpenFiles,
     pub stats: Arc<StoreStats>,
     pub partitions: RefCell<HashMap<TopicPartition, Partition>>,
@@ -239,6 +241,19 @@ async fn keep_journal_files(shared: Rc<Shared>) {
     }
 }
 
+/// What a store does by itself.
+fn tasks(shared: &Rc<Shared>) -> Vec<JoinHandle<()>> {
+    vec![
+        spawn("journal committer", committer::run(shared.clone())),
+        spawn("direct notes", notes::run(shared.clone())),
+        spawn("journal files", keep_journal_files(shared.clone())),
+        spawn_class("drain", Class::Background, drain::run(shared.clone())),
+        spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
+        spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
+        spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
+    ]
+}
+
 /// One shard's storage. Cloning shares it.
 #[derive(Clone)]
 pub struct Store {
@@ -265,12 +280,15 @@ impl Store {
         let block_bytes = block_bytes.max(64 << 10);
         let drain_blocks = drain_blocks(&options.pool, block_bytes)?;
         let journal_bytes = options.journal_file_bytes * u64::from(options.journal_files.max(2) - 1);
+        let stats: Arc<StoreStats> = Arc::default();
+        let reads = Rc::new(ReadCache::new(options.pool.clone(), options.cache_bytes, stats.clone()));
         let shared = Shared {
             epoch: node.epoch,
             journal: RefCell::new(Journal::new(files, node.epoch, options.journal_file_bytes)),
-            cache: RefCell::new(TailCache::new(options.pool.clone(), budget / 2)),
-            files: OpenFiles::new(options.open_files_max, options.direct),
-            stats: Arc::default(),
+            cache: RefCell::new(TailCache::new(options.pool.clone(), budget / 2, reads.clone())),
+            files: OpenFiles::new(options.open_files_max, options.direct, reads.clone()),
+            reads,
+            stats,
             partitions: RefCell::default(),
             dirty: RefCell::default(),
             touched: RefCell::default(),
@@ -306,15 +324,7 @@ impl Store {
             options,
         };
         let shared = Rc::new(shared);
-        let tasks = vec![
-            spawn("journal committer", committer::run(shared.clone())),
-            spawn("direct notes", notes::run(shared.clone())),
-            spawn("journal files", keep_journal_files(shared.clone())),
-            spawn_class("drain", Class::Background, drain::run(shared.clone())),
-            spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
-            spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
-            spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
-        ];
+        let tasks = tasks(&shared);
         Ok(Store { shared, tasks: Rc::new(RefCell::new(tasks)) })
     }
 
@@ -443,6 +453,7 @@ impl Store {
         };
         let mut files = std::mem::replace(&mut shared.journal.borrow_mut().files, JournalFiles::closed());
         files.close().await;
+        shared.reads.close().await;
         shared.files.clear();
         let partitions = shared.partitions.take();
         shared.cache.borrow_mut().clear(&shared.stats);

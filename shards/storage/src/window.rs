@@ -1,6 +1,7 @@
 //! Reading a file through a window: large aligned reads under small requests.
 
 use crate::error::StorageError;
+use crate::read_cache::Reader;
 use driver::{Handle, OpenOptions};
 use executor::io;
 use memory::{Pool, Slice};
@@ -18,14 +19,21 @@ pub(crate) struct Window {
     /// Where the readable part of the file ends.
     pub limit: u64,
     buffer: Option<(u64, Slice)>,
-    /// Bytes read so far.
+    /// Where it looks before it reads.
+    pub cached: Option<Reader>,
+    /// Bytes read so far by itself.
     pub read_bytes: u64,
 }
 
 impl Window {
     /// A window on the first `limit` bytes of a file.
     pub fn new(handle: Handle, path: &Path, pool: Pool, limit: u64) -> Window {
-        Window { handle, path: path.to_path_buf(), pool, limit, buffer: None, read_bytes: 0 }
+        Window { handle, path: path.to_path_buf(), pool, limit, buffer: None, cached: None, read_bytes: 0 }
+    }
+
+    /// What comes next is read from the file.
+    pub fn forget(&mut self) {
+        self.buffer = None;
     }
 
     /// `bytes` at `position`, or as many as there are before the limit and the file's end.
@@ -39,6 +47,14 @@ impl Window {
             return Ok(slice.slice(from..from + wanted));
         }
         self.buffer = None;
+        if let Some(reader) = self.cached.as_ref().filter(|_| wanted > 0)
+            && let Some((start, slice)) = reader.at(position, wanted, self.limit).await?
+        {
+            let from = (position - start) as usize;
+            let part = slice.slice(from..from + wanted);
+            self.buffer = Some((start, slice));
+            return Ok(part);
+        }
         let start = position / ALIGN * ALIGN;
         let needed = ((position + wanted as u64).next_multiple_of(ALIGN) - start) as usize;
         let there = (self.limit.next_multiple_of(ALIGN).saturating_sub(start)) as usize;
@@ -46,7 +62,8 @@ impl Window {
         let block = loop {
             match self.pool.take(length) {
                 Some(block) => break block,
-                // Memory is short: what is needed at once will do.
+                // Memory is short: what was read before goes, and then what is needed at once will do.
+                None if self.cached.as_ref().is_some_and(Reader::give_back) => {}
                 None if length > needed => length = needed,
                 None => return Err(StorageError::OutOfMemory { bytes: length }),
             }

@@ -52,7 +52,7 @@ impl Output {
         let handle = io::open(&path, options).await.map_err(StorageError::io("create", &path))?;
         let interval_bytes = log.config.borrow().index_interval_bytes;
         Ok(Output {
-            file: OpenFile { handle, path },
+            file: shared.files.own(handle, path),
             base,
             end,
             interval_bytes,

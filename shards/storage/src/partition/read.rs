@@ -216,21 +216,16 @@ impl Read {
         let path = log.segment_path(start.segment);
         let file = shared.files.open(&path, false).await?;
         let pool = shared.options.pool.clone();
-        let mut cursor = Cursor::new(file, pool, u64::from(start.position), u64::from(start.written));
+        let cursor = Cursor::new(file, pool, u64::from(start.position), u64::from(start.written));
+        let mut cursor = cursor.cached(&shared.reads);
         let mut next = at;
         // Compaction leaves gaps between offsets, nothing else does. A base offset is not under the CRC: that it
         // follows on the one before is what proves it.
         let gaps = log.may_have_gaps();
-        let mut expected = (start.position == 0 && !gaps).then_some(start.segment);
-        let mut astray = false;
-        while let Some(header) = peek(&mut cursor).await? {
-            astray = expected.is_some_and(|expected| header.base_offset != expected);
-            if astray || header.last_offset() >= at || header.base_offset < start.segment {
-                break;
-            }
-            expected = (!gaps).then_some(header.last_offset() + 1);
-            cursor.skip(&header);
-        }
+        let expected = (start.position == 0 && !gaps).then_some(start.segment);
+        let mut astray = approach(&mut cursor, at, start.segment, expected, gaps).await?;
+        cursor.wants(self.max_bytes.saturating_sub(self.bytes));
+        let mut behind = cursor.position;
         let mut detours = [u64::from(start.position), 0].into_iter();
         while next < end && !self.full && (gaps || next < start.offset_limit) {
             let fits = |header: &crate::batch::BatchHeader| {
@@ -243,6 +238,7 @@ impl Read {
                         break;
                     }
                     next = header.last_offset() + 1;
+                    behind = cursor.position;
                     continue;
                 }
                 Found::End if gaps || next >= start.offset_limit => {
@@ -263,15 +259,38 @@ impl Read {
             let Some(from) = detours.next() else {
                 return Err(ReadError::Storage(StorageError::Format { path, what }));
             };
+            // Nor is it told from memory.
+            cursor.uncached();
             cursor.position = from;
             astray = false;
             if let Some(hole) = whole.find(&mut cursor, at).await? {
                 return Err(broken(log, &path, &hole, what).into());
             }
         }
+        cursor.ends(behind);
         stats::add(&shared.stats.read_bytes, cursor.window.read_bytes);
         Ok(next)
     }
+}
+
+/// Goes to the batch that holds `at`, or comes next, by headers that nobody has verified; whether one was found on
+/// the way that does not follow on the one before.
+async fn approach(
+    cursor: &mut Cursor,
+    at: i64,
+    segment: i64,
+    mut expected: Option<i64>,
+    gaps: bool,
+) -> Result<bool, StorageError> {
+    while let Some(header) = peek(cursor).await? {
+        let astray = expected.is_some_and(|expected| header.base_offset != expected);
+        if astray || header.last_offset() >= at || header.base_offset < segment {
+            return Ok(astray);
+        }
+        expected = (!gaps).then_some(header.last_offset() + 1);
+        cursor.skip(&header);
+    }
+    Ok(false)
 }
 
 async fn peek(cursor: &mut Cursor) -> Result<Option<crate::batch::BatchHeader>, StorageError> {

@@ -3,6 +3,7 @@
 use crate::batch::{BatchError, BatchHeader, HEADER_BYTES};
 use crate::error::StorageError;
 use crate::open_files::OpenFile;
+use crate::read_cache::{ReadCache, Reader};
 use crate::window::Window;
 use memory::{Pool, Slice};
 use std::rc::Rc;
@@ -22,7 +23,7 @@ pub(crate) enum Found {
 
 /// A place in a segment's file.
 pub(crate) struct Cursor {
-    _file: Rc<OpenFile>,
+    file: Rc<OpenFile>,
     pub window: Window,
     /// The place of the next batch.
     pub position: u64,
@@ -32,7 +33,35 @@ impl Cursor {
     /// A cursor at `position`; nothing at or behind `limit` is looked at.
     pub fn new(file: Rc<OpenFile>, pool: Pool, position: u64, limit: u64) -> Cursor {
         let window = Window::new(file.handle, &file.path, pool, limit);
-        Cursor { _file: file, window, position }
+        Cursor { file, window, position }
+    }
+
+    /// The same, which looks into a cache, and leaves there what it has read.
+    pub fn cached(mut self, cache: &Rc<ReadCache>) -> Cursor {
+        self.window.cached = Some(Reader::new(cache.clone(), self.file.clone()));
+        self
+    }
+
+    /// About so many bytes will be read from the position on.
+    pub fn wants(&mut self, bytes: usize) {
+        if let Some(reader) = &mut self.window.cached {
+            reader.wants(self.position, bytes as u64, self.window.limit);
+        }
+    }
+
+    /// What comes back for more will begin at a place.
+    pub fn ends(&self, position: u64) {
+        if let Some(reader) = &self.window.cached {
+            reader.ends(position);
+        }
+    }
+
+    /// Reads from the file itself from now on, whatever is known of it.
+    pub fn uncached(&mut self) {
+        if let Some(reader) = self.window.cached.take() {
+            reader.forget();
+            self.window.forget();
+        }
     }
 
     /// The header of the batch at the position, not verified.

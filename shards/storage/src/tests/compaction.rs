@@ -205,6 +205,42 @@ fn the_last_record_of_every_key_stays_also_over_restarts() {
 }
 
 #[test]
+fn a_compacted_segment_is_not_served_from_what_was_read_before() {
+    fn off(options: &mut StoreOptions) {
+        quick(options);
+        options.cleaner.enabled = false;
+    }
+    let mut rig = rig(605, off);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let history = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, config())).await.expect("creates");
+        let mut history = History::default();
+        history.write(&store, &partition, &mut Random::new(5), 500, 7).await;
+        store.stop().await.expect("stops");
+        history
+    });
+    rig.kill(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let mut cleaner = options.cleaner.clone();
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec_with(0, config())).await.expect("opens");
+        assert_eq!(history.check(&partition).await, 500);
+        assert!(store.stats().cache_bytes.load(Ordering::Relaxed) > 0, "it is in memory now");
+        cleaner.enabled = true;
+        store.configure_cleaner(cleaner);
+        sleep(Duration::from_secs(10)).await;
+        assert!(store.stats().cleaner_runs.load(Ordering::Relaxed) > 0);
+        let left = history.check(&partition).await;
+        assert!(left < 180, "{left} records are left");
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
 fn every_offset_can_be_asked_for() {
     let mut rig = rig(610, quick);
     let run = rig.begin();

@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod basics;
+mod cold;
 mod compaction;
 mod crash;
 mod more;

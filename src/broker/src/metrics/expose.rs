@@ -144,7 +144,7 @@ fn pools(text: &mut Exposition, cores: Cores<'_>) {
 }
 
 fn storage(text: &mut Exposition, cores: Cores<'_>) {
-    let numbers: [Shared<StoreStats, AtomicU64>; 19] = [
+    let numbers: [Shared<StoreStats, AtomicU64>; 22] = [
         (&f::APPENDS, |store| &store.appends),
         (&f::APPENDED_BYTES, |store| &store.appended_bytes),
         (&f::BUSY_APPENDS, |store| &store.busy),
@@ -155,8 +155,11 @@ fn storage(text: &mut Exposition, cores: Cores<'_>) {
         (&f::DIRECT_BYTES, |store| &store.direct_bytes),
         (&f::DIRECT_WRITES, |store| &store.direct_writes),
         (&f::READ_BYTES, |store| &store.read_bytes),
+        (&f::READ_AHEAD_BYTES, |store| &store.read_ahead_bytes),
         (&f::TAIL_BYTES, |store| &store.tail_bytes),
         (&f::CACHE_BYTES, |store| &store.cache_bytes),
+        (&f::CACHE_HITS, |store| &store.cache_hits),
+        (&f::CACHE_MISSES, |store| &store.cache_misses),
         (&f::SEGMENTS_DELETED, |store| &store.segments_deleted),
         (&f::DELETED_BYTES, |store| &store.deleted_bytes),
         (&f::CLEANER_RUNS, |store| &store.cleaner_runs),

@@ -97,10 +97,16 @@ families! {
         "Writes of large appends to segments past the journal.";
     READ_BYTES = "flumen_segment_read_bytes_total", Counter, "bytes", ["core"],
         "Bytes read from segments on the device.";
+    READ_AHEAD_BYTES = "flumen_segment_read_ahead_bytes_total", Counter, "bytes", ["core"],
+        "Of the bytes read from segments, those that were read before a fetch came to them.";
     TAIL_BYTES = "flumen_tail_bytes", Gauge, "bytes", ["core"],
         "Memory that holds recent batches, from which tail fetches are served.";
     CACHE_BYTES = "flumen_cache_bytes", Gauge, "bytes", ["core"],
         "Memory that holds what was read from the device.";
+    CACHE_HITS = "flumen_cache_hits_total", Counter, "chunks", ["core"],
+        "Chunks of segments that fetches found in memory or on their way there.";
+    CACHE_MISSES = "flumen_cache_misses_total", Counter, "chunks", ["core"],
+        "Chunks of segments that fetches had to begin to read.";
     SEGMENTS_DELETED = "flumen_segments_deleted_total", Counter, "segments", ["core"],
         "Segments deleted by retention or because their records were deleted.";
     DELETED_BYTES = "flumen_deleted_bytes_total", Counter, "bytes", ["core"],

@@ -6,8 +6,8 @@ keys! {
     pub(super) static KEYS: &[Key];
 
     "flumen.cache.bytes" Long = "67108864" [Medium honoured at_least(0)]
-        "Memory of each core, in bytes, for data read back from disk. It comes on top of the pool; 0 keeps \
-         nothing.";
+        "Memory of each core, in bytes, for data read back from disk: a part of the pool, a quarter of it at \
+         most. Less than 262144 keeps nothing and reads nothing ahead.";
     "flumen.cores" List = "" [High honoured any_of(&[])]
         "Cores to run on, as numbers and ranges such as `0,2-5`: one shard on each. Empty takes every core \
          the process may use.";
