@@ -29,6 +29,8 @@ const FLIGHTS_AHEAD_MAX: usize = 12;
 /// Readers of one file whose places are known.
 const STREAMS_MAX: usize = 4;
 const ALIGN: u64 = 4096;
+/// Where the count of uses begins; below are chunks that were gone through.
+const USED: u64 = 1 << 40;
 
 /// Which chunk of which open file.
 type Key = (u64, u64);
@@ -68,6 +70,8 @@ struct Inner {
     chunks: BTreeMap<Key, Chunk>,
     by_use: BTreeMap<u64, Key>,
     uses: u64,
+    /// Chunks that a reader has gone through to the end.
+    passed: u64,
     /// Memory of the chunks, of those that are being read too.
     bytes: usize,
     streams: BTreeMap<u64, VecDeque<Stream>>,
@@ -81,8 +85,8 @@ impl Inner {
             Chunk::There { bytes, used, .. } if bytes.len() >= needed => {
                 self.uses += 1;
                 self.by_use.remove(used);
-                *used = self.uses;
-                self.by_use.insert(self.uses, key);
+                *used = USED + self.uses;
+                self.by_use.insert(*used, key);
                 return Some(Ok(bytes.clone()));
             }
             Chunk::There { .. } => {}
@@ -93,8 +97,22 @@ impl Inner {
 
     fn put(&mut self, key: Key, bytes: Slice, held: usize) {
         self.uses += 1;
-        self.by_use.insert(self.uses, key);
-        self.chunks.insert(key, Chunk::There { bytes, held, used: self.uses });
+        let used = USED + self.uses;
+        self.by_use.insert(used, key);
+        self.chunks.insert(key, Chunk::There { bytes, held, used });
+    }
+
+    /// A reader has gone through the chunk to its end: it goes before those that are still ahead of it, however early
+    /// these were read.
+    fn pass(&mut self, key: Key) {
+        if let Some(Chunk::There { used, .. }) = self.chunks.get_mut(&key)
+            && *used >= USED
+        {
+            self.by_use.remove(used);
+            *used = self.passed;
+            self.passed += 1;
+            self.by_use.insert(*used, key);
+        }
     }
 
     fn remove(&mut self, key: Key) {
@@ -265,6 +283,9 @@ impl ReadCache {
     /// A reader has gone from `begin` to `end`.
     fn went(&self, file: u64, begin: u64, end: u64, depth: u64) {
         let mut inner = self.inner.borrow_mut();
+        if depth > 0 {
+            (begin / CHUNK_BYTES..end / CHUNK_BYTES).for_each(|index| inner.pass((file, index)));
+        }
         let streams = inner.streams.entry(file).or_default();
         let same = streams.iter().position(|stream| stream.end == begin);
         if let Some(at) = same.or((streams.len() == STREAMS_MAX).then_some(0)) {

@@ -1,7 +1,7 @@
 //! Finding a log's end at a start, and its older segments and indexes when they are needed.
 
 use super::read::describe;
-use super::{Log, LogState, PartitionSpec, delete, leftovers};
+use super::{Log, LogState, PartitionSpec, delete, leftovers, producers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::cleaner::{CleanerState, state};
@@ -106,6 +106,9 @@ pub(crate) async fn open(
                 find_end(shared, &log, entry).await?;
             }
         }
+    }
+    if entry.is_none_or(|entry| !entry.exact) {
+        producers::remove_beyond(&log).await?;
     }
     if entry.is_none_or(|entry| entry.epoch_history || entry.leader_epoch < 0) {
         load_epochs(shared, &log).await?;

@@ -1,6 +1,6 @@
 //! A partition's producers: read when the first of them appends after a start, saved now and then.
 
-use super::{Log, Partition, ReadBound, aborted, load};
+use super::{Log, Partition, ReadBound, aborted, delete, load};
 use crate::batch::BatchHeader;
 use crate::error::{ReadError, StorageError};
 use crate::producers::{ProducerDescription, Producers};
@@ -166,6 +166,21 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted:
         }
     }
     Ok((producers, aborted))
+}
+
+/// Removes the snapshots from behind the log's end: they tell of records that a crash has taken, and the log would grow
+/// past them with others.
+pub(crate) async fn remove_beyond(log: &Log) -> Result<(), StorageError> {
+    let log_end = log.state.borrow().log_end;
+    let beyond: Vec<i64> = snapshots(log).await?.into_iter().filter(|&offset| offset > log_end).collect();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    for offset in beyond {
+        delete::remove(&log.directory.join(file_name(offset, "snapshot"))).await?;
+    }
+    // Or the next crash brings them back.
+    io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))
 }
 
 /// The offsets of the snapshots there are, in order.

@@ -79,7 +79,11 @@ fn who_goes_through_a_segment_finds_it_in_memory() {
                 let stats = store.stats();
                 let size = partition.size_bytes();
                 let read = get(&stats.read_bytes);
-                assert!(read >= size && read <= size + 4096, "each chunk once: {read} of {size}");
+                assert!(
+                    read >= size && read <= size + 4096,
+                    "{portion}: each chunk once: {read} of {size}, {} missed",
+                    get(&stats.cache_misses)
+                );
                 assert!(get(&stats.read_ahead_bytes) > size / 2, "{}", get(&stats.read_ahead_bytes));
                 assert!(get(&stats.cache_misses) <= 4, "{}", get(&stats.cache_misses));
             },

@@ -252,3 +252,56 @@ fn a_compacted_topic_wants_keys() {
         store.stop().await.expect("stops");
     });
 }
+
+/// A batch of one record of producer 9 with this sequence number.
+fn of_producer(sequence: i32) -> Vec<u8> {
+    let mut bytes = batch_of(1, &[sequence as u8; 50]);
+    bytes[43..51].copy_from_slice(&9i64.to_be_bytes());
+    bytes[51..53].copy_from_slice(&0i16.to_be_bytes());
+    bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
+    crate::batch::seal(&mut bytes);
+    bytes
+}
+
+#[test]
+fn a_snapshot_from_behind_the_end_is_not_believed_when_the_log_has_grown_past_it() {
+    let mut rig = Rig::new(14);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        for sequence in 0..5 {
+            append(&store, &partition, &of_producer(sequence)).await.expect("appends");
+        }
+        executor::sleep(std::time::Duration::from_secs(10)).await;
+        // What a start finds of a history that a crash has taken: nobody was known then.
+        let path = partition.log.directory.join("00000000000000000008.snapshot");
+        let bytes = crate::producers::Producers::default().encode(8);
+        crate::window::replace_file(&path, bytes).await.expect("writes");
+    });
+    rig.crash(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        for _ in 0..4 {
+            append(&store, &partition, &batch_of(1, b"of nobody")).await.expect("appends");
+        }
+    });
+    rig.crash(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        let again = append(&store, &partition, &of_producer(3)).await;
+        assert_eq!(
+            (again, partition.offsets().log_end),
+            (Ok(Offset(3)), Offset(9)),
+            "sent twice, there once"
+        );
+        store.stop().await.expect("stops");
+    });
+}
