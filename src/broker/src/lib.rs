@@ -36,6 +36,7 @@ mod response;
 mod route;
 mod rules;
 mod sessions;
+mod space;
 mod start;
 
 pub use broker::{Broker, Identity};
@@ -43,4 +44,5 @@ pub use coordinators::{GroupQuestion, GroupReply, TransactionQuestion, Transacti
 pub use cores::{CoreAnswer, CoreQuestion, Cores};
 pub use request::FrontDoor;
 pub use rules::Rules;
+pub use space::Space;
 pub use start::{CoreOptions, Running, StartError, start};
