@@ -48,6 +48,11 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeCluster
             | ApiKey::ListConfigResources
             | ApiKey::DescribeTopicPartitions
+            | ApiKey::DescribeQuorum
+            | ApiKey::ElectLeaders
+            | ApiKey::AlterPartitionReassignments
+            | ApiKey::ListPartitionReassignments
+            | ApiKey::AlterReplicaLogDirs
     );
     if reads && STAGES[number] == "commit" { "wait" } else { STAGES[number] }
 }

@@ -85,7 +85,9 @@ pub(crate) fn measure(directory: &Path, space: &Space) {
             let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
             space.tell(bytes(told.f_blocks), bytes(told.f_bavail));
         }
-        Err(error) => log::debug!("cannot ask how large the file system of {} is: {error}", directory.display()),
+        Err(error) => {
+            log::debug!("cannot ask how large the file system of {} is: {error}", directory.display())
+        }
     }
 }
 
