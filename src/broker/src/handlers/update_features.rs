@@ -24,7 +24,8 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
 }
 
 async fn update(broker: &Broker, version: i16, asked: &UpdateFeaturesRequest<'_>) -> Result<(), Refusal> {
-    let updates = asked.feature_updates.iter().map(|key| wanted(version, key)).collect::<Result<Vec<_>, Refusal>>()?;
+    let updates =
+        asked.feature_updates.iter().map(|key| wanted(version, key)).collect::<Result<Vec<_>, Refusal>>()?;
     let wanted = Change::UpdateFeatures(UpdateFeatures { updates, validate_only: asked.validate_only });
     let results = change(broker, wanted, |outcome| match outcome {
         Outcome::UpdateFeatures(results) => Some(results),
