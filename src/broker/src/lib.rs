@@ -12,7 +12,7 @@
 //! - [`refusal`]: why a wish is refused, as clients are told; [`altering`]: what the two ways of altering
 //!   configuration share; [`rules`]: what configuration may be; [`authorized`]: what a client may do, as bits;
 //!   [`internal_topics`]: topics that the broker makes for itself.
-//! - [`metrics`]: what a core counts, and all of it as text.
+//! - [`metrics`]: what a core counts, and all of it as text; [`space`]: how large the file system is.
 //! - [`start`]: bringing a core up: journals, store, image, partitions, listeners.
 //!
 //! Invariant: a handler never touches a partition or a file: it asks the core that owns the partition, be it its
