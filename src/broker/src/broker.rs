@@ -4,6 +4,7 @@ use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
 use crate::sessions::Sessions;
+use crate::space::Space;
 use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
 use executor::Either;
 use model::config::{BrokerConfig, Layers, Settings, TopicConfig};
@@ -27,6 +28,8 @@ pub struct Identity {
     pub rack: Option<String>,
     /// The data directory, as told to clients that ask for log directories.
     pub data: String,
+    /// How large the data directory's file system is.
+    pub space: Arc<Space>,
 }
 
 /// One core's part of the broker. It lives on that core in an `Rc`.

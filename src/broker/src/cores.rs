@@ -4,6 +4,7 @@ use crate::coordinators::{GroupQuestion, GroupReply, TransactionQuestion, Transa
 use controller::{Change, ControlError, Image, Outcome};
 use groups::Response;
 use kafka_wire::ErrorCode;
+use network::Census;
 use shard::operation::MarkerItem;
 use shard::{Calls, Operation};
 use std::net::SocketAddr;
@@ -30,8 +31,8 @@ pub enum CoreQuestion {
     Apply(Arc<Image>),
     /// At start, when the journals are replayed: open your store and your partitions.
     Open(Arc<Image>),
-    /// At start, last: take connections on this address.
-    Listen(SocketAddr),
+    /// At start, last: take connections on this address, and count them with the other cores.
+    Listen(SocketAddr, Arc<Census>),
     /// At the end: take no more requests and make everything durable.
     Stop,
 }

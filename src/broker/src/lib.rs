@@ -12,7 +12,7 @@
 //! - [`refusal`]: why a wish is refused, as clients are told; [`altering`]: what the two ways of altering
 //!   configuration share; [`rules`]: what configuration may be; [`authorized`]: what a client may do, as bits;
 //!   [`internal_topics`]: topics that the broker makes for itself.
-//! - [`metrics`]: what a core counts, and all of it as text.
+//! - [`metrics`]: what a core counts, and all of it as text; [`space`]: how large the file system is.
 //! - [`start`]: bringing a core up: journals, store, image, partitions, listeners.
 //!
 //! Invariant: a handler never touches a partition or a file: it asks the core that owns the partition, be it its
@@ -36,6 +36,7 @@ mod response;
 mod route;
 mod rules;
 mod sessions;
+mod space;
 mod start;
 
 pub use broker::{Broker, Identity};
@@ -43,4 +44,5 @@ pub use coordinators::{GroupQuestion, GroupReply, TransactionQuestion, Transacti
 pub use cores::{CoreAnswer, CoreQuestion, Cores};
 pub use request::FrontDoor;
 pub use rules::Rules;
+pub use space::Space;
 pub use start::{CoreOptions, Running, StartError, start};

@@ -48,6 +48,11 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeCluster
             | ApiKey::ListConfigResources
             | ApiKey::DescribeTopicPartitions
+            | ApiKey::DescribeQuorum
+            | ApiKey::ElectLeaders
+            | ApiKey::AlterPartitionReassignments
+            | ApiKey::ListPartitionReassignments
+            | ApiKey::AlterReplicaLogDirs
     );
     if reads && STAGES[number] == "commit" { "wait" } else { STAGES[number] }
 }
@@ -163,15 +168,15 @@ impl CoreMetrics {
         self.group_waiters.set(usage.waiters as u64);
     }
 
-    /// A partition, or a whole request, of an API was answered with an error.
-    pub(crate) fn error(&self, api: ApiKey, code: ErrorCode) {
+    /// So many items of a request, or the request itself, were answered with an error.
+    pub(crate) fn errors(&self, api: ApiKey, code: i16, times: u32) {
         let place = SERVED.iter().position(|(served, _)| *served == api);
         // The codes run from -1 without holes.
-        let error = usize::try_from(i32::from(code.code()) + 1).unwrap_or(0);
+        let error = usize::try_from(i32::from(code) + 1).unwrap_or(0);
         if let Some(counter) = place.and_then(|place| self.apis[place].errors.get(error))
-            && !code.is_none()
+            && code != ErrorCode::None.code()
         {
-            counter.increment();
+            counter.add(u64::from(times));
         }
     }
 }

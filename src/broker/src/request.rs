@@ -59,11 +59,17 @@ served! {
     TxnOffsetCommit => h::txn_offset_commit::handle,
     DescribeConfigs => h::describe_configs::handle,
     AlterConfigs => h::alter_configs::handle,
+    AlterReplicaLogDirs => h::alter_replica_log_dirs::handle,
     DescribeLogDirs => h::describe_log_dirs::handle,
     CreatePartitions => h::create_partitions::handle,
     DeleteGroups => h::delete_groups::handle,
+    ElectLeaders => h::elect_leaders::handle,
     IncrementalAlterConfigs => h::incremental_alter_configs::handle,
+    AlterPartitionReassignments => h::alter_partition_reassignments::handle,
+    ListPartitionReassignments => h::list_partition_reassignments::handle,
     OffsetDelete => h::offset_delete::handle,
+    DescribeQuorum => h::describe_quorum::handle,
+    UpdateFeatures => h::update_features::handle,
     DescribeCluster => h::describe_cluster::handle,
     DescribeProducers => h::describe_producers::handle,
     DescribeTransactions => h::describe_transactions::handle,
@@ -88,18 +94,21 @@ pub struct Request {
     pub correlation_id: i32,
     /// The client's address.
     pub peer: IpAddr,
+    /// The door that it came through.
+    door: Rc<FrontDoor>,
 }
 
 impl Request {
     /// Reads the header of a frame, or says why the connection must be closed.
-    fn read(frame: Slice, peer: IpAddr) -> Result<Request, String> {
+    fn read(frame: Slice, visitor: &Visitor) -> Result<Request, String> {
         let (key, version, correlation_id) =
             RequestHeader::peek(&frame).map_err(|error| format!("a request without a header: {error}"))?;
         let api = ApiKey::try_from(key).map_err(|_| format!("a request of the unknown API {key}"))?;
         let mut reader = Reader::new(&frame);
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
-        Ok(Request { frame, body, api, version, correlation_id, peer })
+        let (peer, door) = (visitor.peer, visitor.door.clone());
+        Ok(Request { frame, body, api, version, correlation_id, peer, door })
     }
 
     /// The body, to be decoded in place.
@@ -115,6 +124,13 @@ impl Request {
     /// What the client calls itself.
     pub(crate) fn client_id(&self) -> Option<Str<'_>> {
         RequestHeader::read(&mut Reader::new(&self.frame)).ok()?.client_id
+    }
+
+    /// Counts the errors of its answer: codes, and how often each is in it.
+    pub(crate) fn count_errors(&self, errors: &[(i16, u32)]) {
+        for &(code, times) in errors {
+            self.door.broker.metrics.errors(self.api, code, times);
+        }
     }
 
     /// A part of the frame that was decoded in place, as a slice that shares the frame's memory.
@@ -177,7 +193,7 @@ struct Visitor {
 impl Requests for Visitor {
     /// A request's kind, for its measurements, is its API's place in the table.
     fn begin(&self, frame: Slice) -> (u16, Handling) {
-        let request = match Request::read(frame, self.peer) {
+        let request = match Request::read(frame, self) {
             Ok(request) => request,
             Err(reason) => return close(reason),
         };

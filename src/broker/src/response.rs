@@ -1,4 +1,4 @@
-//! Responses as lists of slices.
+//! Responses as lists of slices. Every answer with a body passes here, so its errors are counted here.
 
 use crate::request::Request;
 use kafka_wire::{Encode, ResponseHeader, WireError, Writer, response_header_version};
@@ -46,6 +46,7 @@ fn encode(
     let header = ResponseHeader { correlation_id: request.correlation_id };
     header.encode(&mut writer, response_header_version(request.api, version))?;
     body.encode(&mut writer, version)?;
+    request.count_errors(writer.errors());
     let length = i32::try_from(writer.total_len() - 4)
         .map_err(|_| WireError::TooLong { length: writer.total_len() })?;
     writer.patch_i32(0, length);

@@ -20,7 +20,7 @@ use memory::Pool;
 use mesh::Port;
 use model::ShardId;
 use model::config::{BrokerConfig, Durability as ConfigDurability, Layers, Settings};
-use network::{ConnectionCounts, Ended, Gathering, Limits, Listener};
+use network::{Census, ConnectionCounts, Ended, Gathering, Limits, Listener};
 use shard::{Envelope, Reply, Service};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -190,8 +190,8 @@ impl Core {
             CoreQuestion::Open(image) => {
                 reply.work("opening", async move { CoreAnswer::Step(self.open(image).await) });
             }
-            CoreQuestion::Listen(address) => {
-                let listening = self.listen(address);
+            CoreQuestion::Listen(address, census) => {
+                let listening = self.listen(address, census);
                 self.failed.replace(listening.as_ref().err().cloned());
                 self.up.notify();
                 reply.send(CoreAnswer::Listening(listening));
@@ -252,8 +252,9 @@ impl Core {
         drop(executor::spawn("publisher", publish(broker, controller, self.published.clone())));
         let mut address = self.options.listen;
         self.claim_port(address).await?;
+        let census = Arc::new(Census::default());
         for shard in 0..shards {
-            let call = self.cores.call(ShardId(shard as u16), CoreQuestion::Listen(address));
+            let call = self.cores.call(ShardId(shard as u16), CoreQuestion::Listen(address, census.clone()));
             match call.await {
                 Some(CoreAnswer::Listening(listening)) => address = listening?,
                 _ => return Err("a core ended while the broker was being started".to_owned()),
@@ -352,25 +353,24 @@ impl Core {
 
     fn limits(&self) -> Limits {
         let config = &self.config;
-        let shards = self.cores.shards();
         let count = |value: i32| usize::try_from(value).unwrap_or(0);
         let idle = config.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis);
         Limits {
             frame_bytes_max: count(config.socket_request_max_bytes),
             idle_max: idle,
-            connections_max: count(config.max_connections).div_ceil(shards),
+            connections_max: count(config.max_connections),
             connections_per_address_max: count(config.max_connections_per_ip),
             ..Limits::default()
         }
     }
 
-    fn listen(self: &Rc<Self>, address: SocketAddr) -> Result<SocketAddr, String> {
+    fn listen(self: &Rc<Self>, address: SocketAddr, census: Arc<Census>) -> Result<SocketAddr, String> {
         let share = self.cores.shards() > 1;
         let listening = self.executor.with_driver(|driver| driver.listen(address, share));
         let (socket, bound) = listening.map_err(|error| cannot_listen(address, &error))?;
         self.listening.set(Some(socket));
         let limits = Rc::new(self.limits());
-        let listener = Listener::new(socket, limits.clone(), self.options.metrics.traffic.clone());
+        let listener = Listener::new(socket, limits.clone(), census, self.options.metrics.traffic.clone());
         let _ = self.connections.set(listener.counts());
         let broker = self.broker.get().expect("a core listens after it was opened").clone();
         broker.tell_port(bound.port());

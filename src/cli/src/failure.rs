@@ -125,6 +125,10 @@ fn code_remedy(code: ErrorCode) -> &'static str {
         | ErrorCode::ClusterAuthorizationFailed
         | ErrorCode::TopicDeletionDisabled
         | ErrorCode::PolicyViolation => "ask whoever runs the cluster to allow it",
+        ErrorCode::GroupIdNotFound => "`flumen group list` shows what there is",
+        ErrorCode::NonEmptyGroup | ErrorCode::UnknownMemberId => {
+            "stop the group's consumers first, or wait until their sessions end"
+        }
         ErrorCode::InvalidRecord => "a compacted topic wants a key in every record: see --key-separator",
         ErrorCode::KafkaStorageError => "see the broker's log: its disk fails or is full",
         _ => "see the broker's log",

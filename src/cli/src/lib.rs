@@ -2,6 +2,7 @@
 //!
 //! - [`Command`]: what clap parses; [`run`]: what the binary calls. The binary adds `start` itself.
 //! - [`topic`]: `flumen topic create|list|describe|alter|delete`.
+//! - [`group`]: `flumen group list|describe|reset|delete`.
 //! - [`produce`], [`consume`]: records from and to a terminal, a file or a pipe.
 //! - [`log_dump`]: `flumen log dump`, what is in files, damaged ones too. No broker is needed.
 //! - `output`, `progress`, `failure`: how people and programs are told.
@@ -13,6 +14,7 @@
 mod args;
 pub mod consume;
 mod failure;
+pub mod group;
 pub mod log_dump;
 mod output;
 pub mod produce;
@@ -29,6 +31,9 @@ pub enum Command {
     /// Create, list, describe, alter and delete topics
     #[command(subcommand)]
     Topic(topic::TopicCommand),
+    /// List, describe, reset and delete consumer groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Write records to a topic: one for each line of standard input
     Produce(produce::ProduceArgs),
     /// Read records of a topic and print them
@@ -42,6 +47,7 @@ pub enum Command {
 pub fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::Topic(command) => topic::run(command),
+        Command::Group(command) => group::run(command),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Log(command) => log_dump::run(command),
@@ -87,6 +93,11 @@ mod tests {
             "consume t --from 42 --format json",
             "consume t --from 2026-01-31T12:00:00Z --output json --partition 1",
             "consume t --group g",
+            "group list --output json",
+            "group describe g -b h:1",
+            "group reset g --topic t --to earliest",
+            "group reset g -t t --to 15m -p 0 -p 1 --execute --output json",
+            "group delete g h",
             "log dump a.log b.index --output json",
         ] {
             let parsed = Flumen::try_parse_from(std::iter::once("flumen").chain(line.split(' ')));
@@ -107,6 +118,10 @@ mod tests {
             "produce t --key-separator=",
             "consume t --from yesterday",
             "consume t --count many",
+            "group describe",
+            "group reset g --topic t",
+            "group reset g --topic t --to yesterday",
+            "group delete",
             "log dump",
         ] {
             let parsed = Flumen::try_parse_from(std::iter::once("flumen").chain(line.split(' ')));

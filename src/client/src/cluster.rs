@@ -135,8 +135,19 @@ impl Client {
         api: ApiKey,
         build: impl FnOnce(i16) -> R,
     ) -> Result<T, ClientError> {
+        self.call_up_to(node, api, i16::MAX, build)
+    }
+
+    /// The same in a version no later than `last`.
+    pub(crate) fn call_up_to<'c, T: Decode<'c>, R: Encode>(
+        &'c mut self,
+        node: Node,
+        api: ApiKey,
+        last: i16,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<T, ClientError> {
         let connection = self.connection(node)?;
-        let version = connection.version(api, i16::MAX)?;
+        let version = connection.version(api, last)?;
         connection.call(api, version, &build(version))
     }
 

@@ -6,13 +6,22 @@ use client::{
 };
 use kafka_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use kafka_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use kafka_wire::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
 use kafka_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use kafka_wire::messages::find_coordinator_response::FindCoordinatorResponse;
 use kafka_wire::messages::init_producer_id_response::InitProducerIdResponse;
 use kafka_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use kafka_wire::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
+use kafka_wire::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_wire::messages::offset_fetch_response::{
+    OffsetFetchResponse, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
 };
 use kafka_wire::messages::produce_request::ProduceRequest;
 use kafka_wire::messages::produce_response::{
@@ -31,7 +40,7 @@ use std::time::{Duration, Instant};
 
 const TOPIC: &str = "t";
 /// The versions that the fake speaks.
-const VERSIONS: [(ApiKey, i16); 7] = [
+const VERSIONS: [(ApiKey, i16); 11] = [
     (ApiKey::Produce, 9),
     (ApiKey::Fetch, 12),
     (ApiKey::ListOffsets, 7),
@@ -39,6 +48,10 @@ const VERSIONS: [(ApiKey, i16); 7] = [
     (ApiKey::ApiVersions, 3),
     (ApiKey::CreateTopics, 5),
     (ApiKey::InitProducerId, 4),
+    (ApiKey::FindCoordinator, 6),
+    (ApiKey::OffsetCommit, 10),
+    (ApiKey::OffsetFetch, 10),
+    (ApiKey::DeleteGroups, 2),
 ];
 
 /// What the fake does with a request that the common answers do not cover.
@@ -394,4 +407,71 @@ fn offsets_are_asked_for_again_while_a_leader_is_elected() {
     assert_eq!((offsets.len(), offsets[0].offset), (1, 5));
     let error = fake.client().offsets(TOPIC, &[3], OffsetAt::End).unwrap_err();
     assert!(matches!(error, ClientError::NoSuchPartition { partition: 3, partitions: 1, .. }), "{error}");
+}
+
+fn coordinator(version: i16) -> Answer {
+    let response = FindCoordinatorResponse { node_id: 7, ..Default::default() };
+    Answer::Body(encode(&response, version))
+}
+
+fn committed(code: ErrorCode, version: i16) -> Answer {
+    let partition = OffsetCommitResponsePartition { partition_index: 0, error_code: code.code() };
+    let topic =
+        OffsetCommitResponseTopic { name: TOPIC.into(), partitions: vec![partition], ..Default::default() };
+    Answer::Body(encode(&OffsetCommitResponse { topics: vec![topic], ..Default::default() }, version))
+}
+
+#[test]
+fn a_coordinator_that_has_moved_is_looked_for_again() {
+    let fake = Fake::start(|api, version, nth| match api {
+        ApiKey::FindCoordinator => coordinator(version),
+        _ if nth == 0 => committed(ErrorCode::NotCoordinator, version),
+        _ => committed(ErrorCode::None, version),
+    });
+    fake.client().commit_group_offsets("g", TOPIC, &[(0, 5)]).unwrap();
+    assert_eq!(fake.bodies(ApiKey::FindCoordinator).len(), 2);
+    // Version 10 would name the topic by its id.
+    let bodies = fake.bodies(ApiKey::OffsetCommit);
+    let asked = OffsetCommitRequest::decode(&mut Reader::new(&bodies[1]), 9).unwrap();
+    assert_eq!((&*asked.group_id, asked.generation_id_or_member_epoch), ("g", -1));
+    let offsets = asked.topics[0].partitions.iter().map(|one| (one.partition_index, one.committed_offset));
+    assert_eq!((&*asked.topics[0].name, offsets.collect::<Vec<_>>()), (TOPIC, vec![(0, 5)]));
+}
+
+#[test]
+fn a_group_in_use_is_neither_reset_nor_deleted() {
+    let fake = Fake::start(|api, version, _| match api {
+        ApiKey::FindCoordinator => coordinator(version),
+        ApiKey::DeleteGroups => {
+            let error_code = ErrorCode::NonEmptyGroup.code();
+            let results = vec![DeletableGroupResult { group_id: "g".into(), error_code }];
+            Answer::Body(encode(&DeleteGroupsResponse { results, ..Default::default() }, version))
+        }
+        _ => committed(ErrorCode::UnknownMemberId, version),
+    });
+    let mut client = fake.client();
+    let reset = client.commit_group_offsets("g", TOPIC, &[(0, 5)]).unwrap_err();
+    assert_eq!(reset.code(), Some(ErrorCode::UnknownMemberId));
+    let delete = client.delete_group("g").unwrap_err();
+    assert_eq!(delete.code(), Some(ErrorCode::NonEmptyGroup));
+    assert_eq!((fake.bodies(ApiKey::OffsetCommit).len(), fake.bodies(ApiKey::DeleteGroups).len()), (1, 1));
+}
+
+#[test]
+fn partitions_without_a_committed_offset_are_left_out() {
+    let fake = Fake::start(|api, version, _| match api {
+        ApiKey::FindCoordinator => coordinator(version),
+        _ => {
+            let partition = |partition_index, committed_offset| OffsetFetchResponsePartition {
+                partition_index,
+                committed_offset,
+                ..Default::default()
+            };
+            let partitions = vec![partition(1, 42), partition(0, -1)];
+            let topic = OffsetFetchResponseTopic { name: TOPIC.into(), partitions };
+            Answer::Body(encode(&OffsetFetchResponse { topics: vec![topic], ..Default::default() }, version))
+        }
+    });
+    let offsets = fake.client().group_offsets("g").unwrap();
+    assert_eq!(offsets.into_iter().collect::<Vec<_>>(), [((TOPIC.to_owned(), 1), 42)]);
 }

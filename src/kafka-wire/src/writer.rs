@@ -12,6 +12,7 @@ use crate::{Records, Uuid, WireError};
 pub struct Writer {
     bytes: Vec<u8>,
     externals: Vec<(usize, u32, u32)>,
+    errors: Vec<(i16, u32)>,
 }
 
 impl Writer {
@@ -22,19 +23,20 @@ impl Writer {
 
     /// An empty writer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Writer {
-        Writer { bytes: Vec::with_capacity(capacity), externals: Vec::new() }
+        Writer { bytes: Vec::with_capacity(capacity), ..Writer::default() }
     }
 
     /// An empty writer that uses the memory of `bytes`, whose content is dropped.
     pub fn reuse(mut bytes: Vec<u8>) -> Writer {
         bytes.clear();
-        Writer { bytes, externals: Vec::new() }
+        Writer { bytes, ..Writer::default() }
     }
 
     /// Forgets what was written and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.externals.clear();
+        self.errors.clear();
     }
 
     /// What was written, without the external bytes.
@@ -46,6 +48,11 @@ impl Writer {
     /// caller's index, length in bytes.
     pub fn externals(&self) -> &[(usize, u32, u32)] {
         &self.externals
+    }
+
+    /// The error codes that were written, 0 apart: each once, and how often. For who counts what clients are told.
+    pub fn errors(&self) -> &[(i16, u32)] {
+        &self.errors
     }
 
     /// [`Writer::bytes`] and [`Writer::externals`], owned.
@@ -87,6 +94,24 @@ impl Writer {
     #[inline]
     pub fn i16(&mut self, value: i16) {
         self.raw(&value.to_be_bytes());
+    }
+
+    /// `int16` that is an error code; see [`Writer::errors`].
+    #[inline]
+    pub fn error_code(&mut self, code: i16) {
+        if code != 0 {
+            self.note_error(code);
+        }
+        self.i16(code);
+    }
+
+    /// A response has few codes, however many items: so they are looked for one by one.
+    #[cold]
+    fn note_error(&mut self, code: i16) {
+        match self.errors.iter_mut().find(|(noted, _)| *noted == code) {
+            Some((_, times)) => *times = times.saturating_add(1),
+            None => self.errors.push((code, 1)),
+        }
     }
 
     /// `uint16`.

@@ -5,7 +5,7 @@
 //! - [`gathering`]: [`Gathering`]: the memory that requests in parts may hold, together.
 //! - [`pipeline`]: [`Pipeline`]: requests of one connection worked on side by side, answered in order.
 //! - [`connection`]: [`serve`], the life of one connection: read, dispatch, answer, close.
-//! - [`listener`]: [`Listener`], accepting, with limits in total and by address.
+//! - [`listener`]: [`Listener`], accepting, with limits in total and by address that [`Census`] holds for all cores.
 //! - [`traffic`]: [`Traffic`] and [`Times`], what is counted and measured of all that.
 //! - [`limits`]: every bound of this crate, with its name.
 //!
@@ -27,6 +27,6 @@ pub use connection::{Ended, Requests, serve};
 pub use frames::{FrameError, FrameReader};
 pub use gathering::Gathering;
 pub use limits::Limits;
-pub use listener::{ConnectionCounts, Listener};
+pub use listener::{Census, ConnectionCounts, Listener};
 pub use pipeline::{Answer, Handling, Pipeline};
 pub use traffic::{Left, Times, Traffic};

@@ -11,9 +11,9 @@ pub struct Limits {
     pub requests_in_progress_max: usize,
     /// A connection without any traffic for that long is closed: `connections.max.idle.ms`.
     pub idle_max: Duration,
-    /// Connections of this core at a time: its share of `max.connections`.
+    /// Connections of all cores at a time: `max.connections`.
     pub connections_max: usize,
-    /// Connections from one address at a time: `max.connections.per.ip`.
+    /// Connections from one address at a time, on all cores: `max.connections.per.ip`.
     pub connections_per_address_max: usize,
     /// How long a frame that has begun may wait for memory before its connection is given up, so that those
     /// who hold parts of frames cannot lock each other out for ever.

@@ -57,7 +57,7 @@ fn exchange(requests: &'static [u8], answer_bytes: usize) -> (Vec<(Left, Instant
     let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
     let (broker, traffic) = (Rc::new(Bytes::default()), Arc::new(Traffic::default()));
     let limits = Rc::new(Limits { connections_max: 1, ..Limits::default() });
-    let listener = Listener::new(socket, limits.clone(), traffic.clone());
+    let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
     let (door, counts) = (broker.clone(), traffic.clone());
     let accepting = cores[1].spawn(
         "listener",

@@ -1,7 +1,10 @@
-//! What the machine gives: cores, descriptors.
+//! What the machine gives: cores, descriptors, room on disk.
 
+use broker::Space;
+use rustix::fs::statvfs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::path::Path;
 
 /// Descriptors below which the log warns.
 const DESCRIPTORS_WANTED: u64 = 65_536;
@@ -75,9 +78,32 @@ pub(crate) fn raise_descriptors() -> Result<(), String> {
     Ok(())
 }
 
+/// Measures the file system that a directory is on. If it cannot be asked, the last measurement stays.
+pub(crate) fn measure(directory: &Path, space: &Space) {
+    match statvfs(directory) {
+        Ok(told) => {
+            let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+            space.tell(bytes(told.f_blocks), bytes(told.f_bavail));
+        }
+        Err(error) => {
+            log::debug!("cannot ask how large the file system of {} is: {error}", directory.display())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_has_a_size() {
+        let space = Space::default();
+        measure(Path::new("/no/such/directory"), &space);
+        assert_eq!((space.total_bytes(), space.usable_bytes()), (-1, -1));
+        measure(&std::env::temp_dir(), &space);
+        assert!(space.total_bytes() > 0);
+        assert!((0..=space.total_bytes()).contains(&space.usable_bytes()));
+    }
 
     #[test]
     fn cores_are_listed_in_ranges() {

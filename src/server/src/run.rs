@@ -5,7 +5,7 @@ use crate::directory::Directory;
 use crate::shown::Shown;
 use crate::{host, settings};
 use broker::metrics::CoreMetrics;
-use broker::{CoreAnswer, CoreOptions, CoreQuestion, Identity};
+use broker::{CoreAnswer, CoreOptions, CoreQuestion, Identity, Space};
 use driver::Wake;
 use executor::{Event, Executor, IdlePolicy, Options};
 use memory::Pool;
@@ -23,6 +23,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use uring::{Features, UringDriver, UringOptions};
+
+/// How old what clients are told of the file system may be.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
 type CorePort = Port<Envelope<CoreQuestion, CoreAnswer>>;
 
@@ -63,11 +66,14 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
         resolve(config.listeners.first().ok_or("listeners is empty: name an address to listen on")?)?;
     let shown = Arc::new(Shown::new(cores.len()));
     let http = shown.clone().serve(&config.http_listen)?;
+    let identity = identity(&config, &directory, listen);
+    let space = identity.space.clone();
+    host::measure(&directory.path, &space);
     let shared = Shared {
         http,
         data: directory.path.clone(),
         listen,
-        identity: identity(&config, &directory, listen),
+        identity,
         cluster_id: directory.cluster_id.clone(),
         fixed: Arc::new(settings),
     };
@@ -99,9 +105,22 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     listen_for_signals(stop, woken)?;
     // The first failure ends the process, and with it the other cores: none can go on without the rest.
     for _ in &cores {
-        ended.recv().map_err(|_| "a core's thread failed; its log line says why".to_owned())??;
+        next_end(&ended, &directory.path, &space)?;
     }
     Ok(())
+}
+
+/// Waits for the next core to end; meanwhile the file system is measured now and then.
+fn next_end(ended: &mpsc::Receiver<Result<(), String>>, data: &Path, space: &Space) -> Result<(), String> {
+    loop {
+        match ended.recv_timeout(MEASURE_INTERVAL) {
+            Ok(end) => return end,
+            Err(mpsc::RecvTimeoutError::Timeout) => host::measure(data, space),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err("a core's thread failed; its log line says why".to_owned());
+            }
+        }
+    }
 }
 
 fn idle(config: &BrokerConfig) -> IdlePolicy {
@@ -136,6 +155,7 @@ fn identity(config: &BrokerConfig, directory: &Directory, listen: SocketAddr) ->
         port,
         rack: config.rack.clone(),
         data: directory.path.display().to_string(),
+        space: Arc::default(),
     }
 }
 

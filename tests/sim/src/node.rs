@@ -85,6 +85,7 @@ impl Node {
                     port: PORT,
                     rack: None,
                     data: DATA.to_owned(),
+                    space: Arc::default(),
                 },
                 cluster_id: Some("sim-sim-sim-sim-sim-si".to_owned()),
                 metrics: Arc::default(),

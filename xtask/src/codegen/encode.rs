@@ -63,6 +63,10 @@ fn value(context: &Context<'_>, field: &Field, versions: Versions, flexible: &st
     if field.ty == Type::Records {
         return records(field, versions, &place, flexible);
     }
+    // The writer counts the errors of what it writes.
+    if field.ty == Type::I16 && ident(&field.name).ends_with("error_code") {
+        return format!("writer.error_code({place});\n");
+    }
     if !field.optional() {
         return present(&field.ty, &place, flexible);
     }

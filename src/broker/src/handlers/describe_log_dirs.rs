@@ -1,4 +1,4 @@
-//! DescribeLogDirs: how large partitions are on disk.
+//! DescribeLogDirs: how large partitions are on disk, and the file system that they are on (KIP-827).
 
 use crate::broker::Broker;
 use crate::request::{Request, answered, decoded};
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Answers with the one data directory, and in it the partitions that are asked for and there. The sizes of the
-/// file system are told as unknown: to ask for them would make the core wait.
+/// file system are those of the last measurement; -1 stands for none.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
     answered(run(&broker, &request)).await
 }
@@ -60,8 +60,14 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
             });
         }
     }
-    let directory =
-        DescribeLogDirsResult { log_dir: broker.identity.data.as_str().into(), topics, ..Default::default() };
+    let identity = &broker.identity;
+    let directory = DescribeLogDirsResult {
+        log_dir: identity.data.as_str().into(),
+        topics,
+        total_bytes: identity.space.total_bytes(),
+        usable_bytes: identity.space.usable_bytes(),
+        ..Default::default()
+    };
     Ok(answer(request, &DescribeLogDirsResponse { results: vec![directory], ..Default::default() }))
 }
 

@@ -71,7 +71,6 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
                 SessionError::NotFound => ErrorCode::FetchSessionIdNotFound,
                 SessionError::WrongEpoch => ErrorCode::InvalidFetchSessionEpoch,
             };
-            broker.metrics.error(request.api, code);
             let response = FetchResponse { error_code: code as i16, ..Default::default() };
             return Ok(answer(request, &response));
         }
@@ -85,8 +84,6 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         bound: if view.isolation_level == 1 { ReadBound::LastStable } else { ReadBound::HighWatermark },
     };
     let parts = read_until_enough(broker, &wanted, &bounds).await;
-    let failed = parts.iter().filter_map(|part| part.as_ref().err());
-    failed.for_each(|code| broker.metrics.error(request.api, *code));
     let committed = bounds.bound == ReadBound::LastStable;
     Ok(respond(broker, request, mode, (wanted, parts), committed))
 }

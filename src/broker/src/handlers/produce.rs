@@ -47,9 +47,10 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         let refused = (ErrorCode::InvalidRequiredAcks, None);
         parts.fill_with(|| Some(Err(refused.clone())));
     }
-    let failed = parts.iter().flatten().filter_map(|part| part.as_ref().err());
-    failed.for_each(|(code, _)| broker.metrics.error(request.api, *code));
     if view.acks == 0 {
+        // No answer will tell of them.
+        let failed = parts.iter().flatten().filter_map(|part| part.as_ref().err());
+        failed.for_each(|(code, _)| request.count_errors(&[(code.code(), 1)]));
         return Ok(without_acknowledgement(&view, &parts));
     }
     Ok(answer(request, &response(&view, parts)))

@@ -24,7 +24,7 @@ families! {
     REQUESTS = "flumen_requests_total", Counter, "requests", ["core", "api"],
         "Requests that were answered, or that wanted no answer, or that closed their connection.";
     ERRORS = "flumen_request_errors_total", Counter, "errors", ["core", "api", "error"],
-        "Errors told to clients, one for each partition of a Produce or Fetch that failed, by Kafka's name of the error.";
+        "Errors told to clients, one for each item of an answer that failed (a partition, a topic, a group) or for the answer as a whole, by Kafka's name of the error.";
     REFUSED_REQUESTS = "flumen_requests_refused_total", Counter, "requests", ["core", "api"],
         "Requests of a served API whose connection was closed instead of an answer.";
     STAGE_SECONDS = "flumen_request_stage_seconds", Histogram, "seconds", ["api", "stage"],

@@ -15,8 +15,8 @@ fn busy_core() -> Arc<CoreMetrics> {
     core.request_left(&Left { kind: produce, times, closed: true }, at(215_000));
     // Of an API that is not served: counted nowhere, and no harm.
     core.request_left(&Left { kind: u16::MAX, times, closed: true }, at(215_000));
-    core.error(ApiKey::Produce, ErrorCode::NotLeaderOrFollower);
-    core.error(ApiKey::Produce, ErrorCode::None);
+    core.errors(ApiKey::Produce, ErrorCode::NotLeaderOrFollower.code(), 3);
+    core.errors(ApiKey::Produce, ErrorCode::None.code(), 1);
     let store = StoreStats::default();
     store.flush_latency.buckets[8].store(3, Ordering::Relaxed);
     store.flush_latency.sum_nanos.store(600_000, Ordering::Relaxed);
@@ -127,7 +127,7 @@ fn the_text_is_valid_and_says_what_happened() {
     assert_eq!(of_produce("flumen_requests_total"), 2.0);
     assert_eq!(of_produce("flumen_requests_refused_total"), 1.0);
     let error = [("core", "0"), ("api", "Produce"), ("error", "NOT_LEADER_OR_FOLLOWER")];
-    assert_eq!(value("flumen_request_errors_total", "flumen_request_errors_total", &error), 1.0);
+    assert_eq!(value("flumen_request_errors_total", "flumen_request_errors_total", &error), 3.0);
     assert_eq!(families["flumen_request_errors_total"].1.len(), 1, "no error is no error");
     let stages = [("queue", 2e-6), ("execute", 6e-6), ("commit", 4e-4), ("send", 2e-5), ("total", 4.28e-4)];
     for (stage, sum) in stages {

@@ -40,7 +40,7 @@ impl FromStr for From {
 
 impl From {
     /// The offset to begin at in each partition.
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         self,
         client: &mut Client,
         topic: &str,

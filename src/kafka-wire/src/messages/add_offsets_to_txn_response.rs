@@ -28,7 +28,7 @@ impl Encode for AddOffsetsToTxnResponse {
         check_version("AddOffsetsToTxnResponse", version, 0, 4)?;
         let flexible = version >= 3;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if flexible {
             writer.unsigned_varint(0);
         }

@@ -47,7 +47,7 @@ impl Encode for AddPartitionsToTxnResponse<'_> {
         let flexible = version >= 3;
         writer.i32(self.throttle_time_ms);
         if version >= 4 {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if version >= 4 {
             writer.array_count(flexible, Some(self.results_by_transaction.len()))?;
@@ -200,7 +200,7 @@ impl Encode for AddPartitionsToTxnPartitionResult {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 3;
         writer.i32(self.partition_index);
-        writer.i16(self.partition_error_code);
+        writer.error_code(self.partition_error_code);
         if flexible {
             writer.unsigned_varint(0);
         }

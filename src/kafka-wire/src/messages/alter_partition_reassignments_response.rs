@@ -50,7 +50,7 @@ impl Encode for AlterPartitionReassignmentsResponse<'_> {
         if version == 1 {
             writer.bool(self.allow_replication_factor_change);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -146,7 +146,7 @@ impl<'a> Decode<'a> for ReassignablePartitionResponse<'a> {
 impl Encode for ReassignablePartitionResponse<'_> {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

@@ -32,7 +32,7 @@ impl Encode for AlterShareGroupOffsetsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AlterShareGroupOffsetsResponse", version, 0, 0)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -132,7 +132,7 @@ impl<'a> Decode<'a> for AlterShareGroupOffsetsResponsePartition<'a> {
 impl Encode for AlterShareGroupOffsetsResponsePartition<'_> {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

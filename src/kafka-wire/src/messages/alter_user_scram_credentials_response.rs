@@ -73,7 +73,7 @@ impl<'a> Decode<'a> for AlterUserScramCredentialsResult<'a> {
 impl Encode for AlterUserScramCredentialsResult<'_> {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.string(true, &self.user)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

@@ -68,7 +68,7 @@ impl Encode for ApiVersionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ApiVersionsResponse", version, 0, 4)?;
         let flexible = version >= 3;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array_count(flexible, Some(self.api_keys.len()))?;
         for element in &self.api_keys {
             element.encode(writer, version)?;

@@ -58,7 +58,7 @@ impl Encode for CreateDelegationTokenResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("CreateDelegationTokenResponse", version, 1, 3)?;
         let flexible = version >= 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.string(flexible, &self.principal_type)?;
         writer.string(flexible, &self.principal_name)?;
         if version == 3 {

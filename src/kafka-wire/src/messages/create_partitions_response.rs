@@ -78,7 +78,7 @@ impl Encode for CreatePartitionsTopicResult<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 2;
         writer.string(flexible, &self.name)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

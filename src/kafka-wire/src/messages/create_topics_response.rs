@@ -120,7 +120,7 @@ impl Encode for CreatableTopicResult<'_> {
         if version == 7 {
             writer.uuid(self.topic_id);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {
@@ -150,7 +150,7 @@ impl Encode for CreatableTopicResult<'_> {
             writer.unsigned_varint(u32::from(has_topic_config_error_code));
             if has_topic_config_error_code {
                 let start = writer.begin_tag(0);
-                writer.i16(self.topic_config_error_code);
+                writer.error_code(self.topic_config_error_code);
                 writer.end_tag(start)?;
             }
         }

@@ -83,7 +83,7 @@ impl<'a> Decode<'a> for DeleteAclsFilterResult<'a> {
 impl Encode for DeleteAclsFilterResult<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {
@@ -167,7 +167,7 @@ impl<'a> Decode<'a> for DeleteAclsMatchingAcl<'a> {
 impl Encode for DeleteAclsMatchingAcl<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

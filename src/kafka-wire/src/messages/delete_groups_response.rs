@@ -72,7 +72,7 @@ impl Encode for DeletableGroupResult<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version == 2;
         writer.string(flexible, &self.group_id)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if flexible {
             writer.unsigned_varint(0);
         }

@@ -32,7 +32,7 @@ impl Encode for DeleteShareGroupOffsetsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DeleteShareGroupOffsetsResponse", version, 0, 0)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -89,7 +89,7 @@ impl Encode for DeleteShareGroupOffsetsResponseTopic<'_> {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.string(true, &self.topic_name)?;
         writer.uuid(self.topic_id);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

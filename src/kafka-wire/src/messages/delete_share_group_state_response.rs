@@ -99,7 +99,7 @@ impl<'a> Decode<'a> for PartitionResult<'a> {
 impl Encode for PartitionResult<'_> {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.i32(self.partition);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

@@ -106,7 +106,7 @@ impl Encode for DeletableTopicResult<'_> {
         if version == 6 {
             writer.uuid(self.topic_id);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 5 {
             match &self.error_message {
                 None => writer.nullable_string(flexible, None)?,

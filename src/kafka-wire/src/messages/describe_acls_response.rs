@@ -47,7 +47,7 @@ impl Encode for DescribeAclsResponse<'_> {
         check_version("DescribeAclsResponse", version, 1, 3)?;
         let flexible = version >= 2;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

@@ -48,7 +48,7 @@ impl Encode for DescribeClientQuotasResponse<'_> {
         check_version("DescribeClientQuotasResponse", version, 0, 1)?;
         let flexible = version == 1;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

@@ -32,7 +32,7 @@ impl Encode for DescribeDelegationTokenResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeDelegationTokenResponse", version, 1, 3)?;
         let flexible = version >= 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array_count(flexible, Some(self.tokens.len()))?;
         for element in &self.tokens {
             element.encode(writer, version)?;

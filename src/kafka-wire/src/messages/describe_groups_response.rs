@@ -108,7 +108,7 @@ impl<'a> Decode<'a> for DescribedGroup<'a> {
 impl Encode for DescribedGroup<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 5;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if version == 6 {
             match &self.error_message {
                 None => writer.nullable_string(flexible, None)?,

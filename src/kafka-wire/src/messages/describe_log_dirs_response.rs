@@ -35,7 +35,7 @@ impl Encode for DescribeLogDirsResponse<'_> {
         let flexible = version >= 2;
         writer.i32(self.throttle_time_ms);
         if version >= 3 {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         }
         writer.array_count(flexible, Some(self.results.len()))?;
         for element in &self.results {
@@ -107,7 +107,7 @@ impl<'a> Decode<'a> for DescribeLogDirsResult<'a> {
 impl Encode for DescribeLogDirsResult<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.string(flexible, &self.log_dir)?;
         writer.array_count(flexible, Some(self.topics.len()))?;
         for element in &self.topics {

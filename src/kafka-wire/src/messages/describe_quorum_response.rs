@@ -38,7 +38,7 @@ impl<'a> Decode<'a> for DescribeQuorumResponse<'a> {
 impl Encode for DescribeQuorumResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeQuorumResponse", version, 0, 2)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if version == 2 {
             match &self.error_message {
                 None => writer.nullable_string(true, None)?,
@@ -171,7 +171,7 @@ impl<'a> Decode<'a> for PartitionData<'a> {
 impl Encode for PartitionData<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if version == 2 {
             match &self.error_message {
                 None => writer.nullable_string(true, None)?,

@@ -75,7 +75,7 @@ impl Encode for DescribeShareGroupOffsetsResponseGroup<'_> {
         for element in &self.topics {
             element.encode(writer, version)?;
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -196,7 +196,7 @@ impl Encode for DescribeShareGroupOffsetsResponsePartition<'_> {
         if version == 1 {
             writer.i64(self.lag);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

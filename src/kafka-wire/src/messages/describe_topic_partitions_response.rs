@@ -99,7 +99,7 @@ impl<'a> Decode<'a> for DescribeTopicPartitionsResponseTopic<'a> {
 
 impl Encode for DescribeTopicPartitionsResponseTopic<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.name {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -186,7 +186,7 @@ impl<'a> Decode<'a> for DescribeTopicPartitionsResponsePartition {
 
 impl Encode for DescribeTopicPartitionsResponsePartition {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i32(self.partition_index);
         writer.i32(self.leader_id);
         writer.i32(self.leader_epoch);

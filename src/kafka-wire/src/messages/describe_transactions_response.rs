@@ -76,7 +76,7 @@ impl<'a> Decode<'a> for TransactionState<'a> {
 
 impl Encode for TransactionState<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.string(true, &self.transactional_id)?;
         writer.string(true, &self.transaction_state)?;
         writer.i32(self.transaction_timeout_ms);

@@ -43,7 +43,7 @@ impl Encode for DescribeUserScramCredentialsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeUserScramCredentialsResponse", version, 0, 0)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -108,7 +108,7 @@ impl<'a> Decode<'a> for DescribeUserScramCredentialsResult<'a> {
 impl Encode for DescribeUserScramCredentialsResult<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         writer.string(true, &self.user)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

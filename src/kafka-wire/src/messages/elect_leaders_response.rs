@@ -35,7 +35,7 @@ impl Encode for ElectLeadersResponse<'_> {
         let flexible = version == 2;
         writer.i32(self.throttle_time_ms);
         if version >= 1 {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         } else if self.error_code != 0 {
             return Err(WireError::UnsupportedField { field: "ErrorCode", version });
         }
@@ -141,7 +141,7 @@ impl Encode for PartitionResult<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version == 2;
         writer.i32(self.partition_id);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

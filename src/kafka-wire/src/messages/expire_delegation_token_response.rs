@@ -32,7 +32,7 @@ impl Encode for ExpireDelegationTokenResponse {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ExpireDelegationTokenResponse", version, 1, 2)?;
         let flexible = version == 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i64(self.expiry_timestamp_ms);
         writer.i32(self.throttle_time_ms);
         if flexible {

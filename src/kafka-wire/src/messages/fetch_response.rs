@@ -47,7 +47,7 @@ impl Encode for FetchResponse<'_> {
         let flexible = version >= 12;
         writer.i32(self.throttle_time_ms);
         if version >= 7 {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if version >= 7 {
             writer.i32(self.session_id);
@@ -226,7 +226,7 @@ impl Encode for PartitionData<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 12;
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i64(self.high_watermark);
         writer.i64(self.last_stable_offset);
         if version >= 5 {

@@ -69,7 +69,7 @@ impl Encode for FindCoordinatorResponse<'_> {
             writer.i32(self.throttle_time_ms);
         }
         if version <= 3 {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         } else if self.error_code != 0 {
             return Err(WireError::UnsupportedField { field: "ErrorCode", version });
         }
@@ -180,7 +180,7 @@ impl Encode for Coordinator<'_> {
         writer.i32(self.node_id);
         writer.string(true, &self.host)?;
         writer.i32(self.port);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

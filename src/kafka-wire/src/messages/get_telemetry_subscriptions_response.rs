@@ -41,7 +41,7 @@ impl Encode for GetTelemetrySubscriptionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("GetTelemetrySubscriptionsResponse", version, 0, 0)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.uuid(self.client_instance_id);
         writer.i32(self.subscription_id);
         writer.array_count(true, Some(self.accepted_compression_types.len()))?;

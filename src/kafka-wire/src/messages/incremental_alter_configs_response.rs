@@ -90,7 +90,7 @@ impl<'a> Decode<'a> for AlterConfigsResourceResponse<'a> {
 impl Encode for AlterConfigsResourceResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version == 1;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

@@ -54,7 +54,7 @@ impl Encode for InitProducerIdResponse {
         check_version("InitProducerIdResponse", version, 0, 6)?;
         let flexible = version >= 2;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i64(self.producer_id);
         writer.i16(self.producer_epoch);
         if version == 6 {

@@ -71,7 +71,7 @@ impl Encode for JoinGroupResponse<'_> {
         if version >= 2 {
             writer.i32(self.throttle_time_ms);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i32(self.generation_id);
         if version >= 7 {
             match &self.protocol_type {

@@ -37,7 +37,7 @@ impl Encode for LeaveGroupResponse<'_> {
         if version >= 1 {
             writer.i32(self.throttle_time_ms);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 3 {
             writer.array_count(flexible, Some(self.members.len()))?;
             for element in &self.members {
@@ -108,7 +108,7 @@ impl Encode for MemberResponse<'_> {
                 writer.string(flexible, value)?;
             }
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if flexible {
             writer.unsigned_varint(0);
         }

@@ -29,7 +29,7 @@ impl Encode for ListConfigResourcesResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ListConfigResourcesResponse", version, 0, 1)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array_count(true, Some(self.config_resources.len()))?;
         for element in &self.config_resources {
             element.encode(writer, version)?;

@@ -36,7 +36,7 @@ impl Encode for ListGroupsResponse<'_> {
         if version >= 1 {
             writer.i32(self.throttle_time_ms);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array_count(flexible, Some(self.groups.len()))?;
         for element in &self.groups {
             element.encode(writer, version)?;

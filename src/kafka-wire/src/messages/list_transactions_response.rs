@@ -31,7 +31,7 @@ impl Encode for ListTransactionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ListTransactionsResponse", version, 0, 2)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array_count(true, Some(self.unknown_state_filters.len()))?;
         for element in &self.unknown_state_filters {
             writer.string(true, element)?;

@@ -91,7 +91,7 @@ impl Encode for MetadataResponse<'_> {
             return Err(WireError::UnsupportedField { field: "ClusterAuthorizedOperations", version });
         }
         if version == 13 {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if flexible {
             writer.unsigned_varint(0);
@@ -231,7 +231,7 @@ impl<'a> Decode<'a> for MetadataResponseTopic<'a> {
 impl Encode for MetadataResponseTopic<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 9;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.name {
             None => {
                 if version >= 12 {
@@ -330,7 +330,7 @@ impl<'a> Decode<'a> for MetadataResponsePartition {
 impl Encode for MetadataResponsePartition {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version >= 9;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i32(self.partition_index);
         writer.i32(self.leader_id);
         if version >= 7 {

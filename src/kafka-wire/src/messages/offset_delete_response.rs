@@ -26,7 +26,7 @@ impl<'a> Decode<'a> for OffsetDeleteResponse<'a> {
 impl Encode for OffsetDeleteResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("OffsetDeleteResponse", version, 0, 0)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i32(self.throttle_time_ms);
         writer.array_count(false, Some(self.topics.len()))?;
         for element in &self.topics {
@@ -97,7 +97,7 @@ impl<'a> Decode<'a> for OffsetDeleteResponsePartition {
 impl Encode for OffsetDeleteResponsePartition {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Encode for OffsetFetchResponse<'_> {
             return Err(WireError::UnsupportedField { field: "Topics", version });
         }
         if (2..=7).contains(&version) {
-            writer.i16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if version >= 8 {
             writer.array_count(flexible, Some(self.groups.len()))?;
@@ -186,7 +186,7 @@ impl Encode for OffsetFetchResponsePartition<'_> {
                 writer.string(flexible, value)?;
             }
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if flexible {
             writer.unsigned_varint(0);
         }
@@ -234,7 +234,7 @@ impl Encode for OffsetFetchResponseGroup<'_> {
         for element in &self.topics {
             element.encode(writer, version)?;
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.unsigned_varint(0);
         Ok(())
     }
@@ -349,7 +349,7 @@ impl Encode for OffsetFetchResponsePartitions<'_> {
                 writer.string(true, value)?;
             }
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.unsigned_varint(0);
         Ok(())
     }

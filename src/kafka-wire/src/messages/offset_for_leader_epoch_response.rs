@@ -127,7 +127,7 @@ impl<'a> Decode<'a> for EpochEndOffset {
 impl Encode for EpochEndOffset {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         let flexible = version == 4;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.i32(self.partition);
         writer.i32(self.leader_epoch);
         writer.i64(self.end_offset);

@@ -47,7 +47,7 @@ impl Encode for SaslAuthenticateResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("SaslAuthenticateResponse", version, 0, 2)?;
         let flexible = version == 2;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,
             Some(value) => {

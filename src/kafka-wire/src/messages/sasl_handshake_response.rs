@@ -24,7 +24,7 @@ impl<'a> Decode<'a> for SaslHandshakeResponse<'a> {
 impl Encode for SaslHandshakeResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("SaslHandshakeResponse", version, 0, 1)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array_count(false, Some(self.mechanisms.len()))?;
         for element in &self.mechanisms {
             writer.string(false, element)?;

@@ -37,7 +37,7 @@ impl Encode for ShareAcknowledgeResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ShareAcknowledgeResponse", version, 1, 2)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -137,7 +137,7 @@ impl<'a> Decode<'a> for PartitionData<'a> {
 impl Encode for PartitionData<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

@@ -36,7 +36,7 @@ impl Encode for ShareFetchResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ShareFetchResponse", version, 1, 2)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -143,14 +143,14 @@ impl<'a> Decode<'a> for PartitionData<'a> {
 impl Encode for PartitionData<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
                 writer.string(true, value)?;
             }
         }
-        writer.i16(self.acknowledge_error_code);
+        writer.error_code(self.acknowledge_error_code);
         match &self.acknowledge_error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

@@ -95,7 +95,7 @@ impl<'a> Decode<'a> for DescribedGroup<'a> {
 
 impl Encode for DescribedGroup<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

@@ -42,7 +42,7 @@ impl Encode for SyncGroupResponse<'_> {
         if version >= 1 {
             writer.i32(self.throttle_time_ms);
         }
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         if version == 5 {
             match &self.protocol_type {
                 None => writer.nullable_string(flexible, None)?,

@@ -44,7 +44,7 @@ impl Encode for UpdateFeaturesResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("UpdateFeaturesResponse", version, 0, 2)?;
         writer.i32(self.throttle_time_ms);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {
@@ -108,7 +108,7 @@ impl<'a> Decode<'a> for UpdatableFeatureResult<'a> {
 impl Encode for UpdatableFeatureResult<'_> {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.string(true, &self.feature)?;
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,
             Some(value) => {

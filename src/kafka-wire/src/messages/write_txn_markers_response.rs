@@ -130,7 +130,7 @@ impl<'a> Decode<'a> for WritableTxnMarkerPartitionResult {
 impl Encode for WritableTxnMarkerPartitionResult {
     fn encode(&self, writer: &mut Writer, _version: i16) -> Result<(), WireError> {
         writer.i32(self.partition_index);
-        writer.i16(self.error_code);
+        writer.error_code(self.error_code);
         writer.unsigned_varint(0);
         Ok(())
     }

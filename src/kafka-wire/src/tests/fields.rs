@@ -29,6 +29,22 @@ fn an_ignorable_value_is_dropped() {
 }
 
 #[test]
+fn error_codes_are_noted_as_they_are_written() {
+    let partition = |error_code| PartitionData { error_code, ..PartitionData::default() };
+    let partitions = [3, 0, -1, 3].map(partition).to_vec();
+    let topic = FetchableTopicResponse { partitions, ..FetchableTopicResponse::default() };
+    let response = FetchResponse { error_code: 70, responses: vec![topic], ..FetchResponse::default() };
+    let mut writer = Writer::new();
+    response.encode(&mut writer, 12).expect("can be encoded");
+    assert_eq!(writer.errors(), [(70, 1), (3, 2), (-1, 1)]);
+    writer.clear();
+    // Version 6 has no error of the whole.
+    let response = FetchResponse { error_code: 0, ..response };
+    response.encode(&mut writer, 6).expect("can be encoded");
+    assert_eq!(writer.errors(), [(3, 2), (-1, 1)]);
+}
+
+#[test]
 fn null_only_where_the_version_has_it() {
     let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
     assert_eq!(encoded(&request, 0), Err(WireError::NullField { field: "Topics" }));
