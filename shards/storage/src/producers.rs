@@ -6,7 +6,7 @@ use crate::cleaner::LastBatch;
 use crate::error::AppendError;
 use crate::transactions::{AbortedTransaction, KnownProducer, OpenTransactions, marker};
 use model::{Offset, ProducerEpoch, ProducerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Batches that are remembered of each producer: what Kafka's clients may have in flight.
 const BATCHES: usize = 5;
@@ -79,7 +79,12 @@ pub(crate) struct Producers {
     producers: BTreeMap<i64, Producer>,
     open: OpenTransactions,
     since_expired: u32,
+    /// Producers that are not known yet and whose first batch found no room: in no snapshot.
+    refused: BTreeSet<i64>,
 }
+
+/// More are not remembered.
+const REFUSED_MAX: usize = 1024;
 
 /// Sequence numbers go on from 2^31 - 1 to 0.
 fn follows(last: i32, first: i32) -> bool {
@@ -154,8 +159,14 @@ impl Producers {
 
     /// Whether a batch of a producer is the next one of it.
     pub fn check(&self, header: &BatchHeader) -> Result<Verdict, AppendError> {
-        // Of a producer that is not known any sequence number will do: it may have been silent for long.
-        let Some(known) = self.producers.get(&header.producer_id) else { return Ok(Verdict::Append) };
+        // Of a producer that is not known any sequence number will do: it may have been silent for long. Not so behind
+        // a first batch that was refused, which would be out of order for ever when it comes again.
+        let Some(known) = self.producers.get(&header.producer_id) else {
+            return match header.base_sequence > 0 && self.refused.contains(&header.producer_id) {
+                true => Err(AppendError::OutOfOrderSequence),
+                false => Ok(Verdict::Append),
+            };
+        };
         if header.producer_epoch < known.epoch {
             return Err(AppendError::InvalidProducerEpoch);
         }
@@ -183,10 +194,21 @@ impl Producers {
         }
     }
 
+    /// A batch found no room.
+    pub fn refuse(&mut self, header: &BatchHeader) {
+        let first = header.has_producer() && header.base_sequence == 0;
+        if first && !self.producers.contains_key(&header.producer_id) && self.refused.len() < REFUSED_MAX {
+            self.refused.insert(header.producer_id);
+        }
+    }
+
     /// Remembers a batch that was appended; its header has the offsets it got.
     pub fn push(&mut self, header: &BatchHeader, seen_ms: i64) {
         if !header.has_producer() {
             return;
+        }
+        if !self.refused.is_empty() {
+            self.refused.remove(&header.producer_id);
         }
         if header.is_transactional() {
             self.open.begin(header.producer_id, header.base_offset);
@@ -361,6 +383,19 @@ mod tests {
             base_sequence,
             count: 2,
         }
+    }
+
+    #[test]
+    fn nothing_overtakes_a_first_batch_that_was_refused() {
+        let mut producers = Producers::default();
+        producers.refuse(&header(1, 0, 0, 0));
+        assert_eq!(producers.check(&header(1, 0, 2, 0)), Err(AppendError::OutOfOrderSequence));
+        assert_eq!(producers.check(&header(2, 0, 2, 0)), Ok(Verdict::Append), "of others nothing is known");
+        assert_eq!(producers.check(&header(1, 0, 0, 0)), Ok(Verdict::Append));
+        producers.push(&header(1, 0, 0, 0), 0);
+        assert_eq!(producers.check(&header(1, 0, 2, 0)), Ok(Verdict::Append));
+        producers.refuse(&header(1, 0, 0, 0));
+        assert_eq!(producers.check(&header(1, 0, 2, 0)), Ok(Verdict::Append), "it is known");
     }
 
     #[test]

@@ -114,7 +114,7 @@ mod tests {
         let start = KAFKA_START + 2 * FLUMEN_START + 120 + SECOND_TOPIC + 2 * 5 + 4 * AROUND;
         assert_eq!(plan(&["keyed"], 2), [start + turns(2)]);
         assert_eq!(plan(&["keyed", "keyed5"], 3), [start + turns(3), turns(3)]);
-        assert_eq!(clock(start), "2:28");
+        assert_eq!(clock(start), "2:36");
     }
 
     #[test]

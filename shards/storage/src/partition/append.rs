@@ -65,7 +65,18 @@ impl Partition {
         if let Some((base, last)) = self.check_producers(&shared, batches, context.origin)? {
             return Ok(self.duplicate(&shared, base, last));
         }
-        self.put(&shared, batches, &config, context)
+        let put = self.put(&shared, batches, &config, context);
+        if matches!(put, Err(AppendError::Busy | AppendError::Storage(_))) {
+            self.note_refused(batches);
+        }
+        put
+    }
+
+    /// The first batch of a producer was refused, and will come again: those behind it must not come before it.
+    fn note_refused(&self, batches: &[u8]) {
+        let mut state = self.log.state.borrow_mut();
+        let Some(producers) = state.producers.as_mut() else { return };
+        split(batches).for_each(|(header, _)| producers.refuse(&header));
     }
 
     /// Appends the marker that ends a producer's transaction, decided at a level of `transaction.version`. Where no
