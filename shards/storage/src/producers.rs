@@ -79,12 +79,43 @@ pub(crate) struct Producers {
     producers: BTreeMap<i64, Producer>,
     open: OpenTransactions,
     since_expired: u32,
-    /// Producers that are not known yet and whose first batch found no room: in no snapshot.
-    refused: BTreeSet<i64>,
 }
 
 /// More are not remembered.
 const REFUSED_MAX: usize = 1024;
+
+/// Producers whose first batch was refused for want of room, or given up where it waited for some, and will come
+/// again: those behind it must not come before it, or it would be out of order for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    ids: BTreeSet<i64>,
+}
+
+impl Refused {
+    /// A batch was refused or given up.
+    pub fn note(&mut self, header: &BatchHeader) {
+        if header.has_producer() && header.base_sequence == 0 {
+            if self.ids.len() == REFUSED_MAX {
+                self.ids.clear();
+            }
+            self.ids.insert(header.producer_id);
+        }
+    }
+
+    /// Whether a batch comes before one that was refused; `known`: what the log knows of producers.
+    pub fn is_overtaking(&self, header: &BatchHeader, known: &Producers) -> bool {
+        header.base_sequence > 0
+            && self.ids.contains(&header.producer_id)
+            && !known.producers.contains_key(&header.producer_id)
+    }
+
+    /// A batch was appended.
+    pub fn appended(&mut self, header: &BatchHeader) {
+        if !self.ids.is_empty() {
+            self.ids.remove(&header.producer_id);
+        }
+    }
+}
 
 /// Sequence numbers go on from 2^31 - 1 to 0.
 fn follows(last: i32, first: i32) -> bool {
@@ -159,14 +190,8 @@ impl Producers {
 
     /// Whether a batch of a producer is the next one of it.
     pub fn check(&self, header: &BatchHeader) -> Result<Verdict, AppendError> {
-        // Of a producer that is not known any sequence number will do: it may have been silent for long. Not so behind
-        // a first batch that was refused, which would be out of order for ever when it comes again.
-        let Some(known) = self.producers.get(&header.producer_id) else {
-            return match header.base_sequence > 0 && self.refused.contains(&header.producer_id) {
-                true => Err(AppendError::OutOfOrderSequence),
-                false => Ok(Verdict::Append),
-            };
-        };
+        // Of a producer that is not known any sequence number will do: it may have been silent for long.
+        let Some(known) = self.producers.get(&header.producer_id) else { return Ok(Verdict::Append) };
         if header.producer_epoch < known.epoch {
             return Err(AppendError::InvalidProducerEpoch);
         }
@@ -194,21 +219,10 @@ impl Producers {
         }
     }
 
-    /// A batch found no room.
-    pub fn refuse(&mut self, header: &BatchHeader) {
-        let first = header.has_producer() && header.base_sequence == 0;
-        if first && !self.producers.contains_key(&header.producer_id) && self.refused.len() < REFUSED_MAX {
-            self.refused.insert(header.producer_id);
-        }
-    }
-
     /// Remembers a batch that was appended; its header has the offsets it got.
     pub fn push(&mut self, header: &BatchHeader, seen_ms: i64) {
         if !header.has_producer() {
             return;
-        }
-        if !self.refused.is_empty() {
-            self.refused.remove(&header.producer_id);
         }
         if header.is_transactional() {
             self.open.begin(header.producer_id, header.base_offset);
@@ -387,15 +401,15 @@ mod tests {
 
     #[test]
     fn nothing_overtakes_a_first_batch_that_was_refused() {
-        let mut producers = Producers::default();
-        producers.refuse(&header(1, 0, 0, 0));
-        assert_eq!(producers.check(&header(1, 0, 2, 0)), Err(AppendError::OutOfOrderSequence));
-        assert_eq!(producers.check(&header(2, 0, 2, 0)), Ok(Verdict::Append), "of others nothing is known");
-        assert_eq!(producers.check(&header(1, 0, 0, 0)), Ok(Verdict::Append));
+        let (mut refused, mut producers) = (Refused::default(), Producers::default());
+        refused.note(&header(1, 0, 0, 0));
+        assert!(refused.is_overtaking(&header(1, 0, 2, 0), &producers));
+        assert!(!refused.is_overtaking(&header(2, 0, 2, 0), &producers), "of others nothing is known");
+        assert!(!refused.is_overtaking(&header(1, 0, 0, 0), &producers));
         producers.push(&header(1, 0, 0, 0), 0);
-        assert_eq!(producers.check(&header(1, 0, 2, 0)), Ok(Verdict::Append));
-        producers.refuse(&header(1, 0, 0, 0));
-        assert_eq!(producers.check(&header(1, 0, 2, 0)), Ok(Verdict::Append), "it is known");
+        assert!(!refused.is_overtaking(&header(1, 0, 2, 0), &producers), "it is known");
+        refused.appended(&header(1, 0, 0, 0));
+        assert!(!refused.is_overtaking(&header(1, 0, 2, 0), &Producers::default()));
     }
 
     #[test]

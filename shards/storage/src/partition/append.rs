@@ -57,6 +57,21 @@ impl Partition {
     /// Appends the batches in `batches`, all or none, without waiting. They are visible to readers when they
     /// are durable.
     pub fn append(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
+        let appended = self.try_append(batches, context);
+        if matches!(appended, Err(AppendError::Busy | AppendError::Storage(_))) {
+            self.gave_up(batches);
+        }
+        appended
+    }
+
+    /// The batches were refused for a while, or who had them waited for room and goes: they will come again, and those
+    /// behind them must not come before.
+    pub fn gave_up(&self, batches: &[u8]) {
+        let mut state = self.log.state.borrow_mut();
+        split(batches).for_each(|(header, _)| state.refused.note(&header));
+    }
+
+    fn try_append(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
         let shared = self.log.shared().map_err(AppendError::Storage)?;
         shared.check_online().map_err(AppendError::Storage)?;
         self.check_appendable()?;
@@ -65,18 +80,7 @@ impl Partition {
         if let Some((base, last)) = self.check_producers(&shared, batches, context.origin)? {
             return Ok(self.duplicate(&shared, base, last));
         }
-        let put = self.put(&shared, batches, &config, context);
-        if matches!(put, Err(AppendError::Busy | AppendError::Storage(_))) {
-            self.note_refused(batches);
-        }
-        put
-    }
-
-    /// The first batch of a producer was refused, and will come again: those behind it must not come before it.
-    fn note_refused(&self, batches: &[u8]) {
-        let mut state = self.log.state.borrow_mut();
-        let Some(producers) = state.producers.as_mut() else { return };
-        split(batches).for_each(|(header, _)| producers.refuse(&header));
+        self.put(&shared, batches, &config, context)
     }
 
     /// Appends the marker that ends a producer's transaction, decided at a level of `transaction.version`. Where no
@@ -387,6 +391,7 @@ impl Log {
         let segment_base = segment.base;
         segment.push(&header, config.index_interval_bytes);
         state.log_end = header.last_offset() + 1;
+        state.refused.appended(&header);
         if let Some(producers) = state.producers.as_mut().filter(|_| header.has_producer()) {
             if let Some(aborted) = producers.take_in(&header, batch, context.now_ms) {
                 state.aborted.push(segment_base, aborted);
