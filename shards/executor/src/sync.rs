@@ -165,6 +165,11 @@ impl<T> OneshotReceiver<T> {
         self.shot.receiver_waits.set(Some(context.waker().clone()));
         Poll::Pending
     }
+
+    /// Whether the sender is gone: it has given the value, or never will.
+    pub fn is_settled(&self) -> bool {
+        self.shot.sender_gone.get()
+    }
 }
 
 impl<T> Drop for OneshotReceiver<T> {

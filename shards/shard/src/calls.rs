@@ -311,8 +311,71 @@ impl<Q: 'static, R: 'static> Future for Call<Q, R> {
 
 impl<Q: 'static, R: 'static> Drop for Call<Q, R> {
     fn drop(&mut self) {
-        if let Some((inner, to, place)) = self.place.take() {
+        // An answer that is here gave the place back, even if nobody has looked at it: it may be another call's now.
+        if let Some((inner, to, place)) = self.place.take().filter(|_| !self.answer.is_settled()) {
             inner.give_up(to, place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    type Replies = Rc<RefCell<Vec<(u32, Reply<u32, u32>)>>>;
+
+    /// Two cores; the questions to the second are kept, to be answered by the test.
+    fn two_cores() -> (Calls<u32, u32>, Calls<u32, u32>, Replies) {
+        let mut cores = mesh::build(2, QUEUE_CAPACITY).into_iter().map(|port| {
+            let peers = (0..port.shards()).map(|_| RefCell::new(Peer::new())).collect();
+            Calls { inner: Rc::new(Inner { port, peers, handler: RefCell::new(None) }) }
+        });
+        let (Some(asker), Some(asked)) = (cores.next(), cores.next()) else { panic!("two cores") };
+        let replies = Replies::default();
+        let kept = replies.clone();
+        asker.serve(|_, question, _| panic!("{question} was asked of the wrong core"));
+        asked.serve(move |_, question, reply| kept.borrow_mut().push((question, reply)));
+        (asker, asked, replies)
+    }
+
+    /// The asked core takes in what was sent to it, and answers each question with ten times its number.
+    fn answer(asker: &Calls<u32, u32>, asked: &Calls<u32, u32>, replies: &Replies) {
+        asked.inner.look();
+        for (question, reply) in replies.take() {
+            reply.send(10 * question);
+        }
+        asker.inner.look();
+    }
+
+    fn poll(call: &mut Call<u32, u32>) -> Poll<Option<u32>> {
+        Pin::new(call).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn dropping_an_answered_call_leaves_the_next_call_alone() {
+        let (asker, asked, replies) = two_cores();
+        let first = asker.call(ShardId(1), 1);
+        answer(&asker, &asked, &replies);
+        // The answer is here, nobody has looked at it, and its place is taken again.
+        let mut second = asker.call(ShardId(1), 2);
+        drop(first);
+        assert_eq!(poll(&mut second), Poll::Pending);
+        answer(&asker, &asked, &replies);
+        assert_eq!(poll(&mut second), Poll::Ready(Some(20)));
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_a_dropped_call_is_done_with() {
+        let (asker, asked, replies) = two_cores();
+        for question in 1..=3 {
+            drop(asker.call(ShardId(1), question));
+            answer(&asker, &asked, &replies);
+        }
+        let mut call = asker.call(ShardId(1), 4);
+        answer(&asker, &asked, &replies);
+        assert_eq!(poll(&mut call), Poll::Ready(Some(40)));
+        let peer = asker.inner.peers[1].borrow();
+        assert_eq!((peer.unanswered, peer.places.len(), peer.free.len()), (0, 1, 1));
     }
 }

@@ -12,7 +12,7 @@ enum Step {
     Decide,
     /// It was decided so, and is complete: the answer was lost.
     Repeated,
-    /// It was decided so, and is not complete.
+    /// It was decided so and is not complete, or that of the transaction before is not.
     Busy,
 }
 
@@ -93,6 +93,11 @@ fn judge_v2(transaction: &Transaction, asked: &EndTransaction) -> Result<Step, E
     let was_rotated = asked.producer_id == transaction.previous_producer_id
         && asked.epoch == i16::MAX - 1
         && transaction.epoch == 0;
+    if transaction.state.is_prepared() && (asked.producer_id, asked.epoch) == transaction.identity() {
+        // The client was told of the decision, and already ends what it began after it: an abort that overtook the
+        // markers. Only that client has this epoch, so nobody is to be shut out. Kafka does, with PRODUCER_FENCED.
+        return Ok(Step::Busy);
+    }
     if transaction.producer_id != asked.producer_id && !was_rotated {
         return Err(ErrorCode::InvalidProducerIdMapping);
     }

@@ -3,7 +3,7 @@
 use super::inits::set;
 use super::{Do, Driver, ID, impatient};
 use crate::State::*;
-use crate::{Marked, NO_PRODUCER, State};
+use crate::{Config, Marked, NO_PRODUCER, State};
 
 /// What an EndTxn in a state is told, for an abort and a commit, with the epoch before the current one, the current
 /// one, and the one after.
@@ -59,8 +59,8 @@ fn v2_knows_a_retry_by_the_epoch() {
     let cases = [
         (Empty, [[FENCED, raised, FENCED], [FENCED, STATE, FENCED]]),
         (Ongoing, [[FENCED, raised, FENCED], [FENCED, raised, FENCED]]),
-        (PrepareCommit, [[STATE, FENCED, FENCED], [BUSY, FENCED, FENCED]]),
-        (PrepareAbort, [[BUSY, FENCED, FENCED], [STATE, FENCED, FENCED]]),
+        (PrepareCommit, [[STATE, BUSY, FENCED], [BUSY, BUSY, FENCED]]),
+        (PrepareAbort, [[BUSY, BUSY, FENCED], [STATE, BUSY, FENCED]]),
         (CompleteCommit, [[STATE, raised, FENCED], [same, STATE, FENCED]]),
         (CompleteAbort, [[same, raised, FENCED], [STATE, STATE, FENCED]]),
     ];
@@ -111,6 +111,34 @@ fn transactions_of_v2_have_an_epoch_each() {
     ]);
 }
 
+/// A client that aborts at once, before any of its batches is in the transaction, is ahead of the markers.
+#[test]
+fn an_abort_of_v2_waits_for_the_transaction_before() {
+    let mut driver = Driver::new(Config::default());
+    driver.run(&[
+        (Do::Init, "1000/0", Some(Empty)),
+        (Do::Add2(1000, 0, "a", 0), "added", Some(Ongoing)),
+        (Do::End2(1000, 0, true), "ended, 1000/1; commit 1000/1 v2 by 3 in a-0", Some(PrepareCommit)),
+        (Do::End2(1000, 1, false), "", Some(PrepareCommit)),
+        (Do::Wait(99), "", Some(PrepareCommit)),
+        (Do::Wait(1), BUSY, Some(PrepareCommit)),
+        // It asks again.
+        (Do::End2(1000, 1, false), "", Some(PrepareCommit)),
+        (Do::Mark(Marked::Written), "ended, 1000/2", Some(CompleteAbort)),
+        // A batch that was kept with it, and is let in, is aborted with it.
+        (Do::Add2(1000, 2, "a", 0), "added", Some(Ongoing)),
+        (Do::End2(1000, 2, true), "ended, 1000/3; commit 1000/3 v2 by 3 in a-0", Some(PrepareCommit)),
+        (Do::Add2(1000, 3, "b", 0), "", Some(PrepareCommit)),
+        (Do::End2(1000, 3, false), "", Some(PrepareCommit)),
+        (Do::Mark(Marked::Written), "added; ended, 1000/4; abort 1000/4 v2 by 3 in b-0", Some(PrepareAbort)),
+        (Do::Mark(Marked::Written), "", Some(CompleteAbort)),
+        // After a fence nobody has the epoch of the abort, least of all who is fenced.
+        (Do::Add2(1000, 4, "a", 0), "added", Some(Ongoing)),
+        (Do::Init, "abort 1000/6 v2 by 3 in a-0", Some(PrepareAbort)),
+        (Do::End2(1000, 4, false), FENCED, Some(PrepareAbort)),
+    ]);
+}
+
 #[test]
 fn the_last_epoch_of_v2_ends_in_a_new_producer_id() {
     let last = i16::MAX - 1;
@@ -124,6 +152,7 @@ fn the_last_epoch_of_v2_ends_in_a_new_producer_id() {
     driver.run(&[
         (Do::End2(1000, last, true), "ended, 1001/0; commit 1000/32767 v2 by 3 in a-0", Some(PrepareCommit)),
         (Do::Add2(1001, 0, "a", 0), "CONCURRENT_TRANSACTIONS", Some(PrepareCommit)),
+        (Do::End2(1001, 0, false), "CONCURRENT_TRANSACTIONS", Some(PrepareCommit)),
         (Do::Add2(1000, last, "a", 0), "PRODUCER_FENCED", Some(PrepareCommit)),
         (Do::End2(1000, last, true), "CONCURRENT_TRANSACTIONS", Some(PrepareCommit)),
         // The next producer id is in the record of the decision.
