@@ -233,6 +233,18 @@ pub async fn make_directories(path: &Path) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Puts the names of a directory and of those above it up to `root` on the device, whoever made them: that one is there
+/// does not say so, for its maker may have ended, or failed, or not come so far yet. One that was removed needs none.
+pub async fn sync_names(path: &Path, root: &Path) -> Result<(), Errno> {
+    for above in path.ancestors().skip(1).take_while(|above| above.starts_with(root)) {
+        match sync_directory(above).await {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// Removes an empty directory.
 pub async fn remove_directory(path: impl Into<PathBuf>) -> Result<(), Errno> {
     done(Operation::RemoveDirectory { path: path.into() }).await

@@ -7,7 +7,7 @@ use crate::operation::{
 use crate::queue::{Queue, Turn};
 use executor::{Event, join_all, now, timeout};
 use model::{LeaderEpoch, Offset, TopicPartition};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -192,6 +192,8 @@ impl Service {
         origin: Origin,
     ) -> Result<Appended, PartitionError> {
         let until = now() + ROOM_WAIT_MAX;
+        // Dropped where it waits, when its asker is gone.
+        let waiting = Waiting { service: self, item: &item, done: Cell::new(false) };
         if timeout(ROOM_WAIT_MAX, turn.comes()).await.is_err() {
             return Err(PartitionError::Append(AppendError::Busy));
         }
@@ -201,7 +203,10 @@ impl Service {
             }
             match self.append(&item, origin) {
                 Err(PartitionError::Append(AppendError::Busy)) if now() < until => {}
-                result => return result,
+                result => {
+                    waiting.done.set(true);
+                    return result;
+                }
             }
         }
     }
@@ -426,6 +431,21 @@ impl Service {
             high_watermark: offsets.high_watermark,
             log_end: offsets.log_end,
         })
+    }
+}
+
+/// An append that waits for room. Given up, it will come again, and nothing behind it may come before.
+struct Waiting<'a> {
+    service: &'a Service,
+    item: &'a AppendItem,
+    done: Cell<bool>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let (false, Ok(partition)) = (self.done.get(), self.service.partition(self.item.partition)) {
+            partition.gave_up(&self.item.batches);
+        }
     }
 }
 

@@ -104,7 +104,9 @@ pub(crate) async fn run(shared: Rc<Shared>) {
             return;
         }
         match write_pass(&shared).await {
-            Ok(true) => shared.stats.no_space.store(false, Ordering::Relaxed),
+            // A direct write that waits for room knows better.
+            Ok(true) if shared.pauses.get() == 0 => shared.stats.no_space.store(false, Ordering::Relaxed),
+            Ok(true) => {}
             // What there is is still on its way into the journal.
             Ok(false) => {
                 race(shared.room.after(moved), sleep(AGE)).await;
@@ -329,6 +331,12 @@ fn next_portion(log: &Log) -> Option<Portion> {
 
 async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     let _writing = log.writer.take(1).await;
+    let drained = drain_and_finish(shared, log).await;
+    // A partition that was deleted meanwhile has taken its files along.
+    if log.state.borrow().deleted { Ok(()) } else { drained }
+}
+
+async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     drain_held(shared, log).await?;
     finish::full_segments(shared, log).await?;
     producers::save(log, false).await?;
@@ -340,7 +348,7 @@ pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(),
     while let Some(portion) = next_portion(log) {
         let path = log.segment_path(portion.segment);
         if portion.position == 0 {
-            io::make_directories(&log.directory).await.map_err(StorageError::io("make", &log.directory))?;
+            log.make_directory(shared).await?;
         }
         let file = shared.files.open(&path, portion.position == 0).await?;
         let head = head_of(shared, log, &file, portion.segment, portion.position).await?;

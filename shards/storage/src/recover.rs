@@ -15,7 +15,7 @@ use driver::OpenOptions;
 use executor::io;
 use memory::{Pool, Slice};
 use model::{TopicId, TopicPartition};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are gathered before they are written to segments.
@@ -383,15 +383,18 @@ impl Replay<'_> {
     }
 
     async fn finish(mut self, epoch: u64) -> Result<Recovered, StorageError> {
-        let mut directories = BTreeMap::new();
+        let mut directories = BTreeSet::new();
         for path in self.touched.keys() {
             let handle = io::open(path, OpenOptions::WRITE).await.map_err(StorageError::io("open", path))?;
             let result = io::sync(handle).await;
             let _ = io::close(handle).await;
             result.map_err(StorageError::io("sync", path))?;
-            directories.insert(path.parent().unwrap_or(self.data).to_path_buf(), ());
+            // Those above it as well: one that was found may have no name on the device, because the broker ended before
+            // the sync that follows on its making, or because that sync failed.
+            let above = path.ancestors().skip(1).take_while(|above| above.starts_with(self.data));
+            directories.extend(above.map(Path::to_path_buf));
         }
-        for directory in directories.keys() {
+        for directory in &directories {
             io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))?;
         }
         let ids: Vec<TopicPartition> = self.entries.keys().copied().collect();

@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     pub trash: RefCell<upkeep::Trash>,
     /// There is one more.
     pub trashed: Event,
+    /// Direct writes that wait for room on the device.
+    pub pauses: Cell<u32>,
     /// Somebody was refused for want of room.
     pub busy: Cell<bool>,
     pub offline: RefCell<Option<Errno>>,
@@ -311,6 +313,7 @@ impl Store {
             cleaner: RefCell::new(options.cleaner.clone()),
             trash: RefCell::default(),
             trashed: Event::new(),
+            pauses: Cell::new(0),
             busy: Cell::new(false),
             offline: RefCell::default(),
             stopping: Cell::new(false),
@@ -463,8 +466,12 @@ impl Store {
     }
 
     async fn finish(&self, log: &Rc<Log>) -> Result<(), StorageError> {
-        finish::last_segment(&self.shared, log).await?;
-        producers::save(log, true).await
+        let finished = match finish::last_segment(&self.shared, log).await {
+            Ok(()) => producers::save(log, true).await,
+            Err(error) => Err(error),
+        };
+        // One that was deleted meanwhile has taken its files along.
+        if log.state.borrow().deleted { Ok(()) } else { finished }
     }
 
     async fn settle(&self) -> Result<(), StorageError> {

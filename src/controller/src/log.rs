@@ -114,6 +114,8 @@ impl MetadataLog {
     /// Damage, missing files, unknown formats: then nothing was changed.
     pub(crate) async fn open(directory: &Path, pool: &Pool) -> Result<(MetadataLog, Image), MetadataError> {
         io::make_directories(directory).await.map_err(io_error(directory, "make"))?;
+        let above = directory.parent().unwrap_or(directory);
+        io::sync_names(directory, above).await.map_err(io_error(directory, "sync"))?;
         let listing = list(directory).await?;
         let image = match listing.snapshots.last() {
             Some(offset) => snapshot::load(directory, *offset, pool).await?,

@@ -67,6 +67,7 @@ impl JournalFiles {
     pub async fn open(options: &StoreOptions, epoch: u64) -> Result<JournalFiles, StorageError> {
         let directory = journal_directory(&options.data, options.shard);
         io::make_directories(&directory).await.map_err(StorageError::io("make", &directory))?;
+        io::sync_names(&directory, &options.data).await.map_err(StorageError::io("sync", &directory))?;
         let mut slots = Vec::new();
         for slot in 0..options.journal_files.max(2) {
             let path = directory.join(format!("{slot}.journal"));

@@ -178,7 +178,11 @@ impl Partition {
         let mut copy = several.then(|| producers.clone());
         let (mut duplicate, mut fresh) = (None, false);
         for (header, _) in split(batches).filter(|(header, _)| header.has_producer()) {
-            match check_batch(copy.as_ref().unwrap_or(producers), &header, origin)? {
+            let known = copy.as_ref().unwrap_or(producers);
+            if state.refused.is_overtaking(&header, known) {
+                return Err(AppendError::OutOfOrderSequence);
+            }
+            match check_batch(known, &header, origin)? {
                 Verdict::Append => fresh = true,
                 Verdict::Duplicate { base_offset, last_offset } => {
                     let (base, _) = duplicate.unwrap_or((base_offset, last_offset));

@@ -180,11 +180,12 @@ async fn perform(shared: &Rc<Shared>, log: &Rc<Log>, write: DirectWrite) -> Resu
 
 async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -> Result<(), StorageError> {
     let mut writing = log.writer.take(1).await;
+    let mut pausing = None;
     let path = log.segment_path(write.segment);
     let file = loop {
         match prepare(shared, log, &path, write.position).await {
             Ok(file) => break file,
-            Err(StorageError::NoSpace) => writing = pause(shared, log, writing).await?,
+            Err(StorageError::NoSpace) => writing = pause(shared, log, writing, &mut pausing).await?,
             Err(error) => return Err(error),
         }
     };
@@ -202,10 +203,11 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
         data = back;
         match result.map_err(StorageError::io("write", &path)) {
             Ok(()) => break,
-            Err(StorageError::NoSpace) => writing = pause(shared, log, writing).await?,
+            Err(StorageError::NoSpace) => writing = pause(shared, log, writing, &mut pausing).await?,
             Err(error) => return Err(error),
         }
     }
+    drop(pausing);
     shared.stats.no_space.store(false, Ordering::Relaxed);
     stats::add(&shared.stats.direct_bytes, padded as u64);
     stats::add(&shared.stats.direct_writes, 1);
@@ -293,7 +295,7 @@ fn adopt(
 
 /// The segment's file and the directories above it, with their names on the device.
 async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result<(), StorageError> {
-    io::make_directories(&log.directory).await.map_err(StorageError::io("make", &log.directory))?;
+    log.make_directory(shared).await?;
     let file = shared.files.open(path, true).await?;
     // The file's existence, and the name, before anything in it is promised.
     io::sync(file.handle).await.map_err(StorageError::io("sync", path))?;
@@ -302,12 +304,34 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     Ok(())
 }
 
+/// A write that has found no room, until it has.
+struct Pausing<'a>(&'a Shared);
+
+impl<'a> Pausing<'a> {
+    fn new(shared: &'a Shared) -> Pausing<'a> {
+        shared.pauses.set(shared.pauses.get() + 1);
+        Pausing(shared)
+    }
+}
+
+impl Drop for Pausing<'_> {
+    fn drop(&mut self) {
+        self.0.pauses.set(self.0.pauses.get() - 1);
+    }
+}
+
 /// Waits for room on the device. Others may have the log meanwhile: deleting records is what makes room.
-async fn pause(shared: &Shared, log: &Log, writing: Permit) -> Result<Permit, StorageError> {
+async fn pause<'a>(
+    shared: &'a Shared,
+    log: &Log,
+    writing: Permit,
+    pausing: &mut Option<Pausing<'a>>,
+) -> Result<Permit, StorageError> {
     drop(writing);
     if !shared.stats.no_space.swap(true, Ordering::Relaxed) {
         log::error!("no space left on the device: large appends wait until there is");
     }
+    pausing.get_or_insert_with(|| Pausing::new(shared));
     sleep(NO_SPACE_PAUSE).await;
     let writing = log.writer.take(1).await;
     match log.state.borrow().deleted {

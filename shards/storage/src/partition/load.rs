@@ -461,16 +461,24 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
             Ok(header) if header.base_offset >= base => header,
             // What is here is found, and reported, by who reads it.
             _ => match cursor.resume(base, i64::MAX).await? {
-                Some(header) => header,
+                Some(header) => {
+                    // It was looked at as a whole, and what comes before it is missing.
+                    expected = None;
+                    header
+                }
                 None => break,
             },
         };
         // Nobody may be led to a batch whose offset is not its own.
-        if expected.is_none_or(|expected| header.base_offset == expected) {
-            index.push(base, cursor.position as u32, &header, interval_bytes);
-            expected = (!gaps).then_some(header.last_offset() + 1);
-        } else {
-            expected = None;
+        match expected {
+            Some(follows) if header.base_offset != follows => {
+                index.note_time(header.max_timestamp, (follows - base) as u32);
+                expected = None;
+            }
+            _ => {
+                index.push(base, cursor.position as u32, &header, interval_bytes);
+                expected = (!gaps).then_some(header.last_offset() + 1);
+            }
         }
         cursor.skip(&header);
     }

@@ -48,7 +48,7 @@ use crate::journal::Pending;
 use crate::producers::{Producers, Refused};
 use crate::segment::{Segment, file_name};
 use crate::store::Shared;
-use executor::{Event, Semaphore};
+use executor::{Event, Semaphore, io};
 use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
@@ -192,6 +192,8 @@ pub(crate) struct Log {
     pub changed: Event,
     /// One writes to the segments at a time.
     pub writer: Semaphore,
+    /// The names of its directory and of those above are on the device.
+    pub named: Cell<bool>,
     /// In the list of logs that the drain looks at.
     pub dirty: Cell<bool>,
     /// Direct writes that gather; the one under way is not among them.
@@ -246,6 +248,7 @@ impl Log {
             state: RefCell::new(state),
             changed: Event::new(),
             writer: Semaphore::new(1),
+            named: Cell::new(false),
             dirty: Cell::new(false),
             direct: RefCell::default(),
             direct_running: Cell::new(false),
@@ -259,6 +262,18 @@ impl Log {
 
     pub fn shared(&self) -> Result<Rc<Shared>, StorageError> {
         self.shared.upgrade().ok_or(StorageError::Stopped)
+    }
+
+    /// Makes its directory. Once in a life of the process the names up to the data directory are put on the device,
+    /// whoever made them.
+    pub async fn make_directory(&self, shared: &Shared) -> Result<(), StorageError> {
+        io::make_directories(&self.directory).await.map_err(StorageError::io("make", &self.directory))?;
+        if !self.named.get() {
+            let synced = io::sync_names(&self.directory, &shared.options.data).await;
+            synced.map_err(StorageError::io("sync", &self.directory))?;
+            self.named.set(true);
+        }
+        Ok(())
     }
 
     /// The path of a segment's file.

@@ -33,6 +33,13 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// Takes note of the time of a batch that nobody is to be led to, which stands before the offset `delta`.
+    pub fn note_time(&mut self, timestamp: i64, delta: u32) {
+        if timestamp > self.max_timestamp.map_or(-1, |(newest, _)| newest) {
+            self.max_timestamp = Some((timestamp, delta.saturating_sub(1)));
+        }
+    }
+
     /// Takes note of the batch at `position`, which is the segment's end.
     pub fn push(&mut self, base: i64, position: u32, header: &BatchHeader, interval_bytes: u32) {
         self.interval_bytes = self.interval_bytes.max(interval_bytes);
