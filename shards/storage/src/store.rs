@@ -299,7 +299,7 @@ impl Store {
             drains: drain_blocks.len(),
             drain_blocks: RefCell::new(drain_blocks),
             drain_block_back: Event::new(),
-            drain_bytes: journal_bytes.min(budget as u64 / 2) / 2,
+            drain_bytes: journal_bytes.min(budget as u64 / 2) / 4,
             left: RefCell::new(node.entries.iter().map(|entry| (entry.id, *entry)).collect()),
             generation: Cell::new(0),
             unverified: Cell::new(0),

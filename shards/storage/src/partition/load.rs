@@ -333,11 +333,17 @@ async fn remove_torn(
     log: &Log,
     bases: impl Iterator<Item = &i64>,
 ) -> Result<(), StorageError> {
+    let mut removed = false;
     for &base in bases {
         let path = log.segment_path(base);
         shared.files.forget(&path);
         io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
         log::info!("{}: {}: removed, nothing in it was acknowledged", log.id, path.display());
+        removed = true;
+    }
+    if removed {
+        // Or a crash brings them back, among the segments that the log went on with.
+        io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
     }
     Ok(())
 }
