@@ -5,6 +5,7 @@ mod basics;
 mod cold;
 mod compaction;
 mod crash;
+mod leftover_names;
 mod more;
 mod retention;
 mod transactions;
