@@ -11,6 +11,7 @@ mod arguments;
 mod directory;
 mod host;
 mod logging;
+mod reserve;
 mod run;
 mod settings;
 mod shown;

@@ -2,6 +2,7 @@
 
 use crate::arguments::Start;
 use crate::directory::Directory;
+use crate::reserve::Reserve;
 use crate::shown::Shown;
 use crate::{host, settings};
 use broker::metrics::CoreMetrics;
@@ -69,6 +70,8 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     let identity = identity(&config, &directory, listen);
     let space = identity.space.clone();
     host::measure(&directory.path, &space);
+    let reserve = Reserve::new(&directory.path, config.reserve_bytes);
+    reserve.at_start(usable(&space));
     let shared = Shared {
         http,
         data: directory.path.clone(),
@@ -105,14 +108,25 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     listen_for_signals(stop, woken)?;
     // The first failure ends the process, and with it the other cores: none can go on without the rest.
     for _ in &cores {
-        next_end(&ended, &directory.path, &space)?;
+        next_end(&ended, &directory.path, &space, &reserve)?;
     }
     Ok(())
 }
 
-/// Waits for the next core to end; meanwhile the file system is measured now and then.
-fn next_end(ended: &mpsc::Receiver<Result<(), String>>, data: &Path, space: &Space) -> Result<(), String> {
+/// The bytes that are free, if that is known.
+fn usable(space: &Space) -> Option<u64> {
+    u64::try_from(space.usable_bytes()).ok()
+}
+
+/// Waits for the next core to end; meanwhile the file system is measured now and then, and space kept for a start.
+fn next_end(
+    ended: &mpsc::Receiver<Result<(), String>>,
+    data: &Path,
+    space: &Space,
+    reserve: &Reserve,
+) -> Result<(), String> {
     loop {
+        reserve.keep(usable(space));
         match ended.recv_timeout(MEASURE_INTERVAL) {
             Ok(end) => return end,
             Err(mpsc::RecvTimeoutError::Timeout) => host::measure(data, space),

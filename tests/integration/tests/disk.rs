@@ -156,6 +156,47 @@ fn what_a_full_disk_acknowledged_survives_kill_9() {
     flumen.kill();
 }
 
+#[test]
+fn a_start_on_a_full_disk_goes_on_in_the_space_that_was_kept() {
+    let scratch = Scratch::new("full-start");
+    if !host::is_root() || !Path::new("/dev/loop-control").exists() {
+        // Without a disk that outlives the broker one that is called full has to do.
+        return given_up_on_a_disk_that_is_called_full(&scratch);
+    }
+    let disk = on_small_disk(&scratch, 80).set("flumen.reserve.bytes", 10 * MIB);
+    let flumen = disk.start();
+    let reserve = flumen.seen(&disk.data().join("reserve"));
+    eventually("space is kept", Duration::from_secs(30), || fs::metadata(&reserve).ok());
+    let mut admin = patient(flumen.address);
+    create(&mut admin, "full", 1, &[]);
+    create(&mut admin, "large", 1, &[("file.delete.delay.ms", "0")]);
+    let (acknowledged, _) = fill(flumen.address, "full", 40);
+    let (_, refusal) = fill(flumen.address, "large", 800);
+    assert_eq!(refusal, Some(ErrorCode::KafkaStorageError));
+    // The file system keeps a little for itself: the rest of it goes as well.
+    let rest = flumen.seen(&disk.data().join("rest"));
+    let _ = fs::write(&rest, vec![0; 80 * MIB]);
+    flumen.kill();
+    let flumen = disk.start();
+    assert!(!flumen.log_with("nearly full").is_empty(), "it says that it runs on what was kept");
+    assert_kept(flumen.address, "full", &acknowledged);
+    // Nobody but the broker's own clients makes room.
+    patient(flumen.address).delete_topic("large").expect("deletes go on");
+    until_written(&flumen, "full");
+    flumen.kill();
+}
+
+fn given_up_on_a_disk_that_is_called_full(scratch: &Scratch) {
+    let flumen = setup(scratch).set("flumen.reserve.bytes", MIB).start();
+    let reserve = setup(scratch).data().join("reserve");
+    eventually("space is kept", Duration::from_secs(30), || fs::metadata(&reserve).ok());
+    flumen.kill();
+    let flumen = setup(scratch).set("flumen.reserve.bytes", i64::MAX).start();
+    assert!(!flumen.log_with("nearly full").is_empty());
+    assert!(!reserve.exists());
+    flumen.stop();
+}
+
 fn limited_by_file_size(scratch: &Scratch) {
     let flumen = refusing_writes(scratch).start();
     create(&mut patient(flumen.address), "full", 1, &[]);

@@ -181,6 +181,8 @@ typed! {
         journal_inflight: i32 = "flumen.journal.inflight",
         /// Size from which an append passes the journal by.
         large_append_bytes: i32 = "flumen.large.append.bytes",
+        /// Disk space kept for a start on a full disk.
+        reserve_bytes: u64 = "flumen.reserve.bytes",
         /// Kernel features to be used though they are off by default.
         io_features_enable: Vec<String> = "flumen.io.features.enable",
         /// Kernel features not to be used.

@@ -44,4 +44,7 @@ keys! {
     "flumen.pool.bytes" Long = "268435456" [High honoured at_least(16_777_216)]
         "Memory of each core, in bytes, for requests, tails of logs and the journal. Taken at start and \
          never exceeded: when it runs out, senders are slowed down.";
+    "flumen.reserve.bytes" Long = "67108864" [Low honoured at_least(0)]
+        "Bytes kept in the file `reserve` of the data directory, where four times as much is free. A start on a \
+         full disk goes on in that space, so that topics and records can be deleted; 0 keeps none.";
 }
