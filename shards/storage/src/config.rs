@@ -32,6 +32,9 @@ pub struct StoreOptions {
     pub journal_files: u32,
     /// Commits that may be on their way to the device at once.
     pub journal_inflight: usize,
+    /// What is in the journal only is written to segments after this time, if memory and journal do not ask for it
+    /// before. Each time costs a write and later a sync for every log that was appended to, and others' latency.
+    pub drain_interval: Duration,
     /// Appends of at least so many bytes go straight to the segment.
     pub large_append_bytes: usize,
     /// Bytes of the pool for what was read from segments; less than 256 KiB: nothing is kept, nor read ahead.
@@ -87,6 +90,7 @@ impl StoreOptions {
             journal_file_bytes: 64 << 20,
             journal_files: 4,
             journal_inflight: 4,
+            drain_interval: Duration::from_secs(10),
             large_append_bytes: 64 << 10,
             cache_bytes,
             open_files_max: 1024,

@@ -24,16 +24,20 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Records are in segments at the latest so long after they came, if not for more important work.
-const AGE: Duration = Duration::from_secs(1);
-/// And synced there so long after that: until then the journal has them.
-const SYNC_AGE: Duration = Duration::from_secs(5);
+/// What was written is synced at the latest after so many intervals of the drain: until then the journal has it.
+const SYNC_INTERVALS: u32 = 2;
+/// The longest interval where the sync is what bounds the loss.
+const RELAXED_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait for what is on its way into the journal.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait before trying again when the device is full.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 /// What is gathered of one log before it is written.
 const GATHER_BYTES: usize = 4 << 20;
-/// Syncs under way at once.
+/// Syncs under way at once, when the journal needs its files back.
 const SYNCS: usize = 32;
+/// And when there is time: commits that wait for the device are not to queue behind many.
+const QUIET_SYNCS: usize = 1;
 /// Direct I/O: what everything is a multiple of.
 pub(crate) const ALIGN: usize = 4096;
 
@@ -79,6 +83,22 @@ impl Shared {
         behind || !self.touched.borrow().is_empty() || self.checkpoint_due.get()
     }
 
+    /// Records are written to segments at the latest so long after they came.
+    fn drain_interval(&self) -> Duration {
+        let interval = self.options.drain_interval;
+        // Without the device's promise this is what bounds the loss.
+        if self.waits_for_device() { interval } else { interval.min(RELAXED_INTERVAL) }
+    }
+
+    /// And synced there so long after that.
+    fn sync_interval(&self) -> Duration {
+        if self.waits_for_device() {
+            self.options.drain_interval * SYNC_INTERVALS
+        } else {
+            self.drain_interval()
+        }
+    }
+
     /// The journal needs its files back.
     fn wants_sync(&self) -> bool {
         self.checkpoint_due.get() || self.journal.borrow().files.is_running_out()
@@ -98,7 +118,7 @@ pub(crate) async fn run(shared: Rc<Shared>) {
             }
         }
         if !shared.wants_drain() {
-            race(sleep(AGE), shared.drain_now.after(seen)).await;
+            race(sleep(shared.drain_interval()), shared.drain_now.after(seen)).await;
         }
         if shared.stopping.get() {
             return;
@@ -109,7 +129,7 @@ pub(crate) async fn run(shared: Rc<Shared>) {
             Ok(true) => {}
             // What there is is still on its way into the journal.
             Ok(false) => {
-                race(shared.room.after(moved), sleep(AGE)).await;
+                race(shared.room.after(moved), sleep(JOURNAL_PAUSE)).await;
                 continue;
             }
             Err(StorageError::NoSpace) => {
@@ -144,9 +164,7 @@ pub(crate) async fn run_sync(shared: Rc<Shared>) {
             race(shared.sync_now.after(seen), shared.stop.after(stop)).await;
             continue;
         }
-        // Without the device's promise the sync is what bounds the loss.
-        let age = if shared.waits_for_device() { SYNC_AGE } else { AGE };
-        let until = executor::now() + age;
+        let until = executor::now() + shared.sync_interval();
         let mut seen = seen;
         while !shared.wants_sync() && !shared.stopping.get() && executor::now() < until {
             let signs = race(shared.sync_now.after(seen), shared.stop.after(stop));
@@ -261,7 +279,11 @@ async fn sync(
 ) -> Result<(), StorageError> {
     let files: Vec<PathBuf> =
         files.into_iter().map(|((_, segment), log)| log.segment_path(segment)).collect();
-    for some in files.chunks(SYNCS) {
+    let mut left = &files[..];
+    while !left.is_empty() {
+        let hurry = shared.wants_sync() || shared.stopping.get() || !shared.waits_for_device();
+        let (some, later) = left.split_at(left.len().min(if hurry { SYNCS } else { QUIET_SYNCS }));
+        left = later;
         let syncs = some.iter().map(|path| sync_file(shared, path)).collect();
         for result in join_all(syncs).await {
             result?;

@@ -328,6 +328,7 @@ impl Core {
         options.journal_file_bytes = config.journal_file_bytes;
         options.journal_files = config.journal_files.max(2) as u32;
         options.journal_inflight = config.journal_inflight.max(1) as usize;
+        options.drain_interval = Duration::from_millis(config.drain_interval_ms);
         options.large_append_bytes = config.large_append_bytes.max(0) as usize;
         options.cache_bytes = config.cache_bytes as usize;
         options.direct = self.options.direct;

@@ -139,6 +139,7 @@ fn settings(random: &mut Random) -> Settings {
     set("flumen.journal.inflight", random.between(1, 5));
     set("flumen.large.append.bytes", 4096 << random.below(5));
     set("flumen.cache.bytes", 512 << 10);
+    set("flumen.drain.interval.ms", 100 << random.below(8));
     settings.insert("log.retention.ms".to_owned(), "-1".to_owned());
     settings
 }

@@ -16,6 +16,8 @@ use std::task::{Context, Poll};
 
 /// So many commits go out as soon as they hold anything: the second hides the first one's way back.
 const EAGER_INFLIGHT: usize = 2;
+/// The same where nobody waits for it: what comes meanwhile makes one larger commit.
+const RELAXED_EAGER_INFLIGHT: usize = 1;
 /// Beyond, a commit goes out when it has grown to this: an operation costs as much as 100 KB of data.
 const FURTHER_COMMIT_BYTES: usize = 32 << 10;
 
@@ -95,7 +97,8 @@ impl Shared {
         }
         if journal.sealed.is_empty() {
             let bytes = journal.building_bytes();
-            if bytes > 0 && (in_flight < EAGER_INFLIGHT || bytes >= FURTHER_COMMIT_BYTES) {
+            let eager = if self.waits_for_device() { EAGER_INFLIGHT } else { RELAXED_EAGER_INFLIGHT };
+            if bytes > 0 && (in_flight < eager || bytes >= FURTHER_COMMIT_BYTES) {
                 self.put_notes(&mut journal);
                 journal.seal();
             }

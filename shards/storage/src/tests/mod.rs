@@ -21,6 +21,7 @@ use sim_driver::{NodeId, World, WorldOptions};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 pub(crate) const POOL_BYTES: usize = 8 << 20;
 
@@ -62,6 +63,7 @@ impl Rig {
         let mut options = StoreOptions::new("/data", ShardId(0), run.pool.clone());
         options.journal_file_bytes = 256 << 10;
         options.journal_files = 4;
+        options.drain_interval = Duration::from_secs(1);
         (self.tune)(&mut options);
         options
     }

@@ -179,6 +179,8 @@ typed! {
         journal_files: i32 = "flumen.journal.files",
         /// Journal writes under way at one time.
         journal_inflight: i32 = "flumen.journal.inflight",
+        /// Longest stay of records in the journal only.
+        drain_interval_ms: u64 = "flumen.drain.interval.ms",
         /// Size from which an append passes the journal by.
         large_append_bytes: i32 = "flumen.large.append.bytes",
         /// Disk space kept for a start on a full disk.

@@ -13,6 +13,10 @@ keys! {
          the process may use.";
     "flumen.data" String = "./flumen-data" [High honoured valid(Valid::NonEmpty)]
         "Directory of all data. It goes before the log directories; one process at a time may use it.";
+    "flumen.drain.interval.ms" Long = "10000" [Low honoured between(10, 3_600_000)]
+        "Longest time in milliseconds that records are in the journal and in memory only, before they are \
+         written to segments; synced there after twice that. Sooner where memory or journal run short. With \
+         durability `memory` at most 1000 for both.";
     "flumen.durability" String = "device" [High honoured one_of(&["device", "memory"])]
         "When a record is acknowledged. `device`: once the device has it. `memory`, the relaxed mode: \
          acknowledges before the device has it; a power loss or crash loses acknowledged records.";
