@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn an_entry_has_its_parts_and_values_by_name() {
-        let (asked, image) = (asked(&[("user", DEFAULT, None), ("client-id", SPECIFIED, None)], true), image());
+        let parts = [("user", DEFAULT, None), ("client-id", SPECIFIED, None)];
+        let (asked, image) = (asked(&parts, true), image());
         let entries = described(image.quotas(), &Filter::new(&asked).expect("a good filter"));
         let expected = EntryData {
             entity: vec![
