@@ -1,5 +1,6 @@
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -238,7 +239,7 @@ final class Administration {
             Compat.eventually("both are described", () -> Map.of("producer_byte_rate", 1_000_000.0,
                     "request_percentage", 150.5).equals(described(filter).get(client)));
             // Names and defaults are different entities.
-            ClientQuotaEntity users = new ClientQuotaEntity(java.util.Collections.singletonMap(ClientQuotaEntity.USER, null));
+            var users = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.USER, null));
             limit(users, "consumer_byte_rate", 9e12);
             var defaults = ClientQuotaFilter.contains(
                     List.of(ClientQuotaFilterComponent.ofDefaultEntity(ClientQuotaEntity.USER)));

@@ -103,7 +103,7 @@ impl Quotas {
         let quotas = self.current.borrow();
         let limit_of = |name: Option<String>| quotas.of(&QuotaEntity::Ip(name))?.get(&key).copied();
         let Some(limit) = limit_of(Some(address.clone())).or_else(|| limit_of(None)) else { return Ok(()) };
-        let meter = meters.meter(MeterKey::new(key, None, Some(&address)), at);
+        let meter = meters.meter(MeterKey::new(key, None, Some(address.as_str())), at);
         let windows = meters.windows();
         let wait = meter.wait(windows, units_per_second(key, limit), at, 1).min(windows.length());
         if wait.is_zero() {

@@ -23,8 +23,7 @@ pub(super) fn find<'a>(
 ) -> Option<Held<'a>> {
     let name = |name: &str| Some(name.to_owned());
     let pair = |user: Option<String>, client: Option<String>| QuotaEntity::UserClientId(user, client);
-    let (both, users, clients) =
-        ((Some(user), Some(client)), (Some(user), None), (None, Some(client)));
+    let (both, users, clients) = ((Some(user), Some(client)), (Some(user), None), (None, Some(client)));
     let order = [
         (pair(name(user), name(client)), both),
         (pair(name(user), None), both),

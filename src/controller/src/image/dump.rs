@@ -28,7 +28,8 @@ pub(crate) fn records(image: &Image) -> impl Iterator<Item = Record> + '_ {
         })
     });
     let topics = image.topics().flat_map(|topic| topic_records(topic));
-    cluster.into_iter().chain(features).chain(nodes).chain(producer_ids).chain(quotas).chain(configs).chain(topics)
+    let cluster = cluster.into_iter();
+    cluster.chain(features).chain(nodes).chain(producer_ids).chain(quotas).chain(configs).chain(topics)
 }
 
 fn config(resource: Resource, key: &str, value: &str) -> Record {
