@@ -3,6 +3,7 @@
 use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
+use crate::quotas::Quotas;
 use crate::sessions::Sessions;
 use crate::space::Space;
 use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
@@ -50,6 +51,8 @@ pub struct Broker {
     pub producer_ids: Cell<(i64, i64)>,
     /// The coordinators of this core's partitions.
     pub(crate) coordinators: Coordinators,
+    /// What holds for how much clients may use.
+    pub(crate) quotas: Quotas,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -82,6 +85,7 @@ impl Broker {
             sessions: RefCell::new(sessions),
             producer_ids: Cell::new((0, 0)),
             coordinators: Coordinators::default(),
+            quotas: Quotas::new(image.quotas()),
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),
@@ -109,6 +113,7 @@ impl Broker {
     }
 
     pub(crate) fn replace_image(&self, image: Arc<Image>) -> Arc<Image> {
+        self.quotas.see(image.quotas());
         self.image.replace(image)
     }
 

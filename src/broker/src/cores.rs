@@ -1,6 +1,7 @@
 //! What cores ask each other.
 
 use crate::coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
+use crate::quotas::{Meters, Moment};
 use controller::{Change, ControlError, Image, Outcome};
 use groups::Response;
 use kafka_wire::ErrorCode;
@@ -31,8 +32,9 @@ pub enum CoreQuestion {
     Apply(Arc<Image>),
     /// At start, when the journals are replayed: open your store and your partitions.
     Open(Arc<Image>),
-    /// At start, last: take connections on this address, and count them with the other cores.
-    Listen(SocketAddr, Arc<Census>),
+    /// At start, last: take connections on this address, and count them with the other cores, as what clients use of
+    /// their quotas, by a clock that shows this now.
+    Listen(SocketAddr, Arc<Census>, Arc<Meters>, Moment),
     /// At the end: take no more requests and make everything durable.
     Stop,
 }

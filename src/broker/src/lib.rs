@@ -12,6 +12,7 @@
 //! - [`refusal`]: why a wish is refused, as clients are told; [`altering`]: what the two ways of altering
 //!   configuration share; [`rules`]: what configuration may be; [`authorized`]: what a client may do, as bits;
 //!   [`internal_topics`]: topics that the broker makes for itself.
+//! - [`quotas`]: how much a client may use, how much it did, how long it must wait.
 //! - [`metrics`]: what a core counts, and all of it as text; [`space`]: how large the file system is.
 //! - [`start`]: bringing a core up: journals, store, image, partitions, listeners.
 //!
@@ -30,6 +31,7 @@ mod internal_topics;
 pub mod metrics;
 mod producer_ids;
 mod publish;
+mod quotas;
 mod refusal;
 mod request;
 mod response;

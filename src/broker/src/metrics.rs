@@ -14,12 +14,14 @@ pub use expose::expose;
 use crate::request::SERVED;
 use base::Instant;
 use base::metrics::{Counter, Gauge, Histogram};
+use controller::QuotaKey;
 use executor::Executor;
 use kafka_wire::{ApiKey, ErrorCode};
 use memory::{Pool, PoolUse};
 use network::{Left, Traffic};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use storage::StoreStats;
 
 /// The stages of a request, and its whole way. The third is called `wait` for the APIs that make nothing durable.
@@ -52,6 +54,7 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::ElectLeaders
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments
+            | ApiKey::DescribeClientQuotas
             | ApiKey::AlterReplicaLogDirs
     );
     if reads && STAGES[number] == "commit" { "wait" } else { STAGES[number] }
@@ -80,6 +83,21 @@ impl ApiMetrics {
     }
 }
 
+/// The quotas whose use makes clients wait.
+pub(crate) const QUOTAS: [QuotaKey; 4] = [
+    QuotaKey::ProducerByteRate,
+    QuotaKey::ConsumerByteRate,
+    QuotaKey::RequestPercentage,
+    QuotaKey::ConnectionCreationRate,
+];
+
+/// How often a quota made a client wait.
+#[derive(Debug, Default)]
+pub(crate) struct ThrottleMetrics {
+    pub(crate) times: Counter,
+    pub(crate) nanos: Counter,
+}
+
 /// What a core's executor tells.
 #[derive(Debug)]
 pub(crate) struct ExecutorMetrics {
@@ -93,6 +111,8 @@ pub struct CoreMetrics {
     /// By place in the table of served APIs.
     pub(crate) apis: Box<[ApiMetrics]>,
     pub(crate) traffic: Arc<Traffic>,
+    /// By place in [`QUOTAS`].
+    pub(crate) throttled: [ThrottleMetrics; QUOTAS.len()],
     pub(crate) fetch_sessions: Gauge,
     pub(crate) partitions: Gauge,
     pub(crate) topics: Gauge,
@@ -112,6 +132,7 @@ impl Default for CoreMetrics {
         CoreMetrics {
             apis: SERVED.iter().map(|_| ApiMetrics::new()).collect(),
             traffic: Arc::default(),
+            throttled: Default::default(),
             fetch_sessions: Gauge::default(),
             partitions: Gauge::default(),
             topics: Gauge::default(),
@@ -157,6 +178,14 @@ impl CoreMetrics {
             [times.queue(), times.execute(), times.wait(), times.send(sent), sent.since(times.arrived)];
         for (stage, took) in api.stages.iter().zip(took) {
             stage.record(took);
+        }
+    }
+
+    /// A quota made a client wait so long.
+    pub(crate) fn throttled(&self, quota: QuotaKey, wait: Duration) {
+        if let Some(place) = QUOTAS.iter().position(|one| *one == quota) {
+            self.throttled[place].times.increment();
+            self.throttled[place].nanos.add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
         }
     }
 

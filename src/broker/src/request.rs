@@ -6,7 +6,9 @@
 
 use crate::broker::Broker;
 use crate::handlers as h;
+use crate::quotas::{Charge, Timed, Toll};
 use base::Instant;
+use controller::QuotaKey;
 use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, Str, WireError};
 use memory::Slice;
 use network::{Answer, Handling, Left, Requests};
@@ -68,6 +70,8 @@ served! {
     AlterPartitionReassignments => h::alter_partition_reassignments::handle,
     ListPartitionReassignments => h::list_partition_reassignments::handle,
     OffsetDelete => h::offset_delete::handle,
+    DescribeClientQuotas => h::describe_client_quotas::handle,
+    AlterClientQuotas => h::alter_client_quotas::handle,
     DescribeQuorum => h::describe_quorum::handle,
     UpdateFeatures => h::update_features::handle,
     DescribeCluster => h::describe_cluster::handle,
@@ -94,6 +98,8 @@ pub struct Request {
     pub correlation_id: i32,
     /// The client's address.
     pub peer: IpAddr,
+    /// What it uses of its client's quotas, if there are any.
+    pub(crate) charge: Option<Rc<Charge>>,
     /// The door that it came through.
     door: Rc<FrontDoor>,
 }
@@ -108,7 +114,7 @@ impl Request {
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
         let (peer, door) = (visitor.peer, visitor.door.clone());
-        Ok(Request { frame, body, api, version, correlation_id, peer, door })
+        Ok(Request { frame, body, api, version, correlation_id, peer, charge: None, door })
     }
 
     /// The body, to be decoded in place.
@@ -131,6 +137,12 @@ impl Request {
         for &(code, times) in errors {
             self.door.broker.metrics.errors(self.api, code, times);
         }
+    }
+
+    /// Charges its client for the time it took, for an answer of so many bytes. Gives the milliseconds that the client
+    /// is told to wait.
+    pub(crate) fn settle(&self, answer_bytes: usize) -> i32 {
+        self.charge.as_ref().map_or(0, |charge| charge.settle(answer_bytes))
     }
 
     /// A part of the frame that was decoded in place, as a slice that shares the frame's memory.
@@ -159,7 +171,16 @@ impl FrontDoor {
     /// The door as one connection comes to it.
     pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
         // An address of version 4 on a socket of version 6 is one of version 4.
-        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical() })
+        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical(), toll: Rc::default() })
+    }
+
+    /// Lets a new connection in, or says how long it waits before it is closed: its address makes too many.
+    pub(crate) fn admit(&self, peer: SocketAddr) -> Result<(), Duration> {
+        let admitted = self.broker.quotas.connect(peer.ip(), executor::now());
+        if let Err(wait) = admitted {
+            self.broker.metrics.throttled(QuotaKey::ConnectionCreationRate, wait);
+        }
+        admitted
     }
 
     /// Logs why a connection was closed, at most a line a second.
@@ -188,12 +209,13 @@ fn close(reason: String) -> (u16, Handling) {
 struct Visitor {
     door: Rc<FrontDoor>,
     peer: IpAddr,
+    toll: Rc<Toll>,
 }
 
 impl Requests for Visitor {
     /// A request's kind, for its measurements, is its API's place in the table.
     fn begin(&self, frame: Slice) -> (u16, Handling) {
-        let request = match Request::read(frame, self) {
+        let mut request = match Request::read(frame, self) {
             Ok(request) => request,
             Err(reason) => return close(reason),
         };
@@ -206,7 +228,19 @@ impl Requests for Visitor {
         if !known && request.api != ApiKey::ApiVersions {
             return close(format!("version {} of {} is not known", request.version, request.api.name()));
         }
-        (place as u16, SERVED[place].1(self.door.broker.clone(), request))
+        let (broker, handler) = (&self.door.broker, SERVED[place].1);
+        if broker.quotas.limit_requests()
+            && let Some(charge) = Charge::of(broker, &self.toll, &request)
+        {
+            request.charge = Some(charge.clone());
+            let handling = handler(broker.clone(), request);
+            return (place as u16, Box::pin(Timed::new(charge, handling)));
+        }
+        (place as u16, handler(broker.clone(), request))
+    }
+
+    fn muted_until(&self) -> Instant {
+        self.toll.muted_until(&self.door.broker.quotas)
     }
 
     fn left(&self, request: &Left, sent: Instant) {

@@ -1,4 +1,5 @@
-//! Responses as lists of slices. Every answer with a body passes here, so its errors are counted here.
+//! Responses as lists of slices. Every answer with a body passes here, so its errors are counted and its client's quotas
+//! are charged here.
 
 use crate::request::Request;
 use kafka_wire::{Encode, ResponseHeader, WireError, Writer, response_header_version};
@@ -47,6 +48,10 @@ fn encode(
     header.encode(&mut writer, response_header_version(request.api, version))?;
     body.encode(&mut writer, version)?;
     request.count_errors(writer.errors());
+    let wait = request.settle(writer.total_len());
+    if let Some(place) = writer.throttle_time_position().filter(|_| wait > 0) {
+        writer.patch_i32(place, wait);
+    }
     let length = i32::try_from(writer.total_len() - 4)
         .map_err(|_| WireError::TooLong { length: writer.total_len() })?;
     writer.patch_i32(0, length);

@@ -11,6 +11,7 @@ use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
 use crate::metrics::CoreMetrics;
 use crate::publish::{Published, cleaner_options, publish};
+use crate::quotas::{Meters, Moment, Windows};
 use crate::request::FrontDoor;
 use crate::rules::Rules;
 use controller::{Controller, Endpoint, Image};
@@ -190,7 +191,10 @@ impl Core {
             CoreQuestion::Open(image) => {
                 reply.work("opening", async move { CoreAnswer::Step(self.open(image).await) });
             }
-            CoreQuestion::Listen(address, census) => {
+            CoreQuestion::Listen(address, census, meters, clock) => {
+                if let Some(broker) = self.broker.get() {
+                    broker.quotas.share(meters, clock, executor::now());
+                }
                 let listening = self.listen(address, census);
                 self.failed.replace(listening.as_ref().err().cloned());
                 self.up.notify();
@@ -253,9 +257,14 @@ impl Core {
         let mut address = self.options.listen;
         self.claim_port(address).await?;
         let census = Arc::new(Census::default());
+        let config = &self.config;
+        let windows = Windows::new(config.quota_window_num, config.quota_window_size_seconds);
+        let (meters, began) = (Arc::new(Meters::new(windows)), executor::now());
         for shard in 0..shards {
-            let call = self.cores.call(ShardId(shard as u16), CoreQuestion::Listen(address, census.clone()));
-            match call.await {
+            // Each core sets its own clock beside this one; what the question is under way is nothing to windows.
+            let clock = Moment::ZERO.after(executor::now().since(began));
+            let listen = CoreQuestion::Listen(address, census.clone(), meters.clone(), clock);
+            match self.cores.call(ShardId(shard as u16), listen).await {
                 Some(CoreAnswer::Listening(listening)) => address = listening?,
                 _ => return Err("a core ended while the broker was being started".to_owned()),
             }
@@ -385,6 +394,10 @@ impl Core {
                     let (gathering, limits, door) = (gathering.clone(), limits.clone(), door.clone());
                     let traffic = metrics.traffic.clone();
                     async move {
+                        if let Err(wait) = door.admit(peer) {
+                            executor::sleep(wait).await;
+                            return io::close_detached(socket);
+                        }
                         if let Ended::Refused(why) =
                             network::serve(socket, gathering, limits, traffic, door.visitor(peer)).await
                         {

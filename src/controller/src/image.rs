@@ -1,5 +1,6 @@
 //! The image: all metadata at one offset of the log, immutable, shared by every core.
 
+use crate::quota::ClientQuotas;
 use crate::record::{Endpoint, PartitionRecord, Record, Resource, ResourceKind};
 use crate::sorted::SortedMap;
 use model::{NodeId, PartitionId, TopicId};
@@ -77,6 +78,7 @@ pub struct Image {
     configs: SortedMap<Resource, Arc<Configs>>,
     features: SortedMap<Arc<str>, i16>,
     nodes: SortedMap<NodeId, Arc<Node>>,
+    quotas: Arc<ClientQuotas>,
     next_producer_id: i64,
     partition_count: usize,
 }
@@ -174,6 +176,11 @@ impl Image {
         self.nodes.iter().map(|(_, node)| &**node)
     }
 
+    /// All client quotas. Of two images that have the same ones, the later shares them with the earlier.
+    pub fn quotas(&self) -> &Arc<ClientQuotas> {
+        &self.quotas
+    }
+
     /// The lowest producer id that was never given out.
     pub fn next_producer_id(&self) -> i64 {
         self.next_producer_id
@@ -207,6 +214,7 @@ impl PartialEq for Image {
             && self.configs.iter().eq(other.configs.iter())
             && self.features.iter().eq(other.features.iter())
             && self.nodes.iter().eq(other.nodes.iter())
+            && self.quotas == other.quotas
     }
 }
 

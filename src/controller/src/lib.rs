@@ -5,6 +5,7 @@
 //! writer, so no two changes are judged by the same state.
 //!
 //! - [`record`]: the records and their bytes. [`frame`]: commits, each whole or not at all.
+//! - [`quota`]: client quotas: whom they are for, what they limit.
 //! - [`image`]: [`Image`], immutable, shared by all cores; cheap to make anew from the last one.
 //! - [`log`](mod@log), [`snapshot`]: the files under `<data>/metadata`; `docs/formats/metadata.md` has them to the byte.
 //! - [`controller`]: [`Controller`], the front; group commit, publication, snapshots in the background.
@@ -25,6 +26,7 @@ pub mod image;
 pub mod inspect;
 mod log;
 pub mod placement;
+pub mod quota;
 pub mod record;
 mod snapshot;
 mod sorted;
@@ -36,4 +38,5 @@ pub use changes::{Change, Outcome};
 pub use controller::{Controller, Options};
 pub use error::{ControlError, ErrorKind, MetadataError};
 pub use image::{Image, Node, Partition, Topic};
+pub use quota::{ClientQuotas, QuotaEntity, QuotaKey, QuotaLimit, QuotaPart};
 pub use record::{Endpoint, Record, Resource, ResourceKind};

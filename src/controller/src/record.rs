@@ -5,6 +5,7 @@
 //! to skip it would be to forget part of the cluster.
 
 use crate::codec::{Reader, put_optional_text, put_text};
+use crate::quota::{QuotaEntity, QuotaKey, QuotaLimit, QuotaPart};
 use model::{NodeId, PartitionId, TopicId};
 use std::fmt;
 use std::sync::Arc;
@@ -111,6 +112,8 @@ pub enum Record {
     Feature { name: String, level: i16 },
     /// Producer ids below `next` have been given out in blocks (KIP-730).
     ProducerIds { next: i64 },
+    /// A client quota is set, or with `None` removed (KIP-546).
+    ClientQuota { entity: QuotaEntity, key: QuotaKey, limit: Option<QuotaLimit> },
 }
 
 /// Bytes that are not a record.
@@ -158,6 +161,7 @@ const REMOVE_TOPIC: u8 = 5;
 const CONFIG: u8 = 6;
 const FEATURE: u8 = 7;
 const PRODUCER_IDS: u8 = 8;
+const CLIENT_QUOTA: u8 = 9;
 
 impl Record {
     /// The name of its kind, for people.
@@ -171,6 +175,7 @@ impl Record {
             Record::Config { .. } => "Config",
             Record::Feature { .. } => "Feature",
             Record::ProducerIds { .. } => "ProducerIds",
+            Record::ClientQuota { .. } => "ClientQuota",
         }
     }
 
@@ -184,6 +189,7 @@ impl Record {
             Record::Config { .. } => CONFIG,
             Record::Feature { .. } => FEATURE,
             Record::ProducerIds { .. } => PRODUCER_IDS,
+            Record::ClientQuota { .. } => CLIENT_QUOTA,
         }
     }
 
@@ -199,6 +205,9 @@ impl Record {
             Record::Partition(partition) => 4 * (partition.replicas.len() + partition.isr.len()),
             Record::Config { resource, key, value } => {
                 resource.name.len() + key.len() + value.as_ref().map_or(0, String::len)
+            }
+            Record::ClientQuota { entity, .. } => {
+                entity.parts().map(|(_, name)| name.map_or(0, str::len)).sum::<usize>()
             }
             Record::RemoveTopic { .. } | Record::ProducerIds { .. } => 0,
         }
@@ -247,6 +256,7 @@ impl Record {
                 out.extend_from_slice(&level.to_le_bytes());
             }
             Record::ProducerIds { next } => out.extend_from_slice(&next.to_le_bytes()),
+            Record::ClientQuota { entity, key, limit } => encode_quota(out, entity, *key, *limit),
         }
     }
 
@@ -259,7 +269,7 @@ impl Record {
         }
         let mut body = Reader::new(reader.take(length as usize)?);
         let (kind, version) = (body.u8()?, body.u8()?);
-        if !(CLUSTER..=PRODUCER_IDS).contains(&kind) {
+        if !(CLUSTER..=CLIENT_QUOTA).contains(&kind) {
             return Err(RecordError::Kind(kind));
         }
         if version != 0 {
@@ -289,8 +299,43 @@ fn decode_body(kind: u8, body: &mut Reader<'_>) -> Result<Record, RecordError> {
         }
         FEATURE => Record::Feature { name: body.text()?.to_owned(), level: body.i16()? },
         PRODUCER_IDS => Record::ProducerIds { next: body.i64()? },
+        CLIENT_QUOTA => decode_quota(body)?,
         other => return Err(RecordError::Kind(other)),
     })
+}
+
+fn encode_quota(out: &mut Vec<u8>, entity: &QuotaEntity, key: QuotaKey, limit: Option<QuotaLimit>) {
+    out.push(entity.parts().count() as u8);
+    for (part, name) in entity.parts() {
+        out.push(part as u8);
+        put_optional_text(out, name);
+    }
+    out.extend_from_slice(&[key as u8, u8::from(limit.is_some())]);
+    if let Some(limit) = limit {
+        out.extend_from_slice(&limit.value().to_bits().to_le_bytes());
+    }
+}
+
+fn decode_quota(body: &mut Reader<'_>) -> Result<Record, RecordError> {
+    let mut parts: Vec<(QuotaPart, Option<String>)> = Vec::new();
+    for _ in 0..body.u8()? {
+        let known = QuotaPart::from_number(body.u8()?);
+        // In order, so that an entity has one way of being written, and none twice.
+        let part = known.filter(|part| parts.last().is_none_or(|(last, _)| last < part));
+        let part = part.ok_or(RecordError::Value("a part of a quota's entity"))?;
+        parts.push((part, body.optional_text()?.map(str::to_owned)));
+    }
+    let entity = QuotaEntity::from_parts(parts).ok_or(RecordError::Value("a quota's entity"))?;
+    let key = QuotaKey::from_number(body.u8()?).ok_or(RecordError::Value("the key of a quota"))?;
+    let limit = match body.u8()? {
+        0 => None,
+        1 => {
+            let value = f64::from_bits(u64::from_le_bytes(body.array()?));
+            Some(QuotaLimit::new(value).ok_or(RecordError::Value("the limit of a quota"))?)
+        }
+        _ => return Err(RecordError::Value("the mark of a quota's limit")),
+    };
+    Ok(Record::ClientQuota { entity, key, limit })
 }
 
 fn decode_node(body: &mut Reader<'_>) -> Result<Record, RecordError> {

@@ -5,6 +5,7 @@ use crate::controller::{Controller, Options};
 use crate::error::{ControlError, ErrorKind};
 use crate::ids::random_id;
 use crate::image::{Configs, Image};
+use crate::quota::QuotaKey;
 use crate::record::{Record, Resource, ResourceKind};
 use base::Random;
 use memory::Pool;
@@ -156,7 +157,7 @@ pub(crate) fn some_change(random: &mut Random, image: &Image) -> Change {
     let key = ["retention.ms", "segment.bytes", "cleanup.policy"][random.below(3) as usize];
     let value =
         Some(if key == "cleanup.policy" { "compact".to_owned() } else { random.below(9).to_string() });
-    match random.below(12) {
+    match random.below(13) {
         0..=3 => create(vec![NewTopic {
             partitions: random.below(6) as i32 - 1,
             configs: if random.one_in(2) { vec![(key.to_owned(), value)] } else { Vec::new() },
@@ -197,6 +198,17 @@ pub(crate) fn some_change(random: &mut Random, image: &Image) -> Change {
             node: NodeId(1),
             node_epoch: image.node(NodeId(1)).map_or(0, |node| node.epoch),
         }),
+        11 => {
+            let names = [None, Some("a".to_owned()), Some("b".to_owned())];
+            let mut entity = ["user", "client-id"]
+                .map(|kind| (kind.to_owned(), names[random.below(3) as usize].clone()))
+                .to_vec();
+            entity.truncate(1 + random.below(2) as usize);
+            let key = QuotaKey::ALL[random.below(4) as usize].name().to_owned();
+            let value = (!random.one_in(3)).then(|| random.below(3) as f64);
+            let alterations = vec![QuotaAlteration { entity, edits: vec![QuotaEdit { key, value }] }];
+            Change::AlterClientQuotas(AlterClientQuotas { alterations, validate_only: random.one_in(4) })
+        }
         _ => Change::BumpLeaderEpochs(BumpLeaderEpochs { node: NodeId(1) }),
     }
 }

@@ -13,6 +13,7 @@ pub struct Writer {
     bytes: Vec<u8>,
     externals: Vec<(usize, u32, u32)>,
     errors: Vec<(i16, u32)>,
+    throttle_time: Option<usize>,
 }
 
 impl Writer {
@@ -37,6 +38,7 @@ impl Writer {
         self.bytes.clear();
         self.externals.clear();
         self.errors.clear();
+        self.throttle_time = None;
     }
 
     /// What was written, without the external bytes.
@@ -53,6 +55,12 @@ impl Writer {
     /// The error codes that were written, 0 apart: each once, and how often. For who counts what clients are told.
     pub fn errors(&self) -> &[(i16, u32)] {
         &self.errors
+    }
+
+    /// Where the throttle time was written, if the message has one in its version: an `int32` for
+    /// [`Writer::patch_i32`], since how long a client is to wait is known only when its answer is made.
+    pub fn throttle_time_position(&self) -> Option<usize> {
+        self.throttle_time
     }
 
     /// [`Writer::bytes`] and [`Writer::externals`], owned.
@@ -103,6 +111,13 @@ impl Writer {
             self.note_error(code);
         }
         self.i16(code);
+    }
+
+    /// `int32` that is a throttle time in milliseconds; see [`Writer::throttle_time_position`].
+    #[inline]
+    pub fn throttle_time(&mut self, milliseconds: i32) {
+        self.throttle_time = Some(self.position());
+        self.i32(milliseconds);
     }
 
     /// A response has few codes, however many items: so they are looked for one by one.

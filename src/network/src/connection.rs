@@ -12,6 +12,10 @@ use memory::Slice;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a connection that must wait looks whether it still must.
+const MUTED_LOOK: Duration = Duration::from_secs(1);
 
 /// What the broker does with frames.
 pub trait Requests {
@@ -21,6 +25,12 @@ pub trait Requests {
     /// Whether this request may be worked on beside others; else it waits until all before it are answered, and
     /// those after it wait for it.
     fn is_pipelined(&self, frame: &Slice) -> bool;
+
+    /// Until when nothing more of this connection is begun: its client has used more than it may.
+    /// [`Instant::ZERO`] for no wait. It may change while the wait lasts, either way.
+    fn muted_until(&self) -> Instant {
+        Instant::ZERO
+    }
 
     /// A request's answer was sent, or it needs none, or it closes its connection.
     fn left(&self, request: &Left, sent: Instant);
@@ -65,7 +75,7 @@ pub async fn serve(
                 Ended::Idle => traffic.idle_closed.increment(),
                 _ => traffic.refused.increment(),
             }
-            let grace = now() + std::time::Duration::from_secs(1);
+            let grace = now() + Duration::from_secs(1);
             let _ = race(sender, sleep_until(grace)).await;
         }
     }
@@ -86,6 +96,9 @@ async fn receive(
     let mut counted = 0;
     loop {
         pipeline.below(limits.requests_in_progress_max).await;
+        if muted(requests, limits, pipeline).await {
+            return Ended::Idle;
+        }
         let frame = next_frame(&mut reader, limits, pipeline, active).await;
         traffic.received_bytes.add(reader.received_bytes() - counted);
         counted = reader.received_bytes();
@@ -93,6 +106,10 @@ async fn receive(
             Ok(frame) => frame,
             Err(ended) => return ended,
         };
+        // A request that was in work while this one came may have been one too many.
+        if muted(requests, limits, pipeline).await {
+            return Ended::Idle;
+        }
         let arrived = now();
         let alone = !requests.is_pipelined(&frame);
         if alone {
@@ -104,6 +121,27 @@ async fn receive(
         if alone {
             pipeline.below(1).await;
         }
+    }
+}
+
+/// Waits while the client must (KIP-219). Its answers go out meanwhile; its socket is not read, so that it meets its
+/// own full buffers. True if that lasts longer than a connection may be silent: then it is closed, as in Kafka.
+async fn muted(requests: &dyn Requests, limits: &Limits, pipeline: &Pipeline) -> bool {
+    if requests.muted_until() == Instant::ZERO {
+        return false;
+    }
+    let began = now();
+    loop {
+        let until = requests.muted_until();
+        // One that a request closes has nothing to wait for: the end of its stream is read next.
+        if until <= now() || pipeline.closed().is_some() {
+            return false;
+        }
+        if now().since(began) >= limits.idle_max {
+            return true;
+        }
+        let look = until.min(now() + MUTED_LOOK);
+        let _ = race(pipeline.next_left(), sleep_until(look)).await;
     }
 }
 

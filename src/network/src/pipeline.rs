@@ -113,6 +113,11 @@ impl Pipeline {
         }
     }
 
+    /// Waits until a request leaves.
+    pub(crate) async fn next_left(&self) {
+        self.inner.left.next().await;
+    }
+
     /// Why a request closed the connection, if one did.
     pub fn closed(&self) -> Option<String> {
         self.inner.closed.borrow().clone()

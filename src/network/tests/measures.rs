@@ -1,23 +1,26 @@
 //! What is counted and measured of a connection's requests, on a simulated network.
 
 use base::Instant;
-use executor::{Executor, IdlePolicy, Options, io, sleep};
+use executor::{Executor, IdlePolicy, Options, io, now, sleep};
 use memory::{Pool, Slice};
 use network::{Answer, Gathering, Handling, Left, Limits, Listener, Requests, Traffic};
 use sim_driver::{World, WorldOptions};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 const WORK: Duration = Duration::from_millis(50);
+/// Longer than a connection takes to look again whether it is still mute.
+const MUTED: Duration = Duration::from_millis(2500);
 
-/// A broker of one byte a request: `e` is echoed after [`WORK`], `n` wants no answer, `x` closes. Capitals do not
-/// run beside others.
+/// A broker of one byte a request: `e` is echoed after [`WORK`], `m` at once and mutes the connection for [`MUTED`], `n`
+/// wants no answer, `x` closes. Capitals do not run beside others.
 #[derive(Default)]
 struct Bytes {
     left: RefCell<Vec<(Left, Instant)>>,
+    muted: Cell<Instant>,
 }
 
 impl Requests for Bytes {
@@ -28,6 +31,10 @@ impl Requests for Bytes {
                 sleep(WORK).await;
                 Answer::Send(vec![Slice::from(vec![0, 0, 0, 1, kind])])
             }),
+            b'm' => {
+                self.muted.set(now() + MUTED);
+                Box::pin(async move { Answer::Send(vec![Slice::from(vec![0, 0, 0, 1, kind])]) })
+            }
             b'n' => Box::pin(async { Answer::Nothing }),
             _ => Box::pin(async { Answer::Close("it said so".to_owned()) }),
         };
@@ -38,6 +45,10 @@ impl Requests for Bytes {
         frame[0].is_ascii_lowercase()
     }
 
+    fn muted_until(&self) -> Instant {
+        self.muted.get()
+    }
+
     fn left(&self, request: &Left, sent: Instant) {
         self.left.borrow_mut().push((*request, sent));
     }
@@ -45,6 +56,15 @@ impl Requests for Bytes {
 
 /// Sends the requests at once, takes `answer_bytes` of answers, and hands out what was counted.
 fn exchange(requests: &'static [u8], answer_bytes: usize) -> (Vec<(Left, Instant)>, Arc<Traffic>) {
+    exchange_within(Limits::default().idle_max, requests, answer_bytes)
+}
+
+/// The same with connections that may be silent for so long.
+fn exchange_within(
+    idle_max: Duration,
+    requests: &'static [u8],
+    answer_bytes: usize,
+) -> (Vec<(Left, Instant)>, Arc<Traffic>) {
     let world = World::new(7, WorldOptions::default());
     let (server, client) = (world.add_node(), world.add_node());
     let pool = Pool::new(4 << 20).expect("maps");
@@ -56,7 +76,7 @@ fn exchange(requests: &'static [u8], answer_bytes: usize) -> (Vec<(Left, Instant
     let address = SocketAddr::new(world.address(server), 9092);
     let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
     let (broker, traffic) = (Rc::new(Bytes::default()), Arc::new(Traffic::default()));
-    let limits = Rc::new(Limits { connections_max: 1, ..Limits::default() });
+    let limits = Rc::new(Limits { connections_max: 1, idle_max, ..Limits::default() });
     let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
     let (door, counts) = (broker.clone(), traffic.clone());
     let accepting = cores[1].spawn(
@@ -136,4 +156,22 @@ fn a_request_that_closes_is_reported_so() {
     let closed: Vec<(u16, bool)> = left.iter().map(|(left, _)| (left.kind, left.closed)).collect();
     assert_eq!(closed, [(u16::from(b'e'), false), (u16::from(b'n'), false), (u16::from(b'x'), true)]);
     assert_eq!((traffic.refused.get(), traffic.sent_bytes.get()), (1, 5));
+}
+
+#[test]
+fn a_mute_connection_is_answered_at_once_and_asked_for_nothing_more() {
+    let (left, _) = exchange(b"emee", 20);
+    let at = |number: usize| (left[number].0.times, left[number].1);
+    let ((working, worked), (muting, answered), (later, _)) = (at(0), at(1), at(2));
+    assert!(muting.begun.since(working.begun) < WORK, "the second ran beside the first");
+    assert!(answered.since(muting.begun) < 2 * WORK && answered >= worked, "after the first, without the wait");
+    assert!(later.begun.since(muting.begun) >= MUTED, "{later:?}");
+    assert!(at(3).0.begun.since(later.begun) < WORK, "then all goes on as before");
+}
+
+#[test]
+fn a_mute_connection_that_is_silent_for_too_long_is_closed() {
+    let (left, traffic) = exchange_within(Duration::from_millis(1500), b"me", 5);
+    assert_eq!(left.len(), 1, "the second was never begun");
+    assert_eq!(traffic.idle_closed.get(), 1);
 }

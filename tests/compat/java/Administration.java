@@ -1,5 +1,6 @@
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,11 +20,16 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
 import org.apache.kafka.common.errors.InvalidReplicationFactorException;
+import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.OffsetOutOfRangeException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicIdException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 
 /** The Java admin client. */
 final class Administration {
@@ -31,6 +37,7 @@ final class Administration {
         topics();
         configurations();
         offsets();
+        quotas();
     }
 
     private static NewTopic topic(String name, int partitions, int replication) {
@@ -219,5 +226,66 @@ final class Administration {
             Compat.eventually("the topic is listed", () -> Clients.admin.listConfigResources().all().get()
                     .contains(new ConfigResource(ConfigResource.Type.TOPIC, name)));
         });
+    }
+
+    private static void quotas() {
+        Compat.test("client-quotas", () -> {
+            String id = "quota" + Compat.RUN;
+            ClientQuotaEntity client = client(id);
+            var filter = ClientQuotaFilter.containsOnly(
+                    List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, id)));
+            limit(client, "producer_byte_rate", 1_000_000.0);
+            limit(client, "request_percentage", 150.5);
+            Compat.eventually("both are described", () -> Map.of("producer_byte_rate", 1_000_000.0,
+                    "request_percentage", 150.5).equals(described(filter).get(client)));
+            // Names and defaults are different entities.
+            var users = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.USER, null));
+            limit(users, "consumer_byte_rate", 9e12);
+            var defaults = ClientQuotaFilter.contains(
+                    List.of(ClientQuotaFilterComponent.ofDefaultEntity(ClientQuotaEntity.USER)));
+            Compat.eventually("the default is described",
+                    () -> Map.of("consumer_byte_rate", 9e12).equals(described(defaults).get(users)));
+            Compat.check(!described(defaults).containsKey(client), "a client id is no user");
+            Compat.check(described(ClientQuotaFilter.all()).keySet().containsAll(List.of(client, users)), "all");
+            for (var each : List.of("producer_byte_rate", "no_such_rate")) {
+                Clients.fails(InvalidRequestException.class, () -> limit(client, each, -1.0));
+            }
+            limit(users, "consumer_byte_rate", null);
+            limit(client, "producer_byte_rate", null);
+            limit(client, "request_percentage", null);
+            Compat.eventually("all are gone",
+                    () -> described(filter).isEmpty() && described(defaults).isEmpty());
+        });
+        Compat.test("producer-throttled", () -> {
+            String id = "throttled" + Compat.RUN;
+            String name = Clients.create("throttled", 1);
+            limit(client(id), "producer_byte_rate", 5_000.0);
+            // Ten seconds count: this is a little more than may be sent in them at once.
+            try (var producer = Clients.producer("client.id=" + id, "linger.ms=0")) {
+                for (int n = 0; n < 8; n++) {
+                    producer.send(new org.apache.kafka.clients.producer.ProducerRecord<>(name, 0, "k", "v".repeat(8_000)))
+                            .get();
+                }
+                double waited = producer.metrics().entrySet().stream()
+                        .filter(e -> e.getKey().name().equals("produce-throttle-time-avg"))
+                        .mapToDouble(e -> ((Number) e.getValue().metricValue()).doubleValue()).findFirst().orElseThrow();
+                Compat.check(waited > 0, "produce-throttle-time-avg is " + waited);
+            } finally {
+                limit(client(id), "producer_byte_rate", null);
+            }
+        });
+    }
+
+    private static ClientQuotaEntity client(String id) {
+        return new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, id));
+    }
+
+    private static void limit(ClientQuotaEntity entity, String key, Double value) throws Exception {
+        var change = new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op(key, value)));
+        Clients.admin.alterClientQuotas(List.of(change)).all().get();
+    }
+
+    private static Map<ClientQuotaEntity, Map<String, Double>> described(ClientQuotaFilter filter) throws Exception {
+        return Clients.admin.describeClientQuotas(filter).entities().get();
     }
 }

@@ -15,6 +15,7 @@ final class Tools {
         Compat.begin(args);
         topics();
         configurations();
+        quotas();
         records();
         performance();
         cluster();
@@ -95,6 +96,35 @@ final class Tools {
             config(all, "--alter", "--add-config", "message.max.bytes=1500000").ok();
             config(all, "--describe").ok().has("DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=1500000");
             config(all, "--alter", "--delete-config", "message.max.bytes").ok();
+        });
+    }
+
+    private static void quotas() {
+        Compat.test("config-client", () -> {
+            String[] one = {"--entity-type", "clients", "--entity-name", "quota" + Compat.RUN};
+            config(one, "--alter", "--add-config", "producer_byte_rate=1234567,request_percentage=75.5").ok();
+            Compat.eventually("both are described", () -> {
+                String out = config(one, "--describe").ok().out();
+                return out.contains("producer_byte_rate=1234567") && out.contains("request_percentage=75.5");
+            });
+            Compat.equal(config(one, "--alter", "--add-config", "producer_byte_rate=0").code(), 1, "nothing at all");
+            config(one, "--alter", "--delete-config", "producer_byte_rate,request_percentage").ok();
+            Compat.eventually("they are gone", () -> !config(one, "--describe").ok().out().contains("1234567"));
+        });
+        Compat.test("config-user-default", () -> {
+            String[] all = {"--entity-type", "users", "--entity-default"};
+            config(all, "--alter", "--add-config", "consumer_byte_rate=7654321").ok();
+            Compat.eventually("it is described",
+                    () -> config(all, "--describe").ok().out().contains("consumer_byte_rate=7654321"));
+            config(all, "--alter", "--delete-config", "consumer_byte_rate").ok();
+            Compat.eventually("it is gone", () -> !config(all, "--describe").ok().out().contains("7654321"));
+        });
+        Compat.test("config-ip", () -> {
+            String[] one = {"--entity-type", "ips", "--entity-name", "10.9.8.7"};
+            config(one, "--alter", "--add-config", "connection_creation_rate=50").ok();
+            Compat.eventually("it is described",
+                    () -> config(one, "--describe").ok().out().contains("connection_creation_rate=50"));
+            config(one, "--alter", "--delete-config", "connection_creation_rate").ok();
         });
     }
 

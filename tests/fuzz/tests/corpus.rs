@@ -2,7 +2,7 @@
 
 use controller::frame::{FileHeader, FileKind, FrameHeader};
 use controller::record::PartitionRecord;
-use controller::{Endpoint, Record, Resource, ResourceKind};
+use controller::{Endpoint, QuotaEntity, QuotaKey, QuotaLimit, Record, Resource, ResourceKind};
 use kafka_wire::{API_VERSIONS, BatchBuilder, fill};
 use model::{NodeId, PartitionId, TopicId};
 use std::fs;
@@ -160,6 +160,11 @@ fn all_records() -> Vec<Record> {
         Record::Config { resource, key: "retention.ms".into(), value: Some("5".into()) },
         Record::Feature { name: "metadata.version".into(), level: 29 },
         Record::ProducerIds { next: 1000 },
+        Record::ClientQuota {
+            entity: QuotaEntity::UserClientId(Some("u".into()), None),
+            key: QuotaKey::ProducerByteRate,
+            limit: QuotaLimit::new(1024.0),
+        },
         Record::RemoveTopic { id: topic },
     ]
 }

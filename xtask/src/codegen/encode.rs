@@ -67,6 +67,10 @@ fn value(context: &Context<'_>, field: &Field, versions: Versions, flexible: &st
     if field.ty == Type::I16 && ident(&field.name).ends_with("error_code") {
         return format!("writer.error_code({place});\n");
     }
+    // And notes where this is, which is filled in last.
+    if field.ty == Type::I32 && field.name == "ThrottleTimeMs" {
+        return format!("writer.throttle_time({place});\n");
+    }
     if !field.optional() {
         return present(&field.ty, &place, flexible);
     }

@@ -75,7 +75,11 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
             return Ok(answer(request, &response));
         }
     };
-    let bytes_max = view.max_bytes.min(broker.config().fetch_max_bytes).max(0);
+    let charge = request.charge.as_ref();
+    // More would have to wait even if nothing was fetched before: then it would never come.
+    let of_quota = charge.map_or(usize::MAX, |charge| charge.fetch_bytes_max());
+    let of_quota = i32::try_from(of_quota).unwrap_or(i32::MAX);
+    let bytes_max = view.max_bytes.min(broker.config().fetch_max_bytes).min(of_quota).max(0);
     let bounds = Bounds {
         deadline: now() + Duration::from_millis(view.max_wait_ms.max(0) as u64),
         // Nobody can be given more than the most.
@@ -84,6 +88,10 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         bound: if view.isolation_level == 1 { ReadBound::LastStable } else { ReadBound::HighWatermark },
     };
     let parts = read_until_enough(broker, &wanted, &bounds).await;
+    let bytes: usize = parts.iter().flatten().map(|done| done.bytes).sum();
+    if charge.is_some_and(|charge| !charge.fetch(bytes)) {
+        return Ok(give_nothing(broker, request, &mode, wanted));
+    }
     let committed = bounds.bound == ReadBound::LastStable;
     Ok(respond(broker, request, mode, (wanted, parts), committed))
 }
@@ -306,6 +314,20 @@ fn respond(
         }
     };
     answer_with(request, &response, payloads)
+}
+
+/// The answer to a client that has used more than it may: nothing of what was read, and all that it wanted is wanted
+/// still.
+fn give_nothing(broker: &Broker, request: &Request, mode: &Mode, wanted: Vec<Wanted>) -> Answer {
+    let session_id = match *mode {
+        Mode::Full | Mode::Create => NO_SESSION,
+        Mode::Resume(id) => {
+            let kept = wanted.into_iter().map(|one| (one, false)).collect();
+            broker.sessions.borrow_mut().finish(id, kept);
+            id
+        }
+    };
+    answer(request, &FetchResponse { session_id, ..Default::default() })
 }
 
 /// Appends to the last topic of the response, or begins it.

@@ -40,6 +40,9 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let view = decoded(request, ProduceView::decode(&mut request.reader(), request.version))?;
+    if let Some(charge) = &request.charge {
+        charge.produce();
+    }
     let mut parts: Vec<Option<Part>> = (0..view.partition_count).map(|_| None).collect();
     if matches!(view.acks, -1..=1) {
         append(broker, request, &view, &mut parts).await;

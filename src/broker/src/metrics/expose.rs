@@ -1,6 +1,6 @@
 //! The numbers of all cores as text.
 
-use super::{CoreMetrics, STAGES, families as f, stage_name};
+use super::{CoreMetrics, QUOTAS, STAGES, families as f, stage_name};
 use crate::request::SERVED;
 use base::exposition::{Exposition, Family};
 use base::metrics::Totals;
@@ -27,6 +27,7 @@ pub fn expose(cores: Cores<'_>) -> String {
     let mut text = Exposition::new();
     requests(&mut text, cores);
     connections(&mut text, cores);
+    throttled(&mut text, cores);
     metadata(&mut text, cores);
     executors(&mut text, cores);
     pools(&mut text, cores);
@@ -108,6 +109,21 @@ fn connections(text: &mut Exposition, cores: Cores<'_>) {
     ];
     for (family, number) in numbers {
         each(text, family, cores, |core| Some(number(&core.traffic)));
+    }
+}
+
+fn throttled(text: &mut Exposition, cores: Cores<'_>) {
+    for (family, times) in [(&f::THROTTLED, true), (&f::THROTTLE_SECONDS, false)] {
+        text.family(family);
+        for (core, metrics) in cores.iter().enumerate() {
+            for (quota, counted) in QUOTAS.iter().zip(&metrics.throttled) {
+                let labels = [("core", &*core.to_string()), ("quota", quota.name())];
+                match times {
+                    true => text.sample(&labels, counted.times.get()),
+                    false => text.seconds(&labels, counted.nanos.get()),
+                };
+            }
+        }
     }
 }
 

@@ -43,6 +43,10 @@ families! {
         "Connections closed for what they sent: no Kafka, an unknown API or version, a request too long or unreadable.";
     IDLE_CLOSED = "flumen_connections_idle_closed_total", Counter, "connections", ["core"],
         "Connections closed after connections.max.idle.ms without traffic.";
+    THROTTLED = "flumen_throttled_total", Counter, "waits", ["core", "quota"],
+        "Times that a quota made a client wait: a request was answered with a throttle time, or a connection closed late.";
+    THROTTLE_SECONDS = "flumen_throttle_seconds_total", Counter, "seconds", ["core", "quota"],
+        "Time that quotas made clients wait; where two did for one request, the shorter wait counts as its quota's and the rest as the other's.";
     FETCH_SESSIONS = "flumen_fetch_sessions", Gauge, "sessions", ["core"],
         "Fetch sessions kept for clients.";
     TOPICS = "flumen_topics", Gauge, "topics", [],

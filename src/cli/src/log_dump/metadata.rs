@@ -3,7 +3,7 @@
 use super::DumpError;
 use super::file::DumpFile;
 use super::report::Report;
-use controller::Record;
+use controller::{QuotaLimit, QuotaPart, Record};
 use controller::frame::{FileHeader, FileKind, HeaderError};
 use controller::inspect::{self, Commit};
 use controller::record::{Endpoint, PartitionRecord, ResourceKind};
@@ -134,11 +134,20 @@ fn fields(record: &Record) -> Value {
         }),
         Record::Feature { name, level } => json!({ "name": name, "level": level }),
         Record::ProducerIds { next } => json!({ "next": next }),
+        Record::ClientQuota { entity, key, limit } => json!({
+            "entity": entity.parts().map(quota_part).collect::<Vec<_>>(),
+            "key": key.name(),
+            "limit": limit.map(QuotaLimit::value),
+        }),
     }
 }
 
 fn endpoint(endpoint: &Endpoint) -> String {
     format!("{}://{}:{}", endpoint.listener, endpoint.host, endpoint.port)
+}
+
+fn quota_part((part, name): (QuotaPart, Option<&str>)) -> Value {
+    json!({ "type": part.name(), "name": name })
 }
 
 fn partition_fields(partition: &PartitionRecord) -> Value {

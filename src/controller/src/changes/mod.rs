@@ -12,6 +12,7 @@ pub mod nodes;
 pub mod partitions;
 mod plan;
 pub mod producer_ids;
+pub mod quotas;
 pub mod topics_create;
 pub mod topics_delete;
 
@@ -22,6 +23,7 @@ pub use nodes::RegisterNode;
 pub use partitions::{CreatePartitions, MorePartitions};
 pub use plan::{BYTES_MAX, Context, Plan, RECORDS_MAX};
 pub use producer_ids::{AllocateProducerIds, PRODUCER_ID_BLOCK, ProducerIdBlock};
+pub use quotas::{AlterClientQuotas, QuotaAlteration, QuotaEdit};
 pub use topics_create::{CreateTopics, CreatedTopic, NewTopic, internal_topic};
 pub use topics_delete::{DeleteTopics, DeletedTopic, TopicReference};
 
@@ -55,6 +57,8 @@ pub enum Change {
     CreatePartitions(CreatePartitions),
     /// Configuration of topics, brokers, groups, client metrics.
     AlterConfigs(AlterConfigs),
+    /// Client quotas.
+    AlterClientQuotas(AlterClientQuotas),
     /// Levels of features; all of them or none.
     UpdateFeatures(UpdateFeatures),
     /// A block of producer ids for a node.
@@ -79,6 +83,8 @@ pub enum Outcome {
     CreatePartitions(Vec<Named<()>>),
     /// For each resource, in the order in which they were first named.
     AlterConfigs(Vec<(Resource, Result<(), ControlError>)>),
+    /// For each entity, in the order in which they were first named.
+    AlterClientQuotas(Vec<(quotas::AskedEntity, Result<(), ControlError>)>),
     /// For each feature. When one of them failed, none was changed.
     UpdateFeatures(Vec<Named<()>>),
     /// The block.
@@ -101,6 +107,7 @@ impl Change {
             Change::DeleteTopics(change) => change.plan(plan).await.map(Outcome::DeleteTopics),
             Change::CreatePartitions(change) => change.plan(plan).await.map(Outcome::CreatePartitions),
             Change::AlterConfigs(change) => change.plan(plan).await.map(Outcome::AlterConfigs),
+            Change::AlterClientQuotas(change) => change.plan(plan).await.map(Outcome::AlterClientQuotas),
             Change::UpdateFeatures(change) => change.plan(plan).map(Outcome::UpdateFeatures),
             Change::AllocateProducerIds(change) => change.plan(plan).map(Outcome::AllocateProducerIds),
             Change::RegisterNode(change) => change.plan(plan).map(Outcome::RegisterNode),

@@ -81,6 +81,9 @@ impl Builder {
             }
             Record::Feature { name, level } => self.image.features.insert(name.as_str().into(), *level),
             Record::ProducerIds { next } => self.image.next_producer_id = *next,
+            Record::ClientQuota { entity, key, limit } => {
+                Arc::make_mut(&mut self.image.quotas).set(entity, *key, *limit);
+            }
         }
         self.image.offset += 1;
         Ok(())

@@ -20,8 +20,16 @@ pub(crate) fn records(image: &Image) -> impl Iterator<Item = Record> + '_ {
     let configs = image.configs.iter().flat_map(|(resource, configs)| {
         configs.iter().map(|(key, value)| config(resource.clone(), key, value))
     });
+    let quotas = image.quotas.iter().flat_map(|(entity, limits)| {
+        limits.iter().map(|(key, limit)| Record::ClientQuota {
+            entity: entity.clone(),
+            key: *key,
+            limit: Some(*limit),
+        })
+    });
     let topics = image.topics().flat_map(|topic| topic_records(topic));
-    cluster.into_iter().chain(features).chain(nodes).chain(producer_ids).chain(configs).chain(topics)
+    let cluster = cluster.into_iter();
+    cluster.chain(features).chain(nodes).chain(producer_ids).chain(quotas).chain(configs).chain(topics)
 }
 
 fn config(resource: Resource, key: &str, value: &str) -> Record {

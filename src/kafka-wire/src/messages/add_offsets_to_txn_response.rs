@@ -27,7 +27,7 @@ impl Encode for AddOffsetsToTxnResponse {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AddOffsetsToTxnResponse", version, 0, 4)?;
         let flexible = version >= 3;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         if flexible {
             writer.unsigned_varint(0);

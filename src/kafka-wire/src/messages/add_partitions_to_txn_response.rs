@@ -45,7 +45,7 @@ impl Encode for AddPartitionsToTxnResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AddPartitionsToTxnResponse", version, 0, 5)?;
         let flexible = version >= 3;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if version >= 4 {
             writer.error_code(self.error_code);
         }

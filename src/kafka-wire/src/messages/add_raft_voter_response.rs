@@ -35,7 +35,7 @@ impl<'a> Decode<'a> for AddRaftVoterResponse<'a> {
 impl Encode for AddRaftVoterResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AddRaftVoterResponse", version, 0, 1)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,

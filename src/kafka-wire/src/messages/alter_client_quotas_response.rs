@@ -28,7 +28,7 @@ impl Encode for AlterClientQuotasResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AlterClientQuotasResponse", version, 0, 1)?;
         let flexible = version == 1;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.entries.len()))?;
         for element in &self.entries {
             element.encode(writer, version)?;

@@ -46,7 +46,7 @@ impl<'a> Decode<'a> for AlterPartitionReassignmentsResponse<'a> {
 impl Encode for AlterPartitionReassignmentsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AlterPartitionReassignmentsResponse", version, 0, 1)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if version == 1 {
             writer.bool(self.allow_replication_factor_change);
         }

@@ -23,7 +23,7 @@ impl<'a> Decode<'a> for AlterUserScramCredentialsResponse<'a> {
 impl Encode for AlterUserScramCredentialsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("AlterUserScramCredentialsResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(true, Some(self.results.len()))?;
         for element in &self.results {
             element.encode(writer, version)?;

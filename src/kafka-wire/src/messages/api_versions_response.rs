@@ -74,7 +74,7 @@ impl Encode for ApiVersionsResponse<'_> {
             element.encode(writer, version)?;
         }
         if version >= 1 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
 
         if flexible {

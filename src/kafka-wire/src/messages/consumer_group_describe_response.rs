@@ -23,7 +23,7 @@ impl<'a> Decode<'a> for ConsumerGroupDescribeResponse<'a> {
 impl Encode for ConsumerGroupDescribeResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ConsumerGroupDescribeResponse", version, 0, 1)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(true, Some(self.groups.len()))?;
         for element in &self.groups {
             element.encode(writer, version)?;

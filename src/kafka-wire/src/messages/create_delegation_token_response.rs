@@ -76,7 +76,7 @@ impl Encode for CreateDelegationTokenResponse<'_> {
         writer.i64(self.max_timestamp_ms);
         writer.string(flexible, &self.token_id)?;
         writer.byte_array(flexible, &self.hmac)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if flexible {
             writer.unsigned_varint(0);
         }

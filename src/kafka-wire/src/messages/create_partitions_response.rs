@@ -28,7 +28,7 @@ impl Encode for CreatePartitionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("CreatePartitionsResponse", version, 0, 3)?;
         let flexible = version >= 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.results.len()))?;
         for element in &self.results {
             element.encode(writer, version)?;

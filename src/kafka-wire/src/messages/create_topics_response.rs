@@ -27,7 +27,7 @@ impl Encode for CreateTopicsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("CreateTopicsResponse", version, 2, 7)?;
         let flexible = version >= 5;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.topics.len()))?;
         for element in &self.topics {
             element.encode(writer, version)?;

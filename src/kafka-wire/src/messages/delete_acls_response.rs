@@ -28,7 +28,7 @@ impl Encode for DeleteAclsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DeleteAclsResponse", version, 1, 3)?;
         let flexible = version >= 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.filter_results.len()))?;
         for element in &self.filter_results {
             element.encode(writer, version)?;

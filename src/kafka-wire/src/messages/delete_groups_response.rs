@@ -28,7 +28,7 @@ impl Encode for DeleteGroupsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DeleteGroupsResponse", version, 0, 2)?;
         let flexible = version == 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.results.len()))?;
         for element in &self.results {
             element.encode(writer, version)?;

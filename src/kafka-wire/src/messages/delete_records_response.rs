@@ -27,7 +27,7 @@ impl Encode for DeleteRecordsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DeleteRecordsResponse", version, 0, 2)?;
         let flexible = version == 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.topics.len()))?;
         for element in &self.topics {
             element.encode(writer, version)?;

@@ -31,7 +31,7 @@ impl<'a> Decode<'a> for DeleteShareGroupOffsetsResponse<'a> {
 impl Encode for DeleteShareGroupOffsetsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DeleteShareGroupOffsetsResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,

@@ -47,7 +47,7 @@ impl Encode for DescribeClientQuotasResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeClientQuotasResponse", version, 0, 1)?;
         let flexible = version == 1;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(flexible, None)?,

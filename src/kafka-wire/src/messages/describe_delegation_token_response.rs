@@ -37,7 +37,7 @@ impl Encode for DescribeDelegationTokenResponse<'_> {
         for element in &self.tokens {
             element.encode(writer, version)?;
         }
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if flexible {
             writer.unsigned_varint(0);
         }

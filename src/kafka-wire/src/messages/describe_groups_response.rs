@@ -32,7 +32,7 @@ impl Encode for DescribeGroupsResponse<'_> {
         check_version("DescribeGroupsResponse", version, 0, 6)?;
         let flexible = version >= 5;
         if version >= 1 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.array_count(flexible, Some(self.groups.len()))?;
         for element in &self.groups {

@@ -33,7 +33,7 @@ impl Encode for DescribeLogDirsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeLogDirsResponse", version, 1, 5)?;
         let flexible = version >= 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if version >= 3 {
             writer.error_code(self.error_code);
         }

@@ -23,7 +23,7 @@ impl<'a> Decode<'a> for DescribeProducersResponse<'a> {
 impl Encode for DescribeProducersResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeProducersResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(true, Some(self.topics.len()))?;
         for element in &self.topics {
             element.encode(writer, version)?;

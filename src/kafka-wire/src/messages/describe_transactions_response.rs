@@ -24,7 +24,7 @@ impl<'a> Decode<'a> for DescribeTransactionsResponse<'a> {
 impl Encode for DescribeTransactionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("DescribeTransactionsResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(true, Some(self.transaction_states.len()))?;
         for element in &self.transaction_states {
             element.encode(writer, version)?;

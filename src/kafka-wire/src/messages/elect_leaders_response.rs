@@ -33,7 +33,7 @@ impl Encode for ElectLeadersResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ElectLeadersResponse", version, 0, 2)?;
         let flexible = version == 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if version >= 1 {
             writer.error_code(self.error_code);
         } else if self.error_code != 0 {

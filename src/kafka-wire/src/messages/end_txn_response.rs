@@ -42,7 +42,7 @@ impl Encode for EndTxnResponse {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("EndTxnResponse", version, 0, 5)?;
         let flexible = version >= 3;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         if version == 5 {
             writer.i64(self.producer_id);

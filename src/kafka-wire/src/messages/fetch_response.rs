@@ -45,7 +45,7 @@ impl Encode for FetchResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("FetchResponse", version, 4, 18)?;
         let flexible = version >= 12;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if version >= 7 {
             writer.error_code(self.error_code);
         }

@@ -66,7 +66,7 @@ impl Encode for FindCoordinatorResponse<'_> {
         check_version("FindCoordinatorResponse", version, 0, 6)?;
         let flexible = version >= 3;
         if version >= 1 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         if version <= 3 {
             writer.error_code(self.error_code);

@@ -40,7 +40,7 @@ impl<'a> Decode<'a> for GetTelemetrySubscriptionsResponse<'a> {
 impl Encode for GetTelemetrySubscriptionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("GetTelemetrySubscriptionsResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.uuid(self.client_instance_id);
         writer.i32(self.subscription_id);

@@ -32,7 +32,7 @@ impl Encode for HeartbeatResponse {
         check_version("HeartbeatResponse", version, 0, 4)?;
         let flexible = version == 4;
         if version >= 1 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         if flexible {

@@ -28,7 +28,7 @@ impl Encode for IncrementalAlterConfigsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("IncrementalAlterConfigsResponse", version, 0, 1)?;
         let flexible = version == 1;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(flexible, Some(self.responses.len()))?;
         for element in &self.responses {
             element.encode(writer, version)?;

@@ -53,7 +53,7 @@ impl Encode for InitProducerIdResponse {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("InitProducerIdResponse", version, 0, 6)?;
         let flexible = version >= 2;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.i64(self.producer_id);
         writer.i16(self.producer_epoch);

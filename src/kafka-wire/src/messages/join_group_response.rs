@@ -69,7 +69,7 @@ impl Encode for JoinGroupResponse<'_> {
         check_version("JoinGroupResponse", version, 0, 9)?;
         let flexible = version >= 6;
         if version >= 2 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         writer.i32(self.generation_id);

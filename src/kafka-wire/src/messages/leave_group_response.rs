@@ -35,7 +35,7 @@ impl Encode for LeaveGroupResponse<'_> {
         check_version("LeaveGroupResponse", version, 0, 5)?;
         let flexible = version >= 4;
         if version >= 1 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         if version >= 3 {

@@ -28,7 +28,7 @@ impl<'a> Decode<'a> for ListConfigResourcesResponse<'a> {
 impl Encode for ListConfigResourcesResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ListConfigResourcesResponse", version, 0, 1)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.array_count(true, Some(self.config_resources.len()))?;
         for element in &self.config_resources {

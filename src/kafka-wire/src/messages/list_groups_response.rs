@@ -34,7 +34,7 @@ impl Encode for ListGroupsResponse<'_> {
         check_version("ListGroupsResponse", version, 0, 5)?;
         let flexible = version >= 3;
         if version >= 1 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         writer.array_count(flexible, Some(self.groups.len()))?;

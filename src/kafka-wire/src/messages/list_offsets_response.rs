@@ -32,7 +32,7 @@ impl Encode for ListOffsetsResponse<'_> {
         check_version("ListOffsetsResponse", version, 1, 11)?;
         let flexible = version >= 6;
         if version >= 2 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.array_count(flexible, Some(self.topics.len()))?;
         for element in &self.topics {

@@ -30,7 +30,7 @@ impl<'a> Decode<'a> for ListTransactionsResponse<'a> {
 impl Encode for ListTransactionsResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ListTransactionsResponse", version, 0, 2)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.array_count(true, Some(self.unknown_state_filters.len()))?;
         for element in &self.unknown_state_filters {

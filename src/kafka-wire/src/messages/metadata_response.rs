@@ -64,7 +64,7 @@ impl Encode for MetadataResponse<'_> {
         check_version("MetadataResponse", version, 0, 13)?;
         let flexible = version >= 9;
         if version >= 3 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.array_count(flexible, Some(self.brokers.len()))?;
         for element in &self.brokers {

@@ -32,7 +32,7 @@ impl Encode for OffsetCommitResponse<'_> {
         check_version("OffsetCommitResponse", version, 2, 10)?;
         let flexible = version >= 8;
         if version >= 3 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         writer.array_count(flexible, Some(self.topics.len()))?;
         for element in &self.topics {

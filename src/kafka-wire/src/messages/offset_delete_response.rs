@@ -27,7 +27,7 @@ impl Encode for OffsetDeleteResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("OffsetDeleteResponse", version, 0, 0)?;
         writer.error_code(self.error_code);
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.array_count(false, Some(self.topics.len()))?;
         for element in &self.topics {
             element.encode(writer, version)?;

@@ -39,7 +39,7 @@ impl Encode for OffsetFetchResponse<'_> {
         check_version("OffsetFetchResponse", version, 1, 10)?;
         let flexible = version >= 6;
         if version >= 3 {
-            writer.i32(self.throttle_time_ms);
+            writer.throttle_time(self.throttle_time_ms);
         }
         if version <= 7 {
             writer.array_count(flexible, Some(self.topics.len()))?;

@@ -43,7 +43,7 @@ impl Encode for ProduceResponse<'_> {
         for element in &self.responses {
             element.encode(writer, version)?;
         }
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if version < 10 && !self.node_endpoints.is_empty() {
             return Err(WireError::UnsupportedField { field: "NodeEndpoints", version });
         }

@@ -23,7 +23,7 @@ impl<'a> Decode<'a> for PushTelemetryResponse {
 impl Encode for PushTelemetryResponse {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("PushTelemetryResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.unsigned_varint(0);
         Ok(())

@@ -34,7 +34,7 @@ impl Encode for RenewDelegationTokenResponse {
         let flexible = version == 2;
         writer.error_code(self.error_code);
         writer.i64(self.expiry_timestamp_ms);
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         if flexible {
             writer.unsigned_varint(0);
         }

@@ -36,7 +36,7 @@ impl<'a> Decode<'a> for ShareAcknowledgeResponse<'a> {
 impl Encode for ShareAcknowledgeResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("ShareAcknowledgeResponse", version, 1, 2)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,

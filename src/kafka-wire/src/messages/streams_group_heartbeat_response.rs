@@ -77,7 +77,7 @@ impl<'a> Decode<'a> for StreamsGroupHeartbeatResponse<'a> {
 impl Encode for StreamsGroupHeartbeatResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("StreamsGroupHeartbeatResponse", version, 0, 0)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,

@@ -43,7 +43,7 @@ impl<'a> Decode<'a> for UpdateFeaturesResponse<'a> {
 impl Encode for UpdateFeaturesResponse<'_> {
     fn encode(&self, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         check_version("UpdateFeaturesResponse", version, 0, 2)?;
-        writer.i32(self.throttle_time_ms);
+        writer.throttle_time(self.throttle_time_ms);
         writer.error_code(self.error_code);
         match &self.error_message {
             None => writer.nullable_string(true, None)?,

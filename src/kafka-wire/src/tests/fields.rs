@@ -45,6 +45,20 @@ fn error_codes_are_noted_as_they_are_written() {
 }
 
 #[test]
+fn the_place_of_the_throttle_time_is_noted() {
+    let mut writer = Writer::new();
+    ApiVersionsResponse::default().encode(&mut writer, 0).expect("can be encoded");
+    assert_eq!(writer.throttle_time_position(), None, "version 0 has none");
+    writer.clear();
+    ApiVersionsResponse::default().encode(&mut writer, 1).expect("can be encoded");
+    let at = writer.throttle_time_position().expect("version 1 has it");
+    writer.patch_i32(at, 7);
+    assert_eq!(writer.bytes(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
+    writer.clear();
+    assert_eq!(writer.throttle_time_position(), None, "forgotten with the rest");
+}
+
+#[test]
 fn null_only_where_the_version_has_it() {
     let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
     assert_eq!(encoded(&request, 0), Err(WireError::NullField { field: "Topics" }));

@@ -109,6 +109,10 @@ typed! {
         max_fetch_sessions: i32 = "max.incremental.fetch.session.cache.slots",
         /// Partitions in one page of DescribeTopicPartitions.
         max_request_partitions: i32 = "max.request.partition.size.limit",
+        /// Sample windows of client quotas.
+        quota_window_num: i32 = "quota.window.num",
+        /// Seconds of such a window.
+        quota_window_size_seconds: i32 = "quota.window.size.seconds",
         /// Milliseconds between two looks for what retention may delete.
         log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms",
         /// Whether logs are compacted at all.

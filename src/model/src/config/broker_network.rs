@@ -54,9 +54,9 @@ keys! {
         "Bytes of requests waiting to be executed before reading stops; not positive means no limit.";
     "queued.max.requests" Int = "500" [High at_least(1)]
         "Requests waiting to be executed before reading stops.";
-    "quota.window.num" Int = "11" [Low at_least(1)]
+    "quota.window.num" Int = "11" [Low honoured at_least(1)]
         "Sample windows kept for client quotas.";
-    "quota.window.size.seconds" Int = "1" [Low at_least(1)]
+    "quota.window.size.seconds" Int = "1" [Low honoured at_least(1)]
         "Length in seconds of a sample window of client quotas.";
     "security.inter.broker.protocol" String = "PLAINTEXT" [Medium
         one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])]

@@ -1,0 +1,133 @@
+//! The meters of all cores together: a quota holds for a client on the whole broker, wherever its connections are.
+
+use super::rate::{Meter, Moment, Windows};
+use controller::QuotaKey;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The most meters; those who come then share one for each kind of quota.
+const METERS_MAX: usize = 10_000;
+/// How much of a name tells meters apart, in characters.
+const NAME_LENGTH_MAX: usize = 256;
+/// How often it is looked for meters that nobody has used for long, if a new one is asked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What a meter is found by: the quota, and whose use it adds up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MeterKey {
+    quota: QuotaKey,
+    /// `None`: of all users together.
+    user: Option<Box<str>>,
+    /// What the client calls itself, or its address. `None`: of all clients together.
+    client: Option<Box<str>>,
+}
+
+impl MeterKey {
+    /// Names that are longer than any that is meant are cut, so that what meters take is bounded.
+    pub(super) fn new(quota: QuotaKey, user: Option<&str>, client: Option<&str>) -> MeterKey {
+        let cut = |name: &str| name.chars().take(NAME_LENGTH_MAX).collect::<String>().into_boxed_str();
+        MeterKey { quota, user: user.map(cut), client: client.map(cut) }
+    }
+}
+
+#[derive(Debug)]
+struct Known {
+    meters: BTreeMap<MeterKey, Arc<Meter>>,
+    swept: Moment,
+}
+
+/// The meters of all cores. The lock is taken when a connection first shows a client id, after quotas were changed,
+/// and for a connection from an address with a quota; a request has its meters at hand.
+#[derive(Debug)]
+pub struct Meters {
+    windows: Windows,
+    known: Mutex<Known>,
+}
+
+impl Meters {
+    /// No meters yet.
+    pub(crate) fn new(windows: Windows) -> Meters {
+        Meters { windows, known: Mutex::new(Known { meters: BTreeMap::new(), swept: Moment::ZERO }) }
+    }
+
+    /// How time is cut.
+    pub(super) fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// The meter of a key, the same one for everybody.
+    pub(super) fn meter(&self, key: MeterKey, at: Moment) -> Arc<Meter> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = known.meters.get(&key) {
+            return meter.clone();
+        }
+        if at >= known.swept.after(SWEEP_EVERY) {
+            known.swept = at;
+            known.meters.retain(|_, meter| !meter.retire_idle(at));
+        }
+        let key = match known.meters.len() < METERS_MAX {
+            true => key,
+            false => MeterKey { user: None, client: None, ..key },
+        };
+        known.meters.entry(key).or_insert_with(|| Arc::new(Meter::new(&self.windows, at))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: QuotaKey = QuotaKey::ProducerByteRate;
+
+    fn meters() -> Meters {
+        Meters::new(Windows::new(11, 1))
+    }
+
+    fn count(meters: &Meters) -> usize {
+        meters.known.lock().expect("not poisoned").meters.len()
+    }
+
+    #[test]
+    fn a_key_has_one_meter() {
+        let meters = meters();
+        let [long, longer] = ["1", "2"].map(|last| format!("{}{last}", "n".repeat(NAME_LENGTH_MAX)));
+        let of = |quota, user, client| meters.meter(MeterKey::new(quota, user, client), Moment::ZERO);
+        let first = of(RATE, Some("u"), Some("c"));
+        assert!(Arc::ptr_eq(&first, &of(RATE, Some("u"), Some("c"))));
+        let others = [
+            of(QuotaKey::ConsumerByteRate, Some("u"), Some("c")),
+            of(RATE, Some("u"), None),
+            of(RATE, None, Some("c")),
+            of(RATE, Some("c"), Some("u")),
+        ];
+        assert!(others.iter().all(|other| !Arc::ptr_eq(other, &first)));
+        let one = of(RATE, None, Some(long.as_str()));
+        assert!(Arc::ptr_eq(&one, &of(RATE, None, Some(longer.as_str()))), "cut to what is kept");
+        assert_eq!(count(&meters), 6);
+    }
+
+    #[test]
+    fn there_are_no_more_than_the_most() {
+        let meters = meters();
+        let of = |number: usize, at| meters.meter(MeterKey::new(RATE, None, Some(&number.to_string())), at);
+        (0..METERS_MAX).for_each(|number| drop(of(number, Moment::ZERO)));
+        let late = of(METERS_MAX, Moment::ZERO);
+        assert!(Arc::ptr_eq(&late, &of(METERS_MAX + 1, Moment::ZERO)), "latecomers share one");
+        assert!(!Arc::ptr_eq(&late, &of(0, Moment::ZERO)), "the others keep theirs");
+        assert_eq!(count(&meters), METERS_MAX + 1);
+    }
+
+    #[test]
+    fn what_nobody_uses_for_an_hour_goes() {
+        let meters = meters();
+        let of = |name, at| meters.meter(MeterKey::new(RATE, None, Some(name)), at);
+        let minutes = |count: u64| Moment::ZERO.after(Duration::from_secs(60 * count));
+        let (old, used) = (of("old", minutes(0)), of("used", minutes(0)));
+        used.add(meters.windows(), minutes(30), 1);
+        drop(of("new", minutes(61)));
+        assert_eq!((old.is_retired(), used.is_retired()), (true, false));
+        assert_eq!(count(&meters), 2);
+        assert!(!Arc::ptr_eq(&old, &of("old", minutes(61))), "who comes back begins anew");
+    }
+}

@@ -1,0 +1,168 @@
+//! Client quotas: which one holds for a client, how much was used of it, how long the client must wait.
+//! `docs/quotas.md` has the design.
+//!
+//! - [`precedence`]: from the quotas of the image to the one that holds for a client.
+//! - [`rate`]: [`Meter`](rate::Meter): what was used in the last windows, and the wait that follows from it.
+//! - [`meters`]: [`Meters`], the meters of all cores together.
+//! - [`toll`]: [`Toll`], what a connection has to do with quotas, and [`Charge`], what one of its requests has.
+//!
+//! Invariant: while nobody has a quota, a request costs one look at a flag of its core.
+
+mod meters;
+mod precedence;
+mod rate;
+mod toll;
+
+pub use meters::Meters;
+pub use rate::Moment;
+pub(crate) use rate::Windows;
+pub(crate) use toll::{Charge, Timed, Toll};
+
+use base::Instant;
+use controller::{ClientQuotas, QuotaEntity, QuotaKey};
+use meters::MeterKey;
+use rate::units_per_second;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The quotas that hold for requests.
+const OF_REQUESTS: [QuotaKey; 3] =
+    [QuotaKey::ProducerByteRate, QuotaKey::ConsumerByteRate, QuotaKey::RequestPercentage];
+
+/// A core's clock beside the one that all cores count windows by. Their drivers begin their time when they please.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    here: Instant,
+    there: Moment,
+}
+
+/// What a core knows of quotas.
+pub(crate) struct Quotas {
+    current: RefCell<Arc<ClientQuotas>>,
+    /// Goes up with every change of quotas: what was concluded from those before it holds no more.
+    generation: Cell<u64>,
+    of_requests: Cell<bool>,
+    of_connections: Cell<bool>,
+    /// Known before the core takes connections.
+    shared: OnceCell<(Arc<Meters>, Clock)>,
+}
+
+impl Quotas {
+    pub(crate) fn new(current: &Arc<ClientQuotas>) -> Quotas {
+        let quotas = Quotas {
+            current: RefCell::new(current.clone()),
+            generation: Cell::new(0),
+            of_requests: Cell::new(false),
+            of_connections: Cell::new(false),
+            shared: OnceCell::new(),
+        };
+        quotas.set(current);
+        quotas
+    }
+
+    /// The meters of all cores; `there` is what their clock shows now. The first time counts.
+    pub(crate) fn share(&self, meters: Arc<Meters>, there: Moment, here: Instant) {
+        let _ = self.shared.set((meters, Clock { here, there }));
+    }
+
+    /// The quotas of a new image.
+    pub(crate) fn see(&self, current: &Arc<ClientQuotas>) {
+        if !Arc::ptr_eq(&self.current.borrow(), current) {
+            self.generation.set(self.generation.get() + 1);
+            self.set(current);
+        }
+    }
+
+    fn set(&self, current: &Arc<ClientQuotas>) {
+        let has = |key: QuotaKey| current.iter().any(|(_, limits)| limits.contains_key(&key));
+        self.of_requests.set(OF_REQUESTS.into_iter().any(has));
+        self.of_connections.set(has(QuotaKey::ConnectionCreationRate));
+        self.current.replace(current.clone());
+    }
+
+    /// Whether anybody's requests are limited.
+    pub(crate) fn limit_requests(&self) -> bool {
+        self.of_requests.get()
+    }
+
+    fn at(&self, now: Instant) -> Option<(&Meters, Moment)> {
+        let (meters, clock) = self.shared.get()?;
+        Some((meters.as_ref(), clock.there.after(now.since(clock.here))))
+    }
+
+    /// Counts a new connection in; or says how long to let it wait before it is closed (KIP-612).
+    pub(crate) fn connect(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
+        if !self.of_connections.get() {
+            return Ok(());
+        }
+        let Some((meters, at)) = self.at(now) else { return Ok(()) };
+        let key = QuotaKey::ConnectionCreationRate;
+        let address = peer.to_canonical().to_string();
+        let quotas = self.current.borrow();
+        let limit_of = |name: Option<String>| quotas.of(&QuotaEntity::Ip(name))?.get(&key).copied();
+        let Some(limit) = limit_of(Some(address.clone())).or_else(|| limit_of(None)) else { return Ok(()) };
+        let meter = meters.meter(MeterKey::new(key, None, Some(address.as_str())), at);
+        let windows = meters.windows();
+        let wait = meter.wait(windows, units_per_second(key, limit), at, 1).min(windows.length());
+        if wait.is_zero() {
+            meter.add(windows, at, 1);
+            return Ok(());
+        }
+        Err(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use controller::{Image, QuotaLimit, Record};
+
+    fn set(image: &Image, entity: QuotaEntity, key: QuotaKey, limit: Option<f64>) -> Image {
+        let record = Record::ClientQuota { entity, key, limit: limit.and_then(QuotaLimit::new) };
+        image.with([&record], 1).expect("fits")
+    }
+
+    fn shared(image: &Image) -> Quotas {
+        let quotas = Quotas::new(image.quotas());
+        quotas.share(Arc::new(Meters::new(Windows::new(11, 1))), Moment::ZERO, Instant::from_nanos(7));
+        quotas
+    }
+
+    #[test]
+    fn the_flags_follow_the_image() {
+        let rate = QuotaKey::ProducerByteRate;
+        let empty = Image::default();
+        let quotas = Quotas::new(empty.quotas());
+        assert!(!quotas.limit_requests());
+        let one = set(&empty, QuotaEntity::User(None), rate, Some(5.0));
+        quotas.see(one.quotas());
+        assert!(quotas.limit_requests() && !quotas.of_connections.get());
+        let topic = Record::Topic { id: model::TopicId([1; 16]), name: "t".to_owned() };
+        quotas.see(one.with([&topic], 1).expect("fits").quotas());
+        assert_eq!(quotas.generation.get(), 1, "other changes leave quotas as they are");
+        quotas.see(set(&one, QuotaEntity::User(None), rate, None).quotas());
+        assert!(!quotas.limit_requests());
+        assert_eq!(quotas.generation.get(), 2);
+    }
+
+    #[test]
+    fn connections_of_an_address_are_counted_together() {
+        let key = QuotaKey::ConnectionCreationRate;
+        let [one, other] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        let image = set(&Image::default(), QuotaEntity::Ip(Some("10.0.0.1".into())), key, Some(2.0));
+        let quotas = shared(&image);
+        let now = Instant::from_nanos(7);
+        let taken = (0..100).take_while(|_| quotas.connect(one, now).is_ok()).count();
+        assert_eq!(taken, 20, "two a second in the ten seconds that are looked at");
+        let wait = quotas.connect(one, now).expect_err("over its quota");
+        assert!(!wait.is_zero() && wait <= Duration::from_secs(1), "{wait:?}");
+        assert!((0..100).all(|_| quotas.connect(other, now).is_ok()), "others have none");
+        assert!(quotas.connect(one, now + Duration::from_secs(30)).is_ok(), "later there is room again");
+        let image = set(&image, QuotaEntity::Ip(None), key, Some(1.0));
+        quotas.see(image.quotas());
+        let taken = (0..100).take_while(|_| quotas.connect(other, now).is_ok()).count();
+        assert_eq!(taken, 10, "the default holds for those that have none of their own");
+    }
+}

@@ -1,0 +1,212 @@
+//! Clients that use more than they may.
+
+use crate::setup;
+use integration::raw::{self, Raw};
+use integration::records::{create, patient};
+use integration::{Flumen, Scratch, eventually};
+use kafka_wire::messages::alter_client_quotas_request as alter;
+use kafka_wire::messages::alter_client_quotas_response::AlterClientQuotasResponse;
+use kafka_wire::messages::describe_client_quotas_request::DescribeClientQuotasRequest;
+use kafka_wire::messages::describe_client_quotas_response::DescribeClientQuotasResponse;
+use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_wire::messages::fetch_response::FetchResponse;
+use kafka_wire::messages::metadata_request::MetadataRequest;
+use kafka_wire::messages::metadata_response::MetadataResponse;
+use kafka_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kafka_wire::messages::produce_response::ProduceResponse;
+use kafka_wire::{
+    ApiKey, BatchBuilder, Decode, Encode, Reader, Records, ResponseHeader, response_header_version,
+};
+use std::time::{Duration, Instant};
+
+/// Longer than any wait that is imposed here.
+const LONG: Duration = Duration::from_secs(30);
+/// What [`raw`] calls itself.
+const CLIENT: &str = "raw";
+const TOPIC: &str = "metered";
+
+fn ask(connection: &mut Raw, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
+    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
+    connection.answer(LONG).expect("an answer")
+}
+
+/// The body of an answer.
+fn body(api: ApiKey, version: i16, answer: &[u8]) -> Reader<'_> {
+    let mut reader = Reader::new(answer);
+    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
+    reader
+}
+
+/// Sets a quota, or with `None` takes it away.
+fn set(connection: &mut Raw, (kind, name): (&str, Option<&str>), key: &str, limit: Option<f64>) {
+    let part = alter::EntityData { entity_type: kind.into(), entity_name: name.map(Into::into) };
+    let (value, remove) = (limit.unwrap_or_default(), limit.is_none());
+    let op = alter::OpData { key: key.into(), value, remove };
+    let entry = alter::EntryData { entity: vec![part], ops: vec![op] };
+    let request = alter::AlterClientQuotasRequest { entries: vec![entry], validate_only: false };
+    let answer = ask(connection, ApiKey::AlterClientQuotas, 1, &request);
+    let mut body = body(ApiKey::AlterClientQuotas, 1, &answer);
+    let response = AlterClientQuotasResponse::decode(&mut body, 1).expect("a response");
+    let codes: Vec<i16> = response.entries.iter().map(|entry| entry.error_code).collect();
+    assert_eq!(codes, [0], "{response:?}");
+}
+
+/// Appends one record of so many bytes; gives the milliseconds that the answer tells to wait.
+fn produce(connection: &mut Raw, bytes: usize) -> i32 {
+    let mut builder = BatchBuilder::new();
+    builder.append(1, None, Some(&vec![b'x'; bytes]), &[]).expect("a record");
+    let batch = builder.build().expect("a batch");
+    let partition = PartitionProduceData { index: 0, records: Records::Bytes(&batch) };
+    let request = ProduceRequest {
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![TopicProduceData {
+            name: TOPIC.into(),
+            partition_data: vec![partition],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = ask(connection, ApiKey::Produce, 9, &request);
+    let response =
+        ProduceResponse::decode(&mut body(ApiKey::Produce, 9, &answer), 9).expect("a response");
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0, "what is too fast is no error");
+    response.throttle_time_ms
+}
+
+/// A broker with a topic, and a connection to it.
+fn begin(scratch: &Scratch, windows: u32) -> (Flumen, Raw) {
+    let flumen = setup(scratch).set("quota.window.num", windows).start();
+    create(&mut patient(flumen.address), TOPIC, 1, &[]);
+    let connection = Raw::connect(flumen.address).expect("it listens");
+    (flumen, connection)
+}
+
+#[test]
+fn who_produces_too_much_is_told_to_wait_and_must() {
+    let scratch = Scratch::new("produce-quota");
+    let (flumen, mut connection) = begin(&scratch, 11);
+    assert_eq!(produce(&mut connection, 60_000), 0, "nobody has a quota");
+    let (entity, key) = (("client-id", Some(CLIENT)), "producer_byte_rate");
+    set(&mut connection, entity, key, Some(5_000.0));
+    let request = DescribeClientQuotasRequest { components: Vec::new(), strict: false };
+    let answer = ask(&mut connection, ApiKey::DescribeClientQuotas, 1, &request);
+    let mut described = body(ApiKey::DescribeClientQuotas, 1, &answer);
+    let described = DescribeClientQuotasResponse::decode(&mut described, 1).expect("a response");
+    let entries = described.entries.expect("entries");
+    assert_eq!((entries.len(), entries[0].values[0].value), (1, 5_000.0));
+    assert_eq!(entries[0].entity[0].entity_name.as_deref(), Some(CLIENT));
+    // Twelve seconds' worth; ten to eleven seconds count.
+    let began = Instant::now();
+    let wait = produce(&mut connection, 60_000);
+    assert!((900..=2_200).contains(&wait), "{wait} ms");
+    // Another connection, perhaps on another core, shares the quota, and more than the first has to wait for.
+    let mut other = Raw::connect(flumen.address).expect("it listens");
+    assert!(produce(&mut other, 10) > 0, "the quota is the client's, not the connection's");
+    // What comes after the wait that was told is not served before that has passed.
+    connection.send(&raw::api_versions(2)).expect("sent");
+    connection.answer(LONG).expect("an answer");
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(wait as u64 - 5), "told to wait {wait} ms, had to {waited:?}");
+    set(&mut connection, entity, key, None);
+    assert_eq!(produce(&mut connection, 60_000), 0, "the quota is gone");
+    assert_eq!(produce(&mut other, 60_000), 0);
+    flumen.stop();
+}
+
+#[test]
+fn who_goes_on_producing_comes_near_the_quota() {
+    let scratch = Scratch::new("produce-rate");
+    // Of two windows one second counts besides the current one: the first burst is small.
+    let (flumen, mut connection) = begin(&scratch, 2);
+    let limit = 100_000.0;
+    set(&mut connection, ("user", None), "producer_byte_rate", Some(limit));
+    let (began, mut bytes, mut waits) = (Instant::now(), 0, 0);
+    while began.elapsed() < Duration::from_secs(6) {
+        waits += i32::from(produce(&mut connection, 20_000) > 0);
+        bytes += 20_000;
+    }
+    let rate = f64::from(bytes) / began.elapsed().as_secs_f64();
+    println!("{rate:.0} bytes a second at a quota of {limit}, {waits} waits");
+    assert!(waits > 0 && rate < 2.0 * limit, "{rate} bytes a second");
+    flumen.stop();
+}
+
+/// What a fetch gives from an offset: whether records, and the milliseconds to wait.
+fn fetch(connection: &mut Raw, offset: i64) -> (bool, i32) {
+    let partition =
+        FetchPartition { partition: 0, fetch_offset: offset, partition_max_bytes: 1, ..Default::default() };
+    let topic =
+        FetchTopic { topic: TOPIC.into(), partitions: vec![partition], ..Default::default() };
+    let request = FetchRequest {
+        max_wait_ms: 1_000,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let answer = ask(connection, ApiKey::Fetch, 12, &request);
+    let response = FetchResponse::decode(&mut body(ApiKey::Fetch, 12, &answer), 12).expect("a response");
+    assert_eq!(response.error_code, 0);
+    let mut partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+    let some = partitions.any(|one| matches!(&one.records, Records::Bytes(bytes) if !bytes.is_empty()));
+    (some, response.throttle_time_ms)
+}
+
+#[test]
+fn who_fetches_too_much_is_given_nothing_for_a_while() {
+    let scratch = Scratch::new("fetch-quota");
+    let (flumen, mut connection) = begin(&scratch, 11);
+    (0..3).for_each(|_| assert_eq!(produce(&mut connection, 30_000), 0));
+    set(&mut connection, ("user", Some("ANONYMOUS")), "consumer_byte_rate", Some(6_000.0));
+    // A batch each: the second may be one too many, the third is.
+    let mut given = Vec::new();
+    while given.len() < 3 && given.last().is_none_or(|(_, wait)| *wait == 0) {
+        given.push(fetch(&mut connection, given.len() as i64));
+    }
+    let (last, before) = given.split_last().expect("the first was asked for");
+    assert!(!last.0 && last.1 > 0, "throttled, without records: {given:?}");
+    assert!(!before.is_empty() && before.iter().all(|one| *one == (true, 0)), "{given:?}");
+    set(&mut connection, ("user", Some("ANONYMOUS")), "consumer_byte_rate", None);
+    assert!((0..3).all(|offset| fetch(&mut connection, offset) == (true, 0)), "nothing was lost");
+    flumen.stop();
+}
+
+#[test]
+fn time_is_a_quota_too() {
+    let scratch = Scratch::new("time-quota");
+    let (flumen, mut connection) = begin(&scratch, 11);
+    let mut wait = || {
+        let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
+        let answer = ask(&mut connection, ApiKey::Metadata, 9, &request);
+        let mut body = body(ApiKey::Metadata, 9, &answer);
+        MetadataResponse::decode(&mut body, 9).expect("a response").throttle_time_ms
+    };
+    assert_eq!(wait(), 0);
+    let mut admin = Raw::connect(flumen.address).expect("it listens");
+    // A nanosecond a second: every request is too much, and the longest wait is a window.
+    set(&mut admin, ("client-id", None), "request_percentage", Some(1e-7));
+    assert_eq!((wait(), wait()), (1_000, 1_000));
+    set(&mut admin, ("client-id", None), "request_percentage", None);
+    assert_eq!(wait(), 0);
+    flumen.stop();
+}
+
+#[test]
+fn an_address_that_connects_too_often_waits_at_the_door() {
+    let scratch = Scratch::new("connection-quota");
+    let (flumen, mut admin) = begin(&scratch, 11);
+    set(&mut admin, ("ip", None), "connection_creation_rate", Some(1.0));
+    let began = Instant::now();
+    let served = || {
+        let mut connection = Raw::connect(flumen.address).expect("the kernel accepts for it");
+        connection.send(&raw::api_versions(1)).is_ok() && connection.answer(LONG).is_some()
+    };
+    // Ten at once, since ten seconds count; who is refused is closed after a second at most.
+    let count = (0..13).filter(|_| served()).count() as u64;
+    assert!((10..=11 + began.elapsed().as_secs()).contains(&count), "{count} were served");
+    set(&mut admin, ("ip", None), "connection_creation_rate", None);
+    eventually("all are served again", LONG, || served().then_some(()));
+    flumen.stop();
+}
