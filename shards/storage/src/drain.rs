@@ -34,6 +34,10 @@ const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 /// What is gathered of one log before it is written.
 const GATHER_BYTES: usize = 4 << 20;
+/// And when there is time. The flush of a commit waits for what the device was given before it, so that is kept small,
+const QUIET_BYTES: usize = 128 << 10;
+/// and a pause follows, in which commits have the device for themselves.
+const QUIET_PAUSE: Duration = Duration::from_millis(2);
 /// Syncs under way at once, when the journal needs its files back.
 const SYNCS: usize = 32;
 /// And when there is time: commits that wait for the device are not to queue behind many.
@@ -97,6 +101,16 @@ impl Shared {
         } else {
             self.drain_interval()
         }
+    }
+
+    /// What may be written of one log at once.
+    fn portion_bytes(&self) -> usize {
+        if self.is_in_hurry() { GATHER_BYTES } else { QUIET_BYTES }
+    }
+
+    /// Somebody waits for the drain, or soon will.
+    fn is_in_hurry(&self) -> bool {
+        self.wants_drain() || self.stopping.get()
     }
 
     /// The journal needs its files back.
@@ -201,7 +215,8 @@ async fn write_pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
     let cut = shared.journal.borrow().durable_through;
     let logs = RefCell::new(shared.dirty.take().into_iter());
     let result = RefCell::new(Ok(()));
-    let workers = (0..shared.drains).map(|_| work_off(shared, &logs, &result)).collect();
+    let workers = if shared.is_in_hurry() { shared.drains } else { 1 };
+    let workers = (0..workers).map(|_| work_off(shared, &logs, &result)).collect();
     join_all(workers).await;
     result.into_inner()?;
     Ok(shared.written_through.replace(cut) < cut)
@@ -281,12 +296,15 @@ async fn sync(
         files.into_iter().map(|((_, segment), log)| log.segment_path(segment)).collect();
     let mut left = &files[..];
     while !left.is_empty() {
-        let hurry = shared.wants_sync() || shared.stopping.get() || !shared.waits_for_device();
+        let hurry = shared.wants_sync() || shared.stopping.get();
         let (some, later) = left.split_at(left.len().min(if hurry { SYNCS } else { QUIET_SYNCS }));
         left = later;
         let syncs = some.iter().map(|path| sync_file(shared, path)).collect();
         for result in join_all(syncs).await {
             result?;
+        }
+        if !hurry {
+            sleep(QUIET_PAUSE).await;
         }
     }
     for directory in directories {
@@ -325,7 +343,7 @@ fn portion_place(portion: &Portion) -> LogPlace {
     LogPlace { segment: portion.segment, position: portion.position, offset: portion.first }
 }
 
-fn next_portion(log: &Log) -> Option<Portion> {
+fn next_portion(log: &Log, bytes_max: usize) -> Option<Portion> {
     let state = log.state.borrow();
     let first = state.tail.get(state.drained).filter(|_| !state.deleted)?;
     let mut portion = Portion {
@@ -341,7 +359,7 @@ fn next_portion(log: &Log) -> Option<Portion> {
         if batch.segment != portion.segment || batch.last >= state.high_watermark {
             break;
         }
-        if portion.bytes > 0 && portion.bytes + batch.bytes.len() > GATHER_BYTES {
+        if portion.bytes > 0 && portion.bytes + batch.bytes.len() > bytes_max {
             break;
         }
         portion.bytes += batch.bytes.len();
@@ -351,61 +369,83 @@ fn next_portion(log: &Log) -> Option<Portion> {
     (portion.bytes > 0).then_some(portion)
 }
 
+/// Writes out what a log has. When there is time, a portion after the other, and others may have the log in between.
 async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
-    let _writing = log.writer.take(1).await;
-    let drained = drain_and_finish(shared, log).await;
-    // A partition that was deleted meanwhile has taken its files along.
-    if log.state.borrow().deleted { Ok(()) } else { drained }
+    loop {
+        let writing = log.writer.take(1).await;
+        let drained = drain_and_finish(shared, log).await;
+        drop(writing);
+        // A partition that was deleted meanwhile has taken its files along.
+        let deleted = log.state.borrow().deleted;
+        if !shared.is_in_hurry() {
+            sleep(QUIET_PAUSE).await;
+        }
+        match drained {
+            Ok(true) if !deleted => {}
+            Err(error) if !deleted => return Err(error),
+            _ => return Ok(()),
+        }
+    }
 }
 
-async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
-    drain_held(shared, log).await?;
+/// Tells whether there may be more to write.
+async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<bool, StorageError> {
+    let mut more = drain_portion(shared, log, shared.portion_bytes()).await?;
+    while more && shared.is_in_hurry() {
+        more = drain_portion(shared, log, GATHER_BYTES).await?;
+    }
     finish::full_segments(shared, log).await?;
     producers::save(log, false).await?;
-    finish::save_epochs(log).await
+    finish::save_epochs(log).await?;
+    Ok(more)
 }
 
 /// Writes what a log has in the journal only; the caller holds the log's writer.
 pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
-    while let Some(portion) = next_portion(log) {
-        let path = log.segment_path(portion.segment);
-        if portion.position == 0 {
-            log.make_directory(shared).await?;
-        }
-        let file = shared.files.open(&path, portion.position == 0).await?;
-        let head = head_of(shared, log, &file, portion.segment, portion.position).await?;
-        log.state.borrow_mut().begins_unsynced(portion_place(&portion));
-        let end = (u64::from(portion.position) + portion.bytes as u64).next_multiple_of(ALIGN as u64);
-        space::reserve(log, portion.segment, &file, end, Reserve::Drained).await;
-        let written = write_portion(shared, file.handle, &path, &portion, head).await;
-        // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
-        // so that a write which ends later would never be synced.
-        // Once more: a sync may have ended meanwhile, to which this write did not belong.
-        log.state.borrow_mut().begins_unsynced(portion_place(&portion));
-        let mut touched = shared.touched.borrow_mut();
-        touched.file(log, portion.segment);
-        if portion.position == 0 {
-            touched.directories.insert(log.directory.clone());
-        }
-        drop(touched);
-        let written = written?;
-        stats::add(&shared.stats.drained_bytes, written.bytes);
-        let mut state = log.state.borrow_mut();
-        if state.deleted {
-            return Ok(());
-        }
-        let end = portion.position + portion.bytes as u32;
-        if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == portion.segment) {
-            segment.written = end;
-            segment.written_next = portion.next;
-        }
-        state.head = (portion.segment, written.head);
-        state.drained += portion.slices.len();
-        drop(state);
-        shared.undrained_less(portion.bytes as u64);
-        shared.unverified.set(shared.unverified.get() + portion.bytes as u64);
-    }
+    while drain_portion(shared, log, GATHER_BYTES).await? {}
     Ok(())
+}
+
+/// Writes a portion of that; false if there is none.
+async fn drain_portion(shared: &Rc<Shared>, log: &Rc<Log>, bytes_max: usize) -> Result<bool, StorageError> {
+    let Some(portion) = next_portion(log, bytes_max) else { return Ok(false) };
+    let path = log.segment_path(portion.segment);
+    if portion.position == 0 {
+        log.make_directory(shared).await?;
+    }
+    let file = shared.files.open(&path, portion.position == 0).await?;
+    let head = head_of(shared, log, &file, portion.segment, portion.position).await?;
+    log.state.borrow_mut().begins_unsynced(portion_place(&portion));
+    let end = (u64::from(portion.position) + portion.bytes as u64).next_multiple_of(ALIGN as u64);
+    space::reserve(log, portion.segment, &file, end, Reserve::Drained).await;
+    let written = write_portion(shared, file.handle, &path, &portion, head).await;
+    // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
+    // so that a write which ends later would never be synced.
+    // Once more: a sync may have ended meanwhile, to which this write did not belong.
+    log.state.borrow_mut().begins_unsynced(portion_place(&portion));
+    let mut touched = shared.touched.borrow_mut();
+    touched.file(log, portion.segment);
+    if portion.position == 0 {
+        touched.directories.insert(log.directory.clone());
+    }
+    drop(touched);
+    let written = written?;
+    stats::add(&shared.stats.drained_bytes, written.bytes);
+    let mut state = log.state.borrow_mut();
+    if state.deleted {
+        return Ok(true);
+    }
+    let end = portion.position + portion.bytes as u32;
+    if let Some(segment) = state.segments.iter_mut().find(|segment| segment.base == portion.segment) {
+        segment.written = end;
+        segment.written_next = portion.next;
+    }
+    state.head = (portion.segment, written.head);
+    state.drained += portion.slices.len();
+    drop(state);
+    shared.undrained_less(portion.bytes as u64);
+    shared.unverified.set(shared.unverified.get() + portion.bytes as u64);
+    Ok(true)
 }
 
 /// The bytes between the last block boundary and `position`: they are written again with what comes there.
