@@ -308,12 +308,12 @@ mod tests {
         };
         assert_eq!(validate("30000", "20000"), Ok(()));
         assert_eq!(validate("30000", "30000"), Err(ErrorKind::InvalidConfig));
-    }
-
         // The broker's own contradiction is no group's fault.
         let bad = settings(&[("group.share.session.timeout.ms", "1"), ("group.share.min.session.timeout.ms", "1")]);
         let rules = Rules::new(NodeId(1), Arc::new(bad));
         assert_eq!(rules.validate(&group, &settings(&[("consumer.session.timeout.ms", "50000")])), Ok(()));
+    }
+
     #[test]
     fn client_metrics_are_checked_by_kip_714() {
         let metrics = |pairs: &[(&str, &str)]| validated(ResourceKind::ClientMetrics, "m", pairs);
