@@ -144,6 +144,18 @@ impl Instances {
         self.known.is_empty()
     }
 
+    /// Whether a client is known.
+    pub fn knows(&self, id: Uuid) -> bool {
+        self.known.contains_key(&id)
+    }
+
+    /// What a client pushed cannot be taken for what is in it.
+    pub fn note_error(&mut self, id: Uuid, code: ErrorCode) {
+        if let Some(instance) = self.known.get_mut(&id) {
+            instance.last_error = code;
+        }
+    }
+
     /// A client asks what to push: the subscription's id, and the subscription.
     ///
     /// # Errors
