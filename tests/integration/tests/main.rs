@@ -16,6 +16,7 @@ mod kill9;
 mod restart;
 mod start;
 mod strain;
+mod telemetry;
 
 use integration::{Scratch, Setup};
 use std::path::PathBuf;
