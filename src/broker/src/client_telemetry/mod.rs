@@ -90,13 +90,16 @@ impl Telemetry {
             .filter(|(resource, _)| resource.kind == ResourceKind::ClientMetrics)
             .map(|(resource, settings)| (resource.name.as_str(), settings))
             .collect();
-        let is_same = self.settings.borrow().iter().map(|(name, one)| (name.as_str(), one)).eq(found.iter().copied());
+        let known = self.settings.borrow();
+        let is_same = known.iter().map(|(name, one)| (name.as_str(), one)).eq(found.iter().copied());
+        drop(known);
         if is_same {
             return;
         }
         let version = self.subscriptions.borrow().version() + 1;
         self.subscriptions.replace(Subscriptions::compile(found.iter().map(|(_, one)| *one), version));
-        self.settings.replace(found.into_iter().map(|(name, one)| (name.to_owned(), one.clone())).collect());
+        let found = found.into_iter().map(|(name, one)| (name.to_owned(), one.clone()));
+        self.settings.replace(found.collect());
     }
 
     /// Keeps what a client has pushed, as far as there is room for it. A client that was forgotten meanwhile has
@@ -119,8 +122,14 @@ impl Telemetry {
 
     /// Takes away what clients pushed that are not known any more.
     fn clear_gone(&self) {
-        for id in self.instances.borrow_mut().take_gone() {
-            if let Some(set) = self.sets.borrow_mut().remove(&id) {
+        let gone = self.instances.borrow_mut().take_gone();
+        let mut sets = self.sets.borrow_mut();
+        for id in gone {
+            // It may have come back.
+            if self.instances.borrow().knows(id) {
+                continue;
+            }
+            if let Some(set) = sets.remove(&id) {
                 self.series.set(self.series.get() - set.len());
                 self.unshown.borrow_mut().push_back((id, None));
             }
@@ -158,7 +167,10 @@ fn keeper(id: Uuid, cores: usize) -> ShardId {
 ///
 /// # Errors
 /// Those of the two requests; THROTTLING_QUOTA_EXCEEDED while the broker stops, so that the client asks later.
-pub(crate) async fn ask(broker: &Rc<Broker>, question: TelemetryQuestion) -> Result<TelemetryAnswer, ErrorCode> {
+pub(crate) async fn ask(
+    broker: &Rc<Broker>,
+    question: TelemetryQuestion,
+) -> Result<TelemetryAnswer, ErrorCode> {
     let keeper = keeper(question.id, broker.cores.shards());
     if keeper == broker.shard() {
         return answer(broker.clone(), question).await;
@@ -173,7 +185,10 @@ pub(crate) async fn ask(broker: &Rc<Broker>, question: TelemetryQuestion) -> Res
 ///
 /// # Errors
 /// Those of the two requests.
-pub(crate) async fn answer(broker: Rc<Broker>, question: TelemetryQuestion) -> Result<TelemetryAnswer, ErrorCode> {
+pub(crate) async fn answer(
+    broker: Rc<Broker>,
+    question: TelemetryQuestion,
+) -> Result<TelemetryAnswer, ErrorCode> {
     let telemetry = &broker.telemetry;
     telemetry.see(&broker.image());
     let answer = match &question.wish {

@@ -71,7 +71,7 @@ fn text_of(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
-            let numbers: Vec<String> = address.segments().iter().map(|number| format!("{number:x}")).collect();
+            let numbers = address.segments().map(|number| format!("{number:x}"));
             numbers.join(":")
         }
     }
@@ -83,7 +83,11 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_java_does() {
-        for (address, text) in [("127.0.0.1", "127.0.0.1"), ("::1", "0:0:0:0:0:0:0:1"), ("fe80::a", "fe80:0:0:0:0:0:0:a")] {
+        for (address, text) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "0:0:0:0:0:0:0:1"),
+            ("fe80::a", "fe80:0:0:0:0:0:0:a"),
+        ] {
             assert_eq!(text_of(address.parse().expect("an address")), text);
         }
     }

@@ -70,7 +70,13 @@ fn sums_and_gauges_are_shown_with_what_is_said_of_them() {
         attribute(7, "list", &bytes(5, b"")),
     ]));
     let all =
-        push(&[metric("g", gauge), metric("d", sum(1, 1)), metric("s", sum(2, 1)), metric("u", sum(2, 0)), metric("b", bools)]);
+        push(&[
+            metric("g", gauge),
+            metric("d", sum(1, 1)),
+            metric("s", sum(2, 1)),
+            metric("u", sum(2, 0)),
+            metric("b", bools),
+        ]);
     let expected = [
         "g Gauge [client_rack=r1 topic=t] 1.5",
         "g Gauge [client_rack=r1 partition=7] -3",
