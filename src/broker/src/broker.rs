@@ -1,5 +1,6 @@
 //! What a core of the broker knows.
 
+use crate::client_telemetry::Telemetry;
 use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
@@ -53,6 +54,8 @@ pub struct Broker {
     pub(crate) coordinators: Coordinators,
     /// What holds for how much clients may use.
     pub(crate) quotas: Quotas,
+    /// The clients that push metrics and are kept by this core.
+    pub(crate) telemetry: Telemetry,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -75,6 +78,7 @@ impl Broker {
         metrics: Arc<CoreMetrics>,
     ) -> Rc<Broker> {
         let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
+        let telemetry = Telemetry::new(cores.shards());
         Rc::new(Broker {
             port: Cell::new(identity.port),
             identity,
@@ -86,6 +90,7 @@ impl Broker {
             producer_ids: Cell::new((0, 0)),
             coordinators: Coordinators::default(),
             quotas: Quotas::new(image.quotas()),
+            telemetry,
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),

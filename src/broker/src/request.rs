@@ -5,6 +5,7 @@
 //! in the table is what ApiVersions advertises: nothing else.
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::handlers as h;
 use crate::quotas::{Charge, Timed, Toll};
 use base::Instant;
@@ -80,6 +81,8 @@ served! {
     ListTransactions => h::list_transactions::handle,
     ConsumerGroupHeartbeat => h::consumer_group_heartbeat::handle,
     ConsumerGroupDescribe => h::consumer_group_describe::handle,
+    GetTelemetrySubscriptions => h::get_telemetry_subscriptions::handle,
+    PushTelemetry => h::push_telemetry::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
 }
@@ -100,6 +103,8 @@ pub struct Request {
     pub peer: IpAddr,
     /// What it uses of its client's quotas, if there are any.
     pub(crate) charge: Option<Rc<Charge>>,
+    /// The connection that it came on.
+    pub(crate) connection: Rc<Connection>,
     /// The door that it came through.
     door: Rc<FrontDoor>,
 }
@@ -113,8 +118,8 @@ impl Request {
         let mut reader = Reader::new(&frame);
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
-        let (peer, door) = (visitor.peer, visitor.door.clone());
-        Ok(Request { frame, body, api, version, correlation_id, peer, charge: None, door })
+        let (peer, connection, door) = (visitor.peer, visitor.connection.clone(), visitor.door.clone());
+        Ok(Request { frame, body, api, version, correlation_id, peer, charge: None, connection, door })
     }
 
     /// The body, to be decoded in place.
@@ -171,7 +176,9 @@ impl FrontDoor {
     /// The door as one connection comes to it.
     pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
         // An address of version 4 on a socket of version 6 is one of version 4.
-        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical(), toll: Rc::default() })
+        let connection = Rc::new(Connection::new(peer));
+        let peer = peer.ip().to_canonical();
+        Rc::new(Visitor { door: self.clone(), peer, toll: Rc::default(), connection })
     }
 
     /// Lets a new connection in, or says how long it waits before it is closed: its address makes too many.
@@ -210,6 +217,7 @@ struct Visitor {
     door: Rc<FrontDoor>,
     peer: IpAddr,
     toll: Rc<Toll>,
+    connection: Rc<Connection>,
 }
 
 impl Requests for Visitor {

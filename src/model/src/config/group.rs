@@ -6,13 +6,13 @@ keys! {
     /// Every key of a group, by name.
     pub static GROUP: &[Key];
 
-    "consumer.assignment.interval.ms" Int = "1000" [Medium cluster_wide at_least(0)
+    "consumer.assignment.interval.ms" Int = "1000" [Medium cluster_wide honoured at_least(0)
         synonyms(&["group.consumer.assignment.interval.ms"])]
         "Shortest time in milliseconds between two assignments computed for this consumer group.";
-    "consumer.heartbeat.interval.ms" Int = "5000" [Medium cluster_wide at_least(1)
+    "consumer.heartbeat.interval.ms" Int = "5000" [Medium cluster_wide honoured at_least(1)
         synonyms(&["group.consumer.heartbeat.interval.ms"])]
         "Milliseconds between heartbeats that members of this consumer group are told to send.";
-    "consumer.session.timeout.ms" Int = "45000" [Medium cluster_wide at_least(1)
+    "consumer.session.timeout.ms" Int = "45000" [Medium cluster_wide honoured at_least(1)
         synonyms(&["group.consumer.session.timeout.ms"])]
         "Milliseconds of silence after which a member of this consumer group is taken for dead.";
     "share.assignment.interval.ms" Int = "1000" [Medium cluster_wide at_least(0)
