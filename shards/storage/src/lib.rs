@@ -9,6 +9,7 @@
 //! - [`read_cache`]: the memory of what was read from segments, and reading ahead.
 //! - [`upkeep`]: old segments are deleted, in the background.
 //! - [`cleaner`]: compaction, in the background.
+//! - [`recompress`]: batches of another codec than `compression.type` names are compressed anew.
 //! - [`recover()`]: what a start does before any partition is opened.
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
@@ -41,6 +42,7 @@ mod open_files;
 mod partition;
 mod producers;
 mod read_cache;
+mod recompress;
 mod recover;
 mod segment;
 mod stats;
@@ -52,6 +54,7 @@ mod upkeep;
 mod validate;
 mod window;
 
+pub use compression::{Compression, Target as CompressionTarget};
 pub use config::{CleanerOptions, Durability, LogConfig, StoreOptions, TimestampType};
 pub use error::{AppendError, Damage, ReadError, StorageError};
 pub use partition::{

@@ -6,6 +6,7 @@ mod cold;
 mod compaction;
 mod crash;
 mod more;
+mod recompress;
 mod retention;
 mod transactions;
 

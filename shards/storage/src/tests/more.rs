@@ -32,7 +32,7 @@ fn timed(times: &[i64]) -> Vec<u8> {
     bytes
 }
 
-fn put_varint(out: &mut Vec<u8>, value: i64) {
+pub(super) fn put_varint(out: &mut Vec<u8>, value: i64) {
     let mut left = (value << 1 ^ value >> 63) as u64;
     while left >= 0x80 {
         out.push(left as u8 | 0x80);
