@@ -13,6 +13,7 @@ mod disk;
 mod groups;
 mod hostile;
 mod kill9;
+mod recompress;
 mod restart;
 mod start;
 mod strain;
