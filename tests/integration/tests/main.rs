@@ -8,6 +8,7 @@
 //! clocks that jump, which would jump for everyone on this machine.
 
 mod connections;
+mod consume;
 mod damage;
 mod disk;
 mod groups;
