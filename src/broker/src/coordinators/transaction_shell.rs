@@ -188,13 +188,9 @@ impl TransactionShell {
     }
 
     /// The transactions that a filter allows, as they are durable.
-    pub(crate) async fn list(
-        &self,
-        filter: &ListFilter,
-        matches: &dyn Fn(&str) -> bool,
-    ) -> Result<Vec<Listed>, ErrorCode> {
+    pub(crate) async fn list(&self, filter: &ListFilter) -> Result<Vec<Listed>, ErrorCode> {
         let found = match &*self.core.borrow() {
-            Some(core) => core.list(wall_clock_ms(), filter, matches),
+            Some(core) => core.list(wall_clock_ms(), filter),
             None => Err(self.not_there()),
         }?;
         self.shown().await?;
