@@ -108,7 +108,11 @@ async fn append_all(
         .collect();
     let mut unverified = Vec::new();
     for (places, call) in calls {
-        let Some(Outcome::Appended(results)) = call.await else { continue };
+        let Some(Outcome::Appended(results)) = call.await else {
+            // It is stopping. What was said of these batches before is out of date.
+            places.into_iter().for_each(|place| parts[place] = Some(Err((ErrorCode::NotLeaderOrFollower, None))));
+            continue;
+        };
         for (place, result) in places.into_iter().zip(results) {
             if result == Err(PartitionError::Append(AppendError::Unverified)) {
                 unverified.push(place);
@@ -260,7 +264,7 @@ fn topic_response<'a>(item: &ProducePartition<'a>) -> TopicProduceResponse<'a> {
 }
 
 fn partition_response<'a>(index: i32, part: Option<Part>) -> PartitionProduceResponse<'a> {
-    // A core that did not answer is stopping.
+    // Every part has an answer by now.
     let part = part.unwrap_or(Err((ErrorCode::NotLeaderOrFollower, None)));
     match part {
         Ok(done) => PartitionProduceResponse {
