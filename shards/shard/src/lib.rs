@@ -14,5 +14,5 @@ mod queue;
 mod service;
 
 pub use calls::{Call, Calls, Envelope, QUEUE_CAPACITY, Reply};
-pub use operation::{Operation, Outcome, PartitionError};
+pub use operation::{Operation, Outcome, PartitionError, Rare};
 pub use service::{Service, Work};

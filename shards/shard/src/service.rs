@@ -2,7 +2,7 @@
 
 use crate::operation::{
     AppendDone, AppendItem, MarkerItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError,
-    PartitionSetup, PartitionStatus, ReadDone, ReadItem, Seen,
+    PartitionSetup, PartitionStatus, Rare, ReadDone, ReadItem, Seen,
 };
 use crate::queue::{Queue, Turn};
 use executor::{Event, Semaphore, join_all, now, timeout};
@@ -72,36 +72,33 @@ impl Service {
                 this.watch(&seen, bytes_min, bound).await;
                 Outcome::Changed
             }),
-            other => Box::pin(async move { this.carry_out(other).await }),
+            Operation::Rare(rare) => Box::pin(async move { this.carry_out(rare).await }),
         }
     }
 
     /// The operations that are rare.
-    async fn carry_out(&self, operation: Operation) -> Outcome {
+    async fn carry_out(&self, operation: Rare) -> Outcome {
         match operation {
-            Operation::Append { .. } | Operation::Read { .. } | Operation::Watch { .. } => {
-                unreachable!("`begin` has these")
-            }
-            Operation::WriteMarkers { items } => {
+            Rare::WriteMarkers { items } => {
                 Outcome::Marked(join_all(items.into_iter().map(|item| self.mark(item)).collect()).await)
             }
-            Operation::Producers { items } => {
+            Rare::Producers { items } => {
                 let known = items.into_iter().map(|id| self.producers(id));
                 Outcome::Producers(join_all(known.collect()).await)
             }
-            Operation::Offsets { items, bound } => {
+            Rare::Offsets { items, bound } => {
                 let found = items.into_iter().map(|(id, query, epoch)| self.offset(id, query, epoch, bound));
                 Outcome::Offsets(join_all(found.collect()).await)
             }
-            Operation::EpochEnds { items } => Outcome::EpochEnds(
+            Rare::EpochEnds { items } => Outcome::EpochEnds(
                 items.into_iter().map(|(id, current, wanted)| self.epoch_end(id, current, wanted)).collect(),
             ),
-            Operation::DeleteRecords { items } => {
+            Rare::DeleteRecords { items } => {
                 let deleted = items.into_iter().map(|(id, before)| self.delete_records(id, before));
                 Outcome::Deleted(join_all(deleted.collect()).await)
             }
-            Operation::Setup { items, create } => Outcome::Done(self.set_up(items, create).await),
-            Operation::Configure { items } => Outcome::Done(
+            Rare::Setup { items, create } => Outcome::Done(self.set_up(items, create).await),
+            Rare::Configure { items } => Outcome::Done(
                 items
                     .into_iter()
                     .map(|(id, config)| {
@@ -110,8 +107,8 @@ impl Service {
                     })
                     .collect(),
             ),
-            Operation::Remove { items } => Outcome::Done(self.remove(items).await),
-            Operation::Status { items } => {
+            Rare::Remove { items } => Outcome::Done(self.remove(items).await),
+            Rare::Status { items } => {
                 Outcome::Status(items.into_iter().map(|id| self.status(id)).collect())
             }
         }

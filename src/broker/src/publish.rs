@@ -10,7 +10,7 @@ use controller::{Controller, Image, Topic};
 use executor::Event;
 use model::config::{BrokerConfig, Compression, TimestampType as ConfigTimestampType, TopicConfig};
 use model::{LeaderEpoch, PartitionId, ShardId, TopicPartition};
-use shard::operation::{Operation, PartitionSetup};
+use shard::operation::{PartitionSetup, Rare};
 use shard::{Outcome, PartitionError};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -175,7 +175,7 @@ impl Broker {
             }
             let names: Vec<String> =
                 portion.iter().map(|one| format!("{}-{}", one.topic, one.partition.partition)).collect();
-            let done = self.service.begin(Operation::Setup { items: portion, create }).await;
+            let done = self.service.begin(Rare::Setup { items: portion, create }.into()).await;
             let Outcome::Done(results) = done else { continue };
             for (name, result) in names.into_iter().zip(results) {
                 if let Err(PartitionError::Storage(error)) = result {
@@ -225,7 +225,7 @@ impl Broker {
         self.count(&image);
         self.reconfigure(&image, &changed).await;
         if !removed.is_empty() {
-            let done = self.service.begin(Operation::Remove { items: removed }).await;
+            let done = self.service.begin(Rare::Remove { items: removed }.into()).await;
             if let Outcome::Done(results) = done {
                 for error in results.into_iter().filter_map(Result::err) {
                     log::error!("a removed partition's files cannot be removed: {error:?}");
@@ -251,7 +251,7 @@ impl Broker {
         }
         if !items.is_empty() {
             // What is being removed meanwhile needs no settings.
-            drop(self.service.begin(Operation::Configure { items }).await);
+            drop(self.service.begin(Rare::Configure { items }.into()).await);
         }
     }
 }

@@ -110,7 +110,9 @@ async fn append_all(
     for (places, call) in calls {
         let Some(Outcome::Appended(results)) = call.await else {
             // It is stopping. What was said of these batches before is out of date.
-            places.into_iter().for_each(|place| parts[place] = Some(Err((ErrorCode::NotLeaderOrFollower, None))));
+            for place in places {
+                parts[place] = Some(Err((ErrorCode::NotLeaderOrFollower, None)));
+            }
             continue;
         };
         for (place, result) in places.into_iter().zip(results) {
