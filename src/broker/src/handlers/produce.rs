@@ -11,6 +11,7 @@ use kafka_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kafka_wire::produce_view::{ProducePartition, ProduceView, TopicRef};
+use kafka_wire::record_batch::Compression;
 use kafka_wire::{ErrorCode, RecordBatch, Records, Uuid};
 use network::Answer;
 use shard::operation::{AppendDone, AppendItem, Operation};
@@ -25,6 +26,9 @@ use transactions::{AddPartitions, EPOCH_BUMP, PartitionSet};
 const ADDS: i16 = 12;
 /// From this version on clients know TRANSACTION_ABORTABLE.
 const KNOWS_ABORTABLE: i16 = 11;
+
+/// From this version on producers may send zstd (KIP-110).
+const KNOWS_ZSTD: i16 = 7;
 
 /// What became of one partition's batches.
 type Part = Result<AppendDone, (ErrorCode, Option<String>)>;
@@ -79,6 +83,9 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
                     let text = "a Produce request must hold one record batch a partition".to_owned();
                     parts[place] = Some(Err((ErrorCode::InvalidRecord, Some(text))));
                 }
+                (Ok(_), Records::Bytes(bytes)) if request.version < KNOWS_ZSTD && is_zstd(bytes) => {
+                    parts[place] = Some(Err((ErrorCode::UnsupportedCompressionType, None)));
+                }
                 (Ok(routed), Records::Bytes(bytes)) => {
                     let batches = request.share(bytes);
                     by_core.push(routed.shard, place, AppendItem { partition: routed.partition, batches });
@@ -91,6 +98,11 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
     if !unverified.is_empty() {
         append_verified(broker, request, view, &unverified, parts).await;
     }
+}
+
+fn is_zstd(batches: &[u8]) -> bool {
+    let first = RecordBatch::split_first(batches).and_then(|(batch, _)| batch.compression());
+    first == Ok(Compression::Zstd)
 }
 
 /// Appends on all cores at once. Gives back the places of batches that would open a transaction.
