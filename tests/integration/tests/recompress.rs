@@ -3,11 +3,17 @@
 use crate::setup;
 use client::compression::Compression;
 use client::{ProduceOptions, Producer};
-use integration::records::{create, now_ms, patient, read_all};
+use integration::raw::{self, Raw};
+use integration::records::{create, now_ms, patient, plain_producer, read_all, write};
 use integration::{Scratch, files_below};
-use kafka_wire::RecordBatch;
+use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_wire::messages::fetch_response::FetchResponse;
+use kafka_wire::{
+    ApiKey, Decode, ErrorCode, Reader, RecordBatch, ResponseHeader, response_header_version,
+};
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 const CODECS: [(&str, Compression); 5] = [
     ("uncompressed", Compression::None),
@@ -72,4 +78,52 @@ fn batches_are_kept_in_the_topics_codec_and_in_their_order() {
     for (topic, codec) in &topics {
         assert_eq!(kept(&scratch, topic), BTreeSet::from([*codec]), "{topic}");
     }
+}
+
+fn fetch(topic: &str) -> FetchRequest<'static> {
+    let partition = FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+    let topic = FetchTopic {
+        topic: topic.to_owned().into(),
+        partitions: vec![partition],
+        ..Default::default()
+    };
+    FetchRequest {
+        max_wait_ms: 500,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn consumers_that_are_older_than_zstd_are_told_so() {
+    let scratch = Scratch::new("old-consumers");
+    let flumen = setup(&scratch).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "modern", 1, &[("compression.type", "zstd")]);
+    create(&mut client, "any", 1, &[]);
+    for topic in ["modern", "any"] {
+        let mut producer = plain_producer(&mut client, topic);
+        write(&mut client, &mut producer, 0, b"value").expect("acknowledged");
+    }
+    let cases = [
+        ("modern", 9, ErrorCode::UnsupportedCompressionType),
+        ("modern", 12, ErrorCode::None),
+        ("any", 9, ErrorCode::None),
+    ];
+    for (topic, version, code) in cases {
+        let mut connection = Raw::connect(flumen.address).expect("it listens");
+        connection.send(&raw::encoded(ApiKey::Fetch, version, 1, &fetch(topic))).expect("sent");
+        let answer = connection.answer(Duration::from_secs(30)).expect("an answer");
+        let mut reader = Reader::new(&answer);
+        let header = response_header_version(ApiKey::Fetch, version);
+        ResponseHeader::decode(&mut reader, header).expect("a header");
+        let response = FetchResponse::decode(&mut reader, version).expect("a response");
+        let partition = &response.responses[0].partitions[0];
+        assert_eq!(partition.error_code, code.code(), "{topic}, version {version}");
+        assert_eq!(partition.records.bytes().is_empty(), code != ErrorCode::None, "{topic}, version {version}");
+    }
+    flumen.stop();
 }
