@@ -35,16 +35,12 @@ fn records(values: &[Vec<u8>]) -> Vec<u8> {
         .collect()
 }
 
-/// A batch of producer 9 in its epoch 3, with sequence number 70; its header tells too early a largest timestamp.
-fn batch_in(codec: Compression, count: i32, records: &[u8]) -> Vec<u8> {
+/// A batch of producer 9 in its epoch 3; its header tells too early a largest timestamp.
+fn batch_in(codec: Compression, (count, sequence): (i32, i32), records: &[u8]) -> Vec<u8> {
     let payload = compression::compress(codec, records).expect("compresses");
     let mut bytes = batch_of(count, &payload);
     bytes[22] = codec as u8;
-    bytes[43..51].copy_from_slice(&9i64.to_be_bytes());
-    bytes[51..53].copy_from_slice(&3i16.to_be_bytes());
-    bytes[53..57].copy_from_slice(&70i32.to_be_bytes());
-    batch::seal(&mut bytes);
-    bytes
+    by_producer(bytes, 9, 3, sequence)
 }
 
 fn unpacked(bytes: &[u8]) -> Vec<u8> {
@@ -80,9 +76,7 @@ fn every_codec_becomes_every_other_and_the_rest_stays() {
         let plain = plain.clone();
         with(seed, keeping(kept), move |store, partition| async move {
             for (number, codec) in CODECS.into_iter().enumerate() {
-                let mut sent = batch_in(codec, 3, &plain);
-                sent[53..57].copy_from_slice(&(70 + 3 * number as i32).to_be_bytes());
-                batch::seal(&mut sent);
+                let sent = batch_in(codec, (3, 70 + 3 * number as i32), &plain);
                 let made = match codec == kept {
                     true => sent.clone(),
                     false => {
@@ -102,7 +96,8 @@ fn every_codec_becomes_every_other_and_the_rest_stays() {
                 let base = append(&store, &partition, &made).await.expect("appends");
                 assert_eq!(base, Offset(3 * number as i64));
             }
-            let mut all = &read_all(&partition, Offset(0), 1 << 20).await.expect("reads")[..];
+            let read = read_all(&partition, Offset(0), 1 << 20).await.expect("reads");
+            let mut all = &read[..];
             while !all.is_empty() {
                 let header = BatchHeader::verify(all).expect("a batch");
                 assert_eq!(header.compression(), kept as i16);
@@ -138,7 +133,7 @@ fn the_brokers_time_and_the_coordinators_batches() {
         LogConfig { timestamp_type: TimestampType::LogAppendTime, ..keeping(Compression::Snappy) };
     with(811, config, move |store, partition| async move {
         let plain = records(&[b"x".to_vec(), b"y".to_vec()]);
-        let made = partition.recompress(&batch_in(Compression::Zstd, 2, &plain), &context()).await;
+        let made = partition.recompress(&batch_in(Compression::Zstd, (2, 0), &plain), &context()).await;
         append(&store, &partition, &made.expect("becomes another")).await.expect("appends");
         let all = read_all(&partition, Offset(0), 1 << 20).await.expect("reads");
         let header = BatchHeader::verify(&all).expect("a batch with the right CRC");
@@ -157,7 +152,7 @@ fn what_is_no_batch_is_refused_and_nothing_grows_beyond_the_limit() {
         let refused = |records: Vec<u8>| {
             let partition = partition.clone();
             async move {
-                let sent = batch_in(Compression::Gzip, 2, &records);
+                let sent = batch_in(Compression::Gzip, (2, 0), &records);
                 partition.recompress(&sent, &context()).await.expect_err("refused")
             }
         };
@@ -175,7 +170,7 @@ fn what_is_no_batch_is_refused_and_nothing_grows_beyond_the_limit() {
         let bomb = [record(0, 0, &vec![0; 30 << 20]), two.clone()].concat();
         let error = refused(bomb).await;
         assert!(matches!(error, AppendError::MessageTooLarge { bytes, limit: 100_000 } if bytes < 250_000));
-        let mut damaged = batch_in(Compression::Gzip, 2, &[&one[..], &two].concat());
+        let mut damaged = batch_in(Compression::Gzip, (2, 0), &[&one[..], &two].concat());
         damaged[HEADER_BYTES + 12] ^= 0xff;
         let error = partition.recompress(&damaged, &context()).await.expect_err("another CRC");
         assert!(matches!(error, AppendError::CorruptMessage(what) if what.contains("CRC")));
