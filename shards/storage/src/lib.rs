@@ -4,6 +4,7 @@
 //! - [`partition`]: [`Partition`], a log: append, read, offsets.
 //! - [`journal`]: small appends of all partitions, durable in one write.
 //! - [`drain`]: from the journal into segments, in the background.
+//! - [`unsynced`]: what is written and not synced.
 //! - [`segment`]: the files that hold a partition's batches.
 //! - [`cache`]: the memory that serves what was written last.
 //! - [`read_cache`]: the memory of what was read from segments, and reading ahead.
@@ -50,6 +51,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 pub mod transactions;
+mod unsynced;
 mod upkeep;
 mod validate;
 mod window;

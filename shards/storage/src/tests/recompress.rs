@@ -70,7 +70,7 @@ fn with<F: Future<Output = ()> + 'static>(
 
 #[test]
 fn every_codec_becomes_every_other_and_the_rest_stays() {
-    let values = vec![b"a".repeat(20), Vec::new(), b"lines\n".repeat(30_000)];
+    let values = [b"a".repeat(20), Vec::new(), b"lines\n".repeat(30_000)];
     let plain = records(&values);
     for (seed, kept) in (800..).zip(CODECS) {
         let plain = plain.clone();
