@@ -158,7 +158,8 @@ impl Service {
                         result => return BegunAppend::Done(result),
                     },
                 };
-                BegunAppend::Waits { turn: Queue::join(&self.inner.queue, item.partition), item, origin, full }
+                let turn = Queue::join(&self.inner.queue, item.partition);
+                BegunAppend::Waits { turn, item, origin, full }
             })
             .collect()
     }

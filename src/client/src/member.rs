@@ -256,7 +256,8 @@ impl Member {
     /// deal the partitions out to.
     fn join_once(&self, client: &mut Client, node: Node) -> Result<Joining, ClientError> {
         let api = ApiKey::JoinGroup;
-        let metadata = range::subscription(&self.topic).map_err(|source| ClientError::Encode { api, source })?;
+        let metadata =
+            range::subscription(&self.topic).map_err(|source| ClientError::Encode { api, source })?;
         let connection = client.connection(node)?;
         let version = connection.version(api, i16::MAX)?;
         let request = JoinGroupRequest {

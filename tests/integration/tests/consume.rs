@@ -28,7 +28,8 @@ fn lines(command: &mut Command) -> Vec<String> {
 fn fill(client: &mut Client, numbers: std::ops::Range<i32>) {
     let mut producer = plain_producer(client, "orders");
     for number in numbers {
-        write(client, &mut producer, number % PARTITIONS, number.to_string().as_bytes()).expect("acknowledged");
+        let value = number.to_string();
+        write(client, &mut producer, number % PARTITIONS, value.as_bytes()).expect("acknowledged");
     }
 }
 

@@ -123,7 +123,8 @@ fn consumers_that_are_older_than_zstd_are_told_so() {
         let response = FetchResponse::decode(&mut reader, version).expect("a response");
         let partition = &response.responses[0].partitions[0];
         assert_eq!(partition.error_code, code.code(), "{topic}, version {version}");
-        assert_eq!(partition.records.bytes().is_empty(), code != ErrorCode::None, "{topic}, version {version}");
+        let is_empty = partition.records.bytes().is_empty();
+        assert_eq!(is_empty, code != ErrorCode::None, "{topic}, version {version}");
     }
     flumen.stop();
 }

@@ -133,11 +133,13 @@ mod tests {
         let shares = assign(&two, &sizes(&[("t0", 3), ("t1", 3)]));
         assert_eq!(shown(&shares), ["C0: t0 [0, 1] t1 [0, 1]", "C1: t0 [2] t1 [2]"]);
         // More members than partitions, a topic that not all want, and one that is not there.
-        let three = [member("a", None, &["t"]), member("b", None, &["t", "u"]), member("c", None, &["t", "x"])];
+        let three =
+            [member("a", None, &["t"]), member("b", None, &["t", "u"]), member("c", None, &["t", "x"])];
         let shares = assign(&three, &sizes(&[("t", 2), ("u", 3)]));
         assert_eq!(shown(&shares), ["a: t [0]", "b: t [1] u [0, 1, 2]", "c:"]);
         // Names of their own come first, by name.
-        let named = [member("a", None, &["t"]), member("c", Some("1"), &["t"]), member("b", Some("2"), &["t"])];
+        let named =
+            [member("a", None, &["t"]), member("c", Some("1"), &["t"]), member("b", Some("2"), &["t"])];
         let shares = assign(&named, &sizes(&[("t", 4)]));
         assert_eq!(shown(&shares), ["a: t [3]", "b: t [2]", "c: t [0, 1]"]);
         assert_eq!(shown(&assign(&named, &sizes(&[]))), ["a:", "b:", "c:"]);
