@@ -2,7 +2,7 @@
 //!
 //! - [`calls`]: [`Calls`], asking another core and getting its answer, in order, bounded, cancellable.
 //! - [`operation`]: what a core can be asked to do with its partitions, and what it answers.
-//! - [`queue`]: the order of appends that wait for room.
+//! - [`queue`]: the order of appends that wait.
 //! - [`service`]: [`Service`], carrying operations out on this core's store.
 //!
 //! Invariant: this crate knows partitions and offsets, but neither topics' metadata nor the Kafka protocol:
@@ -14,5 +14,5 @@ mod queue;
 mod service;
 
 pub use calls::{Call, Calls, Envelope, QUEUE_CAPACITY, Reply};
-pub use operation::{Operation, Outcome, PartitionError};
+pub use operation::{Operation, Outcome, PartitionError, Rare};
 pub use service::{Service, Work};

@@ -155,15 +155,22 @@ pub struct PartitionStatus {
 pub enum Operation {
     /// Appends, and waits until it is durable if `durable`.
     Append { items: Vec<AppendItem>, origin: Origin, durable: bool },
-    /// Writes the ends of transactions, and waits until they are durable.
-    WriteMarkers { items: Vec<MarkerItem> },
-    /// Tells which producers are known, and their open transactions.
-    Producers { items: Vec<TopicPartition> },
     /// Reads. Together at most `bytes_max`; `minimum_one`: the first batch that is found whatever its size.
     Read { items: Vec<ReadItem>, bytes_max: usize, minimum_one: bool, bound: ReadBound },
     /// Waits until there are `bytes_min` to read from these partitions together, or something else about one of
     /// them has changed.
     Watch { seen: Vec<Seen>, bytes_min: u64, bound: ReadBound },
+    /// Everything else.
+    Rare(Rare),
+}
+
+/// A question that is asked once in a while.
+#[derive(Debug)]
+pub enum Rare {
+    /// Writes the ends of transactions, and waits until they are durable.
+    WriteMarkers { items: Vec<MarkerItem> },
+    /// Tells which producers are known, and their open transactions.
+    Producers { items: Vec<TopicPartition> },
     /// Finds offsets.
     Offsets { items: Vec<(TopicPartition, OffsetQuery, LeaderEpoch)>, bound: ReadBound },
     /// Where an epoch ended: the largest epoch not above it, and its end.
@@ -178,6 +185,12 @@ pub enum Operation {
     Remove { items: Vec<TopicPartition> },
     /// Tells sizes and offsets.
     Status { items: Vec<TopicPartition> },
+}
+
+impl From<Rare> for Operation {
+    fn from(rare: Rare) -> Operation {
+        Operation::Rare(rare)
+    }
 }
 
 /// A core's answer.

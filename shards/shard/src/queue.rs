@@ -1,4 +1,4 @@
-//! The order of appends that wait for room.
+//! The order of appends that wait: for room, or to be compressed anew.
 
 use executor::Event;
 use model::TopicPartition;
@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// Appends that found no room, by partition in the order of their calls.
+/// Appends that could not be done at once, by partition in the order of their calls.
 #[derive(Default)]
 pub(crate) struct Queue {
     waiting: RefCell<BTreeSet<(TopicPartition, u64)>>,

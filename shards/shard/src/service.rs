@@ -2,10 +2,11 @@
 
 use crate::operation::{
     AppendDone, AppendItem, MarkerItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError,
-    PartitionSetup, PartitionStatus, ReadDone, ReadItem, Seen,
+    PartitionSetup, PartitionStatus, Rare, ReadDone, ReadItem, Seen,
 };
 use crate::queue::{Queue, Turn};
-use executor::{Event, join_all, now, timeout};
+use executor::{Event, Semaphore, join_all, now, timeout};
+use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -31,6 +32,8 @@ struct Inner {
     store: Store,
     epochs: RefCell<HashMap<TopicPartition, LeaderEpoch>>,
     queue: Rc<Queue>,
+    /// Batches are compressed anew one at a time: two would need the memory of both, and go no faster.
+    compressor: Semaphore,
     /// Partitions came or went.
     setup: Event,
 }
@@ -43,8 +46,8 @@ pub type Work = Pin<Box<dyn Future<Output = Outcome>>>;
 impl Service {
     /// Over a store.
     pub fn new(store: Store) -> Service {
-        let (epochs, queue) = (RefCell::default(), Rc::default());
-        Service { inner: Rc::new(Inner { store, epochs, queue, setup: Event::new() }) }
+        let (epochs, queue, compressor) = (RefCell::default(), Rc::default(), Semaphore::new(1));
+        Service { inner: Rc::new(Inner { store, epochs, queue, compressor, setup: Event::new() }) }
     }
 
     /// The store under it.
@@ -69,36 +72,33 @@ impl Service {
                 this.watch(&seen, bytes_min, bound).await;
                 Outcome::Changed
             }),
-            other => Box::pin(async move { this.carry_out(other).await }),
+            Operation::Rare(rare) => Box::pin(async move { this.carry_out(rare).await }),
         }
     }
 
     /// The operations that are rare.
-    async fn carry_out(&self, operation: Operation) -> Outcome {
+    async fn carry_out(&self, operation: Rare) -> Outcome {
         match operation {
-            Operation::Append { .. } | Operation::Read { .. } | Operation::Watch { .. } => {
-                unreachable!("`begin` has these")
-            }
-            Operation::WriteMarkers { items } => {
+            Rare::WriteMarkers { items } => {
                 Outcome::Marked(join_all(items.into_iter().map(|item| self.mark(item)).collect()).await)
             }
-            Operation::Producers { items } => {
+            Rare::Producers { items } => {
                 let known = items.into_iter().map(|id| self.producers(id));
                 Outcome::Producers(join_all(known.collect()).await)
             }
-            Operation::Offsets { items, bound } => {
+            Rare::Offsets { items, bound } => {
                 let found = items.into_iter().map(|(id, query, epoch)| self.offset(id, query, epoch, bound));
                 Outcome::Offsets(join_all(found.collect()).await)
             }
-            Operation::EpochEnds { items } => Outcome::EpochEnds(
+            Rare::EpochEnds { items } => Outcome::EpochEnds(
                 items.into_iter().map(|(id, current, wanted)| self.epoch_end(id, current, wanted)).collect(),
             ),
-            Operation::DeleteRecords { items } => {
+            Rare::DeleteRecords { items } => {
                 let deleted = items.into_iter().map(|(id, before)| self.delete_records(id, before));
                 Outcome::Deleted(join_all(deleted.collect()).await)
             }
-            Operation::Setup { items, create } => Outcome::Done(self.set_up(items, create).await),
-            Operation::Configure { items } => Outcome::Done(
+            Rare::Setup { items, create } => Outcome::Done(self.set_up(items, create).await),
+            Rare::Configure { items } => Outcome::Done(
                 items
                     .into_iter()
                     .map(|(id, config)| {
@@ -107,8 +107,8 @@ impl Service {
                     })
                     .collect(),
             ),
-            Operation::Remove { items } => Outcome::Done(self.remove(items).await),
-            Operation::Status { items } => {
+            Rare::Remove { items } => Outcome::Done(self.remove(items).await),
+            Rare::Status { items } => {
                 Outcome::Status(items.into_iter().map(|id| self.status(id)).collect())
             }
         }
@@ -135,30 +135,31 @@ impl Service {
         }
     }
 
+    fn context(&self, id: TopicPartition, origin: Origin) -> AppendContext {
+        AppendContext { now_ms: executor::wall_clock_ms(), leader_epoch: self.epoch(id), origin }
+    }
+
     fn append(&self, item: &AppendItem, origin: Origin) -> Result<Appended, PartitionError> {
-        let context = AppendContext {
-            now_ms: executor::wall_clock_ms(),
-            leader_epoch: self.epoch(item.partition),
-            origin,
-        };
+        let context = self.context(item.partition, origin);
         self.partition(item.partition)?.append(&item.batches, &context).map_err(PartitionError::Append)
     }
 
-    /// Appends what can be appended at once. What finds no room keeps its batches, to wait; and so does what comes
-    /// behind it in its partition, for the order of calls is the order of appends.
+    /// Appends what can be appended at once. What finds no room, or must be compressed anew, keeps its batches, to
+    /// wait; and so does what comes behind it in its partition, for the order of calls is the order of appends.
     fn begin_appends(&self, items: Vec<AppendItem>, origin: Origin) -> Vec<BegunAppend> {
         items
             .into_iter()
             .map(|item| {
-                if self.inner.queue.is_waited_for(item.partition) {
-                    return BegunAppend::Waits(Queue::join(&self.inner.queue, item.partition), item, origin);
-                }
-                match self.append(&item, origin) {
-                    Err(PartitionError::Append(AppendError::Busy)) => {
-                        BegunAppend::Waits(Queue::join(&self.inner.queue, item.partition), item, origin)
-                    }
-                    result => BegunAppend::Done(result),
-                }
+                let full = match self.inner.queue.is_waited_for(item.partition) {
+                    true => false,
+                    false => match self.append(&item, origin) {
+                        Err(PartitionError::Append(AppendError::Busy)) => true,
+                        Err(PartitionError::Append(AppendError::OtherCodec)) => false,
+                        result => return BegunAppend::Done(result),
+                    },
+                };
+                let turn = Queue::join(&self.inner.queue, item.partition);
+                BegunAppend::Waits { turn, item, origin, full }
             })
             .collect()
     }
@@ -168,9 +169,9 @@ impl Service {
         for append in begun {
             let appended = match append {
                 BegunAppend::Done(result) => result,
-                BegunAppend::Waits(turn, item, origin) => {
+                BegunAppend::Waits { turn, item, origin, full } => {
                     // Boxed: rare, and it would make every append's future larger.
-                    Box::pin(self.append_when_there_is_room(turn, item, origin)).await
+                    Box::pin(self.append_in_turn(turn, item, origin, full)).await
                 }
             };
             results.push(appended);
@@ -185,11 +186,14 @@ impl Service {
         done
     }
 
-    async fn append_when_there_is_room(
+    /// Appends when those before it are through, there is room (`full`: there was none), and it has the topic's
+    /// codec.
+    async fn append_in_turn(
         &self,
         turn: Turn,
         item: AppendItem,
         origin: Origin,
+        mut full: bool,
     ) -> Result<Appended, PartitionError> {
         let until = now() + ROOM_WAIT_MAX;
         // Dropped where it waits, when its asker is gone.
@@ -197,18 +201,48 @@ impl Service {
         if timeout(ROOM_WAIT_MAX, turn.comes()).await.is_err() {
             return Err(PartitionError::Append(AppendError::Busy));
         }
+        let mut other = None;
         loop {
-            if timeout(until.since(now()), self.inner.store.room()).await.is_err() {
+            if full && timeout(until.since(now()), self.inner.store.room()).await.is_err() {
                 return Err(PartitionError::Append(AppendError::Busy));
             }
-            match self.append(&item, origin) {
-                Err(PartitionError::Append(AppendError::Busy)) if now() < until => {}
+            match self.append(other.as_ref().unwrap_or(&item), origin) {
+                Err(PartitionError::Append(AppendError::Busy)) if now() < until => full = true,
+                Err(PartitionError::Append(AppendError::OtherCodec)) if now() < until => {
+                    full = false;
+                    match self.compress_anew(&item, origin, until.since(now())).await {
+                        Ok(batches) => other = Some(AppendItem { partition: item.partition, batches }),
+                        // Given up where it waits: it will come again.
+                        Err(AppendError::Busy) => return Err(PartitionError::Append(AppendError::Busy)),
+                        Err(error) => {
+                            waiting.done.set(true);
+                            return Err(PartitionError::Append(error));
+                        }
+                    }
+                }
                 result => {
-                    waiting.done.set(true);
+                    // Given up as well, if there was no time left to compress it.
+                    let late = matches!(result, Err(PartitionError::Append(AppendError::OtherCodec)));
+                    waiting.done.set(!late);
                     return result;
                 }
             }
         }
+    }
+
+    /// An item's batches with the codec of its topic, when it is their turn on this core.
+    async fn compress_anew(
+        &self,
+        item: &AppendItem,
+        origin: Origin,
+        patience: Duration,
+    ) -> Result<Slice, AppendError> {
+        let turn = timeout(patience, self.inner.compressor.take(1)).await;
+        let _turn = turn.map_err(|_| AppendError::Busy)?;
+        // A partition that is gone is not compressed for.
+        let partition = self.inner.store.partition(item.partition).ok_or(AppendError::Busy)?;
+        let context = self.context(item.partition, origin);
+        partition.recompress(&item.batches, &context).await.map(Slice::from)
     }
 
     async fn acknowledge(&self, appended: Appended, durable: bool) -> Result<AppendDone, PartitionError> {
@@ -227,11 +261,7 @@ impl Service {
     async fn mark(&self, item: MarkerItem) -> Result<(), PartitionError> {
         let until = now() + ROOM_WAIT_MAX;
         loop {
-            let context = AppendContext {
-                now_ms: executor::wall_clock_ms(),
-                leader_epoch: self.epoch(item.partition),
-                origin: Origin::Coordinator,
-            };
+            let context = self.context(item.partition, Origin::Coordinator);
             let partition = self.partition(item.partition)?;
             match partition.append_marker(&item.marker, item.transaction_version, &context) {
                 Ok(appended) => return self.acknowledge(appended, true).await.map(drop),
@@ -434,7 +464,7 @@ impl Service {
     }
 }
 
-/// An append that waits for room. Given up, it will come again, and nothing behind it may come before.
+/// An append that waits. Given up, it will come again, and nothing behind it may come before.
 struct Waiting<'a> {
     service: &'a Service,
     item: &'a AppendItem,
@@ -451,7 +481,8 @@ impl Drop for Waiting<'_> {
 
 enum BegunAppend {
     Done(Result<Appended, PartitionError>),
-    Waits(Turn, AppendItem, Origin),
+    /// `full`: there was no room for it.
+    Waits { turn: Turn, item: AppendItem, origin: Origin, full: bool },
 }
 
 fn end_of(partition: &Partition, bound: ReadBound) -> Offset {

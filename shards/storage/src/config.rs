@@ -1,5 +1,6 @@
 //! What a store and a log may be told.
 
+use compression::Target;
 use memory::Pool;
 use model::ShardId;
 use std::path::PathBuf;
@@ -123,6 +124,8 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// `max.message.bytes`: of a whole batch with its header.
     pub max_message_bytes: usize,
+    /// `compression.type`, and its codec's level; `None`: batches keep their producer's.
+    pub compression: Option<Target>,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`.
@@ -171,6 +174,7 @@ impl Default for LogConfig {
             segment_jitter_ms: 0,
             index_interval_bytes: 4096,
             max_message_bytes: 1_048_588,
+            compression: None,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 60 * 60 * 1000,

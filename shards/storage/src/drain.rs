@@ -12,6 +12,7 @@ use crate::partition::space::{self, Reserve};
 use crate::partition::{Log, finish, producers};
 use crate::stats;
 use crate::store::Shared;
+use crate::unsynced::Unsynced;
 use crate::window::Window;
 use driver::Errno;
 use executor::{Either, io, join_all, race, sleep};
@@ -49,9 +50,7 @@ pub(crate) const ALIGN: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Touched {
     files: BTreeMap<(TopicPartition, i64), Rc<Log>>,
-    directories: BTreeSet<PathBuf>,
-    /// Those whose sync is under way.
-    syncing: BTreeSet<PathBuf>,
+    directories: Unsynced<BTreeSet<PathBuf>>,
 }
 
 impl Touched {
@@ -62,16 +61,16 @@ impl Touched {
 
     /// Whether a directory's names may be missing after a power loss.
     pub fn is_unnamed(&self, directory: &Path) -> bool {
-        self.directories.contains(directory) || self.syncing.contains(directory)
+        self.directories.waiting.contains(directory) || self.directories.under_way.contains(directory)
     }
 
     /// A directory was synced by somebody else.
     pub fn named(&mut self, directory: &Path) {
-        self.directories.remove(directory);
+        self.directories.waiting.remove(directory);
     }
 
     fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.directories.is_empty()
+        self.files.is_empty() && self.directories.waiting.is_empty()
     }
 }
 
@@ -252,17 +251,18 @@ async fn sync_pass(shared: &Rc<Shared>) -> Result<(), StorageError> {
     let cut = shared.written_through.get();
     let (files, directories) = {
         let mut touched = shared.touched.borrow_mut();
-        let directories = std::mem::take(&mut touched.directories);
-        touched.syncing.clone_from(&directories);
+        let directories = touched.directories.begin().clone();
         (std::mem::take(&mut touched.files), directories)
     };
     // What is written to these logs from here on is not part of this sync.
     let logs: Vec<Rc<Log>> = files.values().cloned().collect();
-    logs.iter().for_each(|log| log.state.borrow_mut().begins_sync());
+    for log in &logs {
+        log.state.borrow_mut().unsynced.begin();
+    }
     let synced = sync(shared, files, &directories).await;
-    shared.touched.borrow_mut().syncing.clear();
+    shared.touched.borrow_mut().directories.end();
     synced?;
-    logs.iter().for_each(|log| log.state.borrow_mut().syncing = None);
+    logs.iter().for_each(|log| log.state.borrow_mut().unsynced.end());
     // A checkpoint takes over what notes say before their file is used anew.
     let noted = shared.noted_in_journal.get();
     let notes_go = noted && shared.journal.borrow().files.may_recycle(cut);
@@ -426,7 +426,7 @@ async fn drain_portion(shared: &Rc<Shared>, log: &Rc<Log>, bytes_max: usize) -> 
     let mut touched = shared.touched.borrow_mut();
     touched.file(log, portion.segment);
     if portion.position == 0 {
-        touched.directories.insert(log.directory.clone());
+        touched.directories.waiting.insert(log.directory.clone());
     }
     drop(touched);
     let written = written?;

@@ -154,6 +154,9 @@ pub enum AppendError {
     CoordinatorFenced,
     /// DUPLICATE_SEQUENCE_NUMBER: older than the five batches that are remembered.
     DuplicateSequence,
+    /// The log keeps another codec than the batches have: append what
+    /// [`Partition::recompress`](crate::Partition::recompress) makes of them.
+    OtherCodec,
     /// Memory or journal are full, or the partition's producers are being loaded: wait for
     /// [`Store::room`](crate::Store::room) and append again.
     Busy,
@@ -183,6 +186,7 @@ impl fmt::Display for AppendError {
             AppendError::Unverified => out.write_str("the partition is not known to be in the transaction"),
             AppendError::CoordinatorFenced => out.write_str("a marker of an older coordinator"),
             AppendError::DuplicateSequence => out.write_str("a sequence number from long ago"),
+            AppendError::OtherCodec => out.write_str("the topic's compression is another; try again"),
             AppendError::Busy => out.write_str("no room now; wait and try again"),
             AppendError::Storage(error) => fmt::Display::fmt(error, out),
         }

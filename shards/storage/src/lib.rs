@@ -4,11 +4,13 @@
 //! - [`partition`]: [`Partition`], a log: append, read, offsets.
 //! - [`journal`]: small appends of all partitions, durable in one write.
 //! - [`drain`]: from the journal into segments, in the background.
+//! - [`unsynced`]: what is written and not synced.
 //! - [`segment`]: the files that hold a partition's batches.
 //! - [`cache`]: the memory that serves what was written last.
 //! - [`read_cache`]: the memory of what was read from segments, and reading ahead.
 //! - [`upkeep`]: old segments are deleted, in the background.
 //! - [`cleaner`]: compaction, in the background.
+//! - [`recompress`]: batches of another codec than `compression.type` names are compressed anew.
 //! - [`recover()`]: what a start does before any partition is opened.
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
@@ -41,6 +43,7 @@ mod open_files;
 mod partition;
 mod producers;
 mod read_cache;
+mod recompress;
 mod recover;
 mod segment;
 mod stats;
@@ -48,10 +51,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 pub mod transactions;
+mod unsynced;
 mod upkeep;
 mod validate;
 mod window;
 
+pub use compression::{Compression, Target as CompressionTarget};
 pub use config::{CleanerOptions, Durability, LogConfig, StoreOptions, TimestampType};
 pub use error::{AppendError, Damage, ReadError, StorageError};
 pub use partition::{

@@ -63,9 +63,9 @@ pub(crate) fn batch(
     Ok(header)
 }
 
-const CUT: AppendError = AppendError::InvalidRecord("a record that is longer than its batch");
+pub(crate) const CUT: AppendError = AppendError::InvalidRecord("a record that is longer than its batch");
 const KEYLESS: AppendError = AppendError::InvalidRecord("a compacted topic takes no record without a key");
-const UNPACKABLE: AppendError = AppendError::CorruptMessage("records that cannot be decompressed");
+pub(crate) const UNPACKABLE: AppendError = AppendError::CorruptMessage("records that cannot be decompressed");
 
 /// A compacted topic takes no record without a key.
 fn keys(header: &BatchHeader, mut rest: &[u8]) -> Result<(), AppendError> {
@@ -86,33 +86,58 @@ fn keys(header: &BatchHeader, mut rest: &[u8]) -> Result<(), AppendError> {
 
 /// The same for a compressed batch. Only a window of its records is in memory at a time.
 fn packed_keys(header: &BatchHeader, codec: i16, payload: &[u8]) -> Result<(), AppendError> {
-    const WINDOW_BYTES: usize = 4096;
     let codec = compression::codec(codec).ok_or(UNPACKABLE)?;
-    let source = compression::reader(codec, payload).map_err(|_| UNPACKABLE)?;
-    let mut records = Unpacked { source: BufReader::with_capacity(WINDOW_BYTES, source), read: 0 };
+    let mut records = Unpacked::new(compression::reader(codec, payload).map_err(|_| UNPACKABLE)?);
     for _ in 0..header.count {
-        let length = records.varint()?.ok_or(CUT)?;
-        let end =
-            u64::try_from(length).ok().and_then(|length| records.read.checked_add(length)).ok_or(CUT)?;
-        records.skip(1)?;
-        // Time, offset, length of the key.
-        let (_, _) = (records.varint()?.ok_or(CUT)?, records.varint()?.ok_or(CUT)?);
-        if records.varint()?.ok_or(CUT)? < 0 {
+        let head = records.head()?;
+        if head.key_length < 0 {
             return Err(KEYLESS);
         }
-        records.skip(end.checked_sub(records.read).ok_or(CUT)?)?;
+        records.skip(head.left)?;
     }
     Ok(())
 }
 
 /// Records as they are decompressed.
-struct Unpacked<R> {
-    source: BufReader<R>,
+pub(crate) struct Unpacked<R> {
+    pub source: BufReader<R>,
     /// Bytes read so far.
     read: u64,
 }
 
+/// How a record begins.
+pub(crate) struct RecordHead {
+    pub timestamp_delta: i64,
+    pub offset_delta: i64,
+    /// Negative: it has none.
+    pub key_length: i64,
+    /// Bytes of the record behind the length of its key.
+    pub left: u64,
+}
+
 impl<R: Read> Unpacked<R> {
+    pub fn new(source: R) -> Unpacked<R> {
+        const WINDOW_BYTES: usize = 4096;
+        Unpacked { source: BufReader::with_capacity(WINDOW_BYTES, source), read: 0 }
+    }
+
+    /// The beginning of the next record. What is left of it is to be skipped.
+    pub fn head(&mut self) -> Result<RecordHead, AppendError> {
+        let length = self.varint()?.ok_or(CUT)?;
+        let end = u64::try_from(length).ok().and_then(|length| self.read.checked_add(length)).ok_or(CUT)?;
+        // Attributes, of which there are none.
+        self.skip(1)?;
+        let (timestamp_delta, offset_delta) = (self.varint()?.ok_or(CUT)?, self.varint()?.ok_or(CUT)?);
+        let key_length = self.varint()?.ok_or(CUT)?;
+        let left = end.checked_sub(self.read).ok_or(CUT)?;
+        Ok(RecordHead { timestamp_delta, offset_delta, key_length, left })
+    }
+
+    /// Whether nothing comes any more. Codecs that have a checksum have compared it then.
+    pub fn is_at_end(&mut self) -> Result<bool, AppendError> {
+        self.source.fill_buf().map(<[u8]>::is_empty).map_err(|_| UNPACKABLE)
+    }
+
     /// A number; `None`: it is none, or the bytes end.
     fn varint(&mut self) -> Result<Option<i64>, AppendError> {
         let (mut bytes, mut count) = ([0; 10], 0);
@@ -131,7 +156,7 @@ impl<R: Read> Unpacked<R> {
         Ok(None)
     }
 
-    fn skip(&mut self, bytes: u64) -> Result<(), AppendError> {
+    pub fn skip(&mut self, bytes: u64) -> Result<(), AppendError> {
         let skipped = io::copy(&mut self.source.by_ref().take(bytes), &mut io::sink());
         self.read += bytes;
         match skipped.map_err(|_| UNPACKABLE)? == bytes {

@@ -31,7 +31,7 @@ fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::CoordinatorFenced => ErrorCode::TransactionCoordinatorFenced,
         AppendError::DuplicateSequence => ErrorCode::DuplicateSequenceNumber,
         // Nothing was appended, and later there will be room: the client tries again.
-        AppendError::Busy => ErrorCode::RequestTimedOut,
+        AppendError::Busy | AppendError::OtherCodec => ErrorCode::RequestTimedOut,
         AppendError::Storage(_) => ErrorCode::KafkaStorageError,
     }
 }

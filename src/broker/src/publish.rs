@@ -8,16 +8,16 @@ use crate::broker::Broker;
 use crate::cores::{CoreAnswer, CoreQuestion};
 use controller::{Controller, Image, Topic};
 use executor::Event;
-use model::config::{BrokerConfig, TimestampType as ConfigTimestampType, TopicConfig};
+use model::config::{BrokerConfig, Compression, TimestampType as ConfigTimestampType, TopicConfig};
 use model::{LeaderEpoch, PartitionId, ShardId, TopicPartition};
-use shard::operation::{Operation, PartitionSetup};
+use shard::operation::{PartitionSetup, Rare};
 use shard::{Outcome, PartitionError};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{CleanerOptions, LogConfig, TimestampType};
+use storage::{CleanerOptions, Compression as Codec, CompressionTarget, LogConfig, TimestampType};
 
 /// Partitions that are made between two looks at other work.
 const PORTION: usize = 64;
@@ -73,6 +73,7 @@ pub(crate) fn log_config(config: &TopicConfig, broker: &BrokerConfig) -> LogConf
         segment_jitter_ms: config.segment_jitter_ms,
         index_interval_bytes: config.index_interval_bytes as u32,
         max_message_bytes: config.max_message_bytes as usize,
+        compression: stored_codec(config),
         timestamp_type: match config.message_timestamp_type {
             ConfigTimestampType::CreateTime => TimestampType::CreateTime,
             ConfigTimestampType::LogAppendTime => TimestampType::LogAppendTime,
@@ -90,6 +91,20 @@ pub(crate) fn log_config(config: &TopicConfig, broker: &BrokerConfig) -> LogConf
         min_cleanable_ratio: config.min_cleanable_dirty_ratio,
         producer_id_expiration_ms: i64::from(broker.producer_id_expiration_ms),
     }
+}
+
+/// What batches are compressed with, if not as their producers like.
+fn stored_codec(config: &TopicConfig) -> Option<CompressionTarget> {
+    let codec = match config.compression_type {
+        Compression::Producer => return None,
+        Compression::Uncompressed => Codec::None,
+        Compression::Gzip => Codec::Gzip,
+        Compression::Snappy => Codec::Snappy,
+        Compression::Lz4 => Codec::Lz4,
+        Compression::Zstd => Codec::Zstd,
+    };
+    // -1 leaves it to the library.
+    Some(CompressionTarget { codec, gzip_level: u32::try_from(config.compression_gzip_level).ok() })
 }
 
 /// How a core compacts its logs: memory and I/O are for all cores together.
@@ -160,7 +175,7 @@ impl Broker {
             }
             let names: Vec<String> =
                 portion.iter().map(|one| format!("{}-{}", one.topic, one.partition.partition)).collect();
-            let done = self.service.begin(Operation::Setup { items: portion, create }).await;
+            let done = self.service.begin(Rare::Setup { items: portion, create }.into()).await;
             let Outcome::Done(results) = done else { continue };
             for (name, result) in names.into_iter().zip(results) {
                 if let Err(PartitionError::Storage(error)) = result {
@@ -210,7 +225,7 @@ impl Broker {
         self.count(&image);
         self.reconfigure(&image, &changed).await;
         if !removed.is_empty() {
-            let done = self.service.begin(Operation::Remove { items: removed }).await;
+            let done = self.service.begin(Rare::Remove { items: removed }.into()).await;
             if let Outcome::Done(results) = done {
                 for error in results.into_iter().filter_map(Result::err) {
                     log::error!("a removed partition's files cannot be removed: {error:?}");
@@ -236,7 +251,7 @@ impl Broker {
         }
         if !items.is_empty() {
             // What is being removed meanwhile needs no settings.
-            drop(self.service.begin(Operation::Configure { items }).await);
+            drop(self.service.begin(Rare::Configure { items }.into()).await);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `flumen consume`: records to lines.
 
+mod in_group;
 mod print;
 mod start;
 
@@ -21,19 +22,22 @@ use std::ops::ControlFlow;
 Examples:
   flumen consume greetings --from beginning --count 10
   flumen consume logs --from 15m            # the last quarter of an hour, and what follows
-  flumen consume users --from beginning --until-end --output json | jq .key")]
+  flumen consume users --from beginning --until-end --output json | jq .key
+  flumen consume orders --group billing --from beginning    # goes on where the group has left off")]
 pub struct ConsumeArgs {
     /// Topic to read
     topic: String,
     /// Where to begin: `beginning`, `end`, an offset such as 42 (in every partition that is read), a time such
-    /// as 2026-01-31T12:00:00Z (UTC if no zone is given), or an age such as 90s, 15m, 2h or 7d
+    /// as 2026-01-31T12:00:00Z (UTC if no zone is given), or an age such as 90s, 15m, 2h or 7d. With --group: where
+    /// to begin in partitions in which the group has committed nothing that is still there
     #[arg(short, long, value_name = "PLACE", default_value = "end")]
     from: From,
     /// Stop after so many records; else reading goes on until it is interrupted
     #[arg(short = 'n', long, value_name = "N")]
     count: Option<u64>,
     /// Read only this partition; may be given several times
-    #[arg(short, long = "partition", value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(short, long = "partition", value_name = "N", value_parser = clap::value_parser!(i32).range(0..),
+        conflicts_with = "group")]
     partitions: Vec<i32>,
     /// Stop at what is the end of each partition when reading begins
     #[arg(short = 'e', long)]
@@ -47,7 +51,8 @@ pub struct ConsumeArgs {
     /// Text: print partition, offset, timestamp, key and headers before the value
     #[arg(short, long, conflicts_with = "key_separator")]
     details: bool,
-    /// Read as a member of a consumer group (not in this version)
+    /// Read as a member of this consumer group: the partitions are shared with its other members, and what was
+    /// printed is committed
     #[arg(short, long, value_name = "GROUP")]
     group: Option<String>,
     #[command(flatten)]
@@ -55,14 +60,11 @@ pub struct ConsumeArgs {
 }
 
 pub(crate) fn run(args: &ConsumeArgs) -> Result<(), Failure> {
-    if args.group.is_some() {
-        return Err(Failure::Usage(
-            "--group is not supported yet; leave it out to read without a group, from where --from says"
-                .to_owned(),
-        ));
-    }
     if args.count == Some(0) {
         return Ok(());
+    }
+    if let Some(group) = &args.group {
+        return in_group::run(args, group);
     }
     let mut client = args.broker.connect()?;
     let partitions = partitions(&mut client, args)?;
@@ -76,7 +78,13 @@ pub(crate) fn run(args: &ConsumeArgs) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    follow(args, &mut client, &mut consumer, &mut until)
+    let mut printing = Printing::new(args);
+    loop {
+        printing.poll(&args.topic, &mut client, &mut consumer, &mut until)?;
+        if until.left == Some(0) || until.drop_finished(&mut consumer) {
+            return Ok(());
+        }
+    }
 }
 
 /// The partitions to read: those that were named, or all.
@@ -131,45 +139,58 @@ impl Until {
     }
 }
 
-fn follow(
-    args: &ConsumeArgs,
-    client: &mut Client,
-    consumer: &mut Consumer,
-    until: &mut Until,
-) -> Result<(), Failure> {
-    let mut output = Output::stdout();
-    let printer = match args.output {
-        Format::Json => Printer::Json,
-        Format::Text if args.details => Printer::Details,
-        Format::Text => Printer::Value { key_separator: args.key_separator.clone() },
-    };
-    // Where records scroll by, a line of progress would be in their way.
-    let mut progress = Progress::new(!std::io::stdout().is_terminal());
-    let (mut records, mut bytes) = (0, 0);
-    loop {
+/// Records on their way to stdout.
+struct Printing {
+    output: Output,
+    printer: Printer,
+    progress: Progress,
+    records: u64,
+    bytes: u64,
+}
+
+impl Printing {
+    fn new(args: &ConsumeArgs) -> Printing {
+        let printer = match args.output {
+            Format::Json => Printer::Json,
+            Format::Text if args.details => Printer::Details,
+            Format::Text => Printer::Value { key_separator: args.key_separator.clone() },
+        };
+        // Where records scroll by, a line of progress would be in their way.
+        let progress = Progress::new(!std::io::stdout().is_terminal());
+        Printing { output: Output::stdout(), printer, progress, records: 0, bytes: 0 }
+    }
+
+    /// Asks once for records and prints them. After [`Failure::Client`] all is printed up to where the consumer
+    /// stands, as it is without a failure.
+    fn poll(
+        &mut self,
+        topic: &str,
+        client: &mut Client,
+        consumer: &mut Consumer,
+        until: &mut Until,
+    ) -> Result<(), Failure> {
         let mut failure = None;
         let polled = consumer.poll(client, |record| {
             if until.is_behind(record.partition, record.offset) {
                 return ControlFlow::Continue(());
             }
-            if let Err(error) = printer.print(&mut output, &args.topic, record) {
+            if let Err(error) = self.printer.print(&mut self.output, topic, record) {
                 failure = Some(error);
                 return ControlFlow::Break(());
             }
-            records += 1;
-            bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
+            self.records += 1;
+            self.bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
             until.count()
         });
         // What was read is shown, whatever comes next.
-        let flushed = output.flush();
+        let flushed = self.output.flush();
         if let Some(failure) = failure {
             return Err(failure);
         }
-        polled?;
+        // Before what the cluster says: what is not printed does not count as read.
         flushed?;
-        progress.show(records, bytes);
-        if until.left == Some(0) || until.drop_finished(consumer) {
-            return Ok(());
-        }
+        polled?;
+        self.progress.show(self.records, self.bytes);
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ mod reset;
 
 use crate::args::{BrokerArgs, OutputArgs};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, delete_each};
 use clap::{Args, Subcommand};
 use client::Client;
 use client::groups::ListedGroup;
@@ -79,17 +79,7 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 
 fn delete(args: &DeleteArgs) -> Result<(), Failure> {
     let mut client = args.broker.connect()?;
-    let mut output = Output::stdout();
-    for group in &args.groups {
-        client.delete_group(group)?;
-        match args.output.is_json() {
-            true => output.json(&json!({ "group": group, "deleted": true }))?,
-            false => output.line(format!("Deleted group {group}."))?,
-        }
-        // What is done is said, though the next may fail.
-        output.flush()?;
-    }
-    Ok(())
+    delete_each("group", &args.groups, args.output, |group| client.delete_group(group))
 }
 
 /// The group of this id, if there is one.

@@ -2,7 +2,9 @@
 //!
 //! Never by `println!`, which panics when a pipe is closed.
 
+use crate::args::OutputArgs;
 use crate::failure::Failure;
+use client::ClientError;
 use kafka_wire::record_batch::{Header, Headers};
 use serde_json::{Map, Value, json};
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -63,6 +65,26 @@ impl Output {
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.writer.flush().map_err(Failure::output)
     }
+}
+
+/// Deletes things of a kind, and says so of each.
+pub(crate) fn delete_each(
+    kind: &str,
+    names: &[String],
+    form: OutputArgs,
+    mut delete: impl FnMut(&str) -> Result<(), ClientError>,
+) -> Result<(), Failure> {
+    let mut output = Output::stdout();
+    for name in names {
+        delete(name)?;
+        match form.is_json() {
+            true => output.json(&json!({ kind: name, "deleted": true }))?,
+            false => output.line(format!("Deleted {kind} {name}."))?,
+        }
+        // What is done is said, though the next may fail.
+        output.flush()?;
+    }
+    Ok(())
 }
 
 /// A record's headers. A list, for keys may repeat.

@@ -4,7 +4,7 @@ mod describe;
 
 use crate::args::{BrokerArgs, OutputArgs, key_value};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, delete_each};
 use clap::{Args, Subcommand};
 use client::admin::{ConfigChange, NewTopic};
 use client::{ClientError, TopicMetadata};
@@ -206,17 +206,7 @@ fn alter(args: AlterArgs) -> Result<(), Failure> {
 
 fn delete(args: &DeleteArgs) -> Result<(), Failure> {
     let mut client = args.broker.connect()?;
-    let mut output = Output::stdout();
-    for name in &args.names {
-        client.delete_topic(name)?;
-        match args.output.is_json() {
-            true => output.json(&json!({ "topic": name, "deleted": true }))?,
-            false => output.line(format!("Deleted topic {name}."))?,
-        }
-        // What is done is said, though the next may fail.
-        output.flush()?;
-    }
-    Ok(())
+    delete_each("topic", &args.names, args.output, |name| client.delete_topic(name))
 }
 
 /// A number and its noun.

@@ -29,7 +29,7 @@ const FIND_ONE_UP_TO: i16 = 3;
 /// The last version of OffsetFetch that asks for one group.
 const OFFSETS_OF_ONE_UP_TO: i16 = 7;
 /// The last version of OffsetCommit that names topics by their names.
-const COMMIT_BY_NAME_UP_TO: i16 = 9;
+pub(crate) const COMMIT_BY_NAME_UP_TO: i16 = 9;
 
 /// A group in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Client {
     }
 
     /// The node that coordinates a group. Its absence passes: the topic of offsets may just be being made.
-    fn coordinator(&mut self, group: &str) -> Result<Node, ClientError> {
+    pub(crate) fn coordinator(&mut self, group: &str) -> Result<Node, ClientError> {
         let (api, versions) = (ApiKey::FindCoordinator, FIND_ONE_UP_TO);
         let response: FindCoordinatorResponse<'_> = self.call_up_to(Node::Any, api, versions, |_| {
             FindCoordinatorRequest { key: group.to_owned().into(), ..Default::default() }
@@ -193,7 +193,7 @@ impl Client {
     }
 }
 
-fn commit(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequest<'static> {
+pub(crate) fn commit(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequest<'static> {
     let partitions =
         offsets.iter().map(|&(partition_index, committed_offset)| OffsetCommitRequestPartition {
             partition_index,
@@ -210,7 +210,7 @@ fn commit(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCommitReque
     OffsetCommitRequest { group_id, generation_id_or_member_epoch: -1, topics, ..Default::default() }
 }
 
-fn subject(group: &str) -> String {
+pub(crate) fn subject(group: &str) -> String {
     format!("group {group}")
 }
 

@@ -2,14 +2,20 @@
 
 use client::admin::NewTopic;
 use client::{
-    Client, ClientError, ClientOptions, Consumer, FetchOptions, OffsetAt, ProduceOptions, Producer,
+    Client, ClientError, ClientOptions, Consumer, FetchOptions, Member, MemberOptions, OffsetAt, Part,
+    ProduceOptions, Producer,
 };
 use kafka_wire::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use kafka_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use kafka_wire::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
 use kafka_wire::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_wire::messages::find_coordinator_response::FindCoordinatorResponse;
+use kafka_wire::messages::heartbeat_response::HeartbeatResponse;
 use kafka_wire::messages::init_producer_id_response::InitProducerIdResponse;
+use kafka_wire::messages::join_group_request::JoinGroupRequest;
+use kafka_wire::messages::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
+use kafka_wire::messages::leave_group_request::LeaveGroupRequest;
+use kafka_wire::messages::leave_group_response::LeaveGroupResponse;
 use kafka_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
@@ -27,6 +33,8 @@ use kafka_wire::messages::produce_request::ProduceRequest;
 use kafka_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
+use kafka_wire::messages::sync_group_request::SyncGroupRequest;
+use kafka_wire::messages::sync_group_response::SyncGroupResponse;
 use kafka_wire::{
     ApiKey, BatchBuilder, Decode, Encode, ErrorCode, Reader, RecordBatch, Records, RequestHeader,
     ResponseHeader, Writer, response_header_version,
@@ -40,7 +48,7 @@ use std::time::{Duration, Instant};
 
 const TOPIC: &str = "t";
 /// The versions that the fake speaks.
-const VERSIONS: [(ApiKey, i16); 11] = [
+const VERSIONS: [(ApiKey, i16); 15] = [
     (ApiKey::Produce, 9),
     (ApiKey::Fetch, 12),
     (ApiKey::ListOffsets, 7),
@@ -52,6 +60,10 @@ const VERSIONS: [(ApiKey, i16); 11] = [
     (ApiKey::OffsetCommit, 10),
     (ApiKey::OffsetFetch, 10),
     (ApiKey::DeleteGroups, 2),
+    (ApiKey::JoinGroup, 9),
+    (ApiKey::SyncGroup, 5),
+    (ApiKey::Heartbeat, 4),
+    (ApiKey::LeaveGroup, 5),
 ];
 
 /// What the fake does with a request that the common answers do not cover.
@@ -474,4 +486,128 @@ fn partitions_without_a_committed_offset_are_left_out() {
     });
     let offsets = fake.client().group_offsets("g").unwrap();
     assert_eq!(offsets.into_iter().collect::<Vec<_>>(), [((TOPIC.to_owned(), 1), 42)]);
+}
+
+fn joined(code: ErrorCode, leader: &str, others: &[(&str, &[u8])], version: i16) -> Answer {
+    let members = others.iter().map(|(id, metadata)| JoinGroupResponseMember {
+        member_id: (*id).to_owned().into(),
+        metadata: metadata.to_vec().into(),
+        ..Default::default()
+    });
+    let response = JoinGroupResponse {
+        error_code: code.code(),
+        generation_id: 5,
+        protocol_name: Some("range".into()),
+        leader: leader.to_owned().into(),
+        member_id: "m-1".into(),
+        members: members.collect(),
+        ..Default::default()
+    };
+    Answer::Body(encode(&response, version))
+}
+
+fn synced(code: ErrorCode, assignment: &[u8], version: i16) -> Answer {
+    let response = SyncGroupResponse {
+        error_code: code.code(),
+        assignment: assignment.to_vec().into(),
+        ..Default::default()
+    };
+    Answer::Body(encode(&response, version))
+}
+
+fn beaten(code: ErrorCode, version: i16) -> Answer {
+    let response = HeartbeatResponse { error_code: code.code(), ..Default::default() };
+    Answer::Body(encode(&response, version))
+}
+
+/// Version 0, one topic with one partition, no user data.
+const ASSIGNED: [u8; 21] = [0, 0, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+/// Version 0, one topic, no user data.
+const SUBSCRIBED: [u8; 13] = [0, 0, 0, 0, 0, 1, 0, 1, b't', 0xff, 0xff, 0xff, 0xff];
+
+/// Says that it lives at every occasion.
+fn lively() -> Member {
+    Member::new("g", TOPIC, MemberOptions { heartbeat_interval: Duration::ZERO, ..Default::default() })
+}
+
+#[test]
+fn a_member_joins_under_the_id_that_it_is_given_and_deals_out_what_there_is() {
+    let fake = Fake::start(|api, version, nth| match (api, nth) {
+        (ApiKey::FindCoordinator, _) => coordinator(version),
+        (ApiKey::JoinGroup, 0) => joined(ErrorCode::MemberIdRequired, "", &[], version),
+        (ApiKey::JoinGroup, _) => {
+            joined(ErrorCode::None, "m-1", &[("m-2", &SUBSCRIBED[..]), ("m-1", &SUBSCRIBED[..])], version)
+        }
+        (ApiKey::SyncGroup, _) => synced(ErrorCode::None, &ASSIGNED, version),
+        (ApiKey::Heartbeat, _) => beaten(ErrorCode::None, version),
+        (ApiKey::LeaveGroup, _) => Answer::Body(encode(&LeaveGroupResponse::default(), version)),
+        _ => committed(ErrorCode::None, version),
+    });
+    let (mut client, mut member) = (fake.client(), lively());
+    assert_eq!(member.take_part(&mut client).unwrap(), Part::Outside);
+    assert_eq!(member.take_part(&mut client).unwrap(), Part::Assigned(vec![0]));
+    assert_eq!(member.take_part(&mut client).unwrap(), Part::Kept);
+    assert!(member.commit(&mut client, &[(0, 42)]).unwrap());
+    member.leave(&mut client).unwrap();
+    member.leave(&mut client).unwrap();
+
+    let joins = fake.bodies(ApiKey::JoinGroup);
+    let ids: Vec<String> = joins.iter().map(|body| join(body).member_id.into_owned()).collect();
+    assert_eq!(ids, ["", "m-1"]);
+    let request = join(&joins[1]);
+    assert_eq!((&*request.protocol_type, &*request.protocols[0].name), ("consumer", "range"));
+    assert_eq!(&*request.protocols[0].metadata, SUBSCRIBED);
+    // There is one partition for two: the first by id has it.
+    let syncs = fake.bodies(ApiKey::SyncGroup);
+    let sync = SyncGroupRequest::decode(&mut Reader::new(&syncs[0]), 5).unwrap();
+    let dealt: Vec<(&str, &[u8])> =
+        sync.assignments.iter().map(|one| (&*one.member_id, &*one.assignment)).collect();
+    assert_eq!(dealt, [("m-1", &ASSIGNED[..]), ("m-2", &[0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff][..])]);
+    let bodies = fake.bodies(ApiKey::OffsetCommit);
+    let commit = OffsetCommitRequest::decode(&mut Reader::new(&bodies[0]), 9).unwrap();
+    assert_eq!((&*commit.member_id, commit.generation_id_or_member_epoch), ("m-1", 5));
+    assert_eq!(commit.topics[0].partitions[0].committed_offset, 42);
+    let leaves = fake.bodies(ApiKey::LeaveGroup);
+    let leave = LeaveGroupRequest::decode(&mut Reader::new(&leaves[0]), 5).unwrap();
+    assert_eq!((leaves.len(), &*leave.members[0].member_id), (1, "m-1"));
+    assert_eq!(fake.bodies(ApiKey::FindCoordinator).len(), 1);
+}
+
+fn join(body: &[u8]) -> JoinGroupRequest<'_> {
+    JoinGroupRequest::decode(&mut Reader::new(body), 9).unwrap()
+}
+
+#[test]
+fn a_member_joins_again_when_it_is_told_to() {
+    let fake = Fake::start(|api, version, nth| match (api, nth) {
+        (ApiKey::FindCoordinator, _) => coordinator(version),
+        (ApiKey::JoinGroup, _) => joined(ErrorCode::None, "another", &[], version),
+        (ApiKey::SyncGroup, 1) => synced(ErrorCode::RebalanceInProgress, &[], version),
+        (ApiKey::SyncGroup, _) => synced(ErrorCode::None, &ASSIGNED, version),
+        (ApiKey::Heartbeat, 0) => beaten(ErrorCode::RebalanceInProgress, version),
+        (ApiKey::Heartbeat, 1) => beaten(ErrorCode::UnknownMemberId, version),
+        (ApiKey::Heartbeat, 2) => beaten(ErrorCode::NotCoordinator, version),
+        (ApiKey::Heartbeat, 3) => beaten(ErrorCode::None, version),
+        (ApiKey::Heartbeat, _) => beaten(ErrorCode::GroupAuthorizationFailed, version),
+        _ => committed(ErrorCode::IllegalGeneration, version),
+    });
+    let (mut client, mut member) = (fake.client(), lively());
+    let assigned = Part::Assigned(vec![0]);
+    assert_eq!(member.take_part(&mut client).unwrap(), assigned);
+    // Told so by the answer to its heartbeat, and then by that to its sync.
+    assert_eq!(member.take_part(&mut client).unwrap(), Part::Outside);
+    assert_eq!(member.take_part(&mut client).unwrap(), assigned);
+    // Out of the group: it comes back as somebody else.
+    assert_eq!(member.take_part(&mut client).unwrap(), assigned);
+    // The coordinator has moved.
+    assert_eq!(member.take_part(&mut client).unwrap(), Part::Kept);
+    assert!(!member.commit(&mut client, &[(0, 42)]).unwrap(), "others have the partition by now");
+    assert!(!member.commit(&mut client, &[(0, 43)]).unwrap(), "it is not even asked");
+    assert_eq!(member.take_part(&mut client).unwrap(), assigned);
+    let error = member.take_part(&mut client).unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::GroupAuthorizationFailed));
+    let ids: Vec<String> =
+        fake.bodies(ApiKey::JoinGroup).iter().map(|body| join(body).member_id.into_owned()).collect();
+    assert_eq!(ids, ["", "m-1", "m-1", "", "m-1"]);
+    assert_eq!((fake.bodies(ApiKey::FindCoordinator).len(), fake.bodies(ApiKey::OffsetCommit).len()), (2, 1));
 }

@@ -1,7 +1,7 @@
 //! The codecs of record batches.
 //!
 //! - [`decompress()`], [`compress()`]: the records of a batch as a whole.
-//! - [`reader()`]: the same piece by piece, for who must not hold them all, or not hold the core.
+//! - [`reader()`], [`Encoder`]: the same piece by piece, for who must not hold them all, or not hold the core.
 //! - [`codec()`], [`name()`]: by number and by name.
 //!
 //! What a batch decompresses to is bounded by [`RECORDS_BYTES_MAX`], so that a few bytes from the network cannot
@@ -17,13 +17,15 @@
 //! | `lz4_flex`, its safe code only | LZ4 frames | PSeitz | 0.14.0, July 2026 | twox-hash |
 //! | `ruzstd` | zstd | KillingSpark | 0.9.1; 0.9.0 is of July 2026 | the same twox-hash |
 
+mod encoder;
+mod zstd;
+
+pub use encoder::{Encoder, Target};
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 pub use kafka_wire::record_batch::Compression;
 use ruzstd::decoding::StreamingDecoder;
-use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 /// The most bytes that the records of one batch may have when decompressed.
 pub const RECORDS_BYTES_MAX: usize = 128 << 20;
@@ -32,9 +34,6 @@ pub const RECORDS_BYTES_MAX: usize = 128 << 20;
 /// before it. Other clients send one bare block.
 const SNAPPY_STREAM_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const SNAPPY_STREAM_HEADER_BYTES: usize = 16;
-const SNAPPY_STREAM_VERSION: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];
-/// What Java's stream puts into one block.
-const SNAPPY_BLOCK_BYTES: usize = 32 << 10;
 
 /// Why records could not be compressed or decompressed.
 #[derive(Debug)]
@@ -225,48 +224,14 @@ fn unsnap_block(block: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
     decoded.map(drop).map_err(|error| error.to_string())
 }
 
-/// Compresses the records of a batch, in the form that Kafka's own clients write.
+/// Compresses the records of a batch, in the form that Kafka's own clients write, each codec as it is by itself.
 ///
 /// # Errors
 /// None for any bytes up to 2 GiB; the codecs' interfaces have them all the same.
 pub fn compress(codec: Compression, records: &[u8]) -> Result<Vec<u8>, CompressionError> {
-    let result = match codec {
-        Compression::None => Ok(records.to_vec()),
-        Compression::Gzip => gzip(records).map_err(|error| error.to_string()),
-        Compression::Snappy => snappy(records).map_err(|error| error.to_string()),
-        Compression::Lz4 => lz4(records),
-        Compression::Zstd => Ok(compress_to_vec(records, CompressionLevel::Fastest)),
-    };
-    result.map_err(|what| CompressionError { codec, what })
-}
-
-fn gzip(records: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(records)?;
+    let mut encoder = Encoder::new(Target { codec, gzip_level: None });
+    encoder.write(records)?;
     encoder.finish()
-}
-
-fn snappy(records: &[u8]) -> Result<Vec<u8>, snap::Error> {
-    let mut out = Vec::with_capacity(SNAPPY_STREAM_HEADER_BYTES + records.len() / 2);
-    out.extend_from_slice(&SNAPPY_STREAM_MAGIC);
-    out.extend_from_slice(&SNAPPY_STREAM_VERSION);
-    let mut encoder = snap::raw::Encoder::new();
-    let mut block = vec![0; snap::raw::max_compress_len(SNAPPY_BLOCK_BYTES)];
-    for chunk in records.chunks(SNAPPY_BLOCK_BYTES) {
-        let length = encoder.compress(chunk, &mut block)?;
-        out.extend_from_slice(&(length as u32).to_be_bytes());
-        out.extend_from_slice(&block[..length]);
-    }
-    Ok(out)
-}
-
-fn lz4(records: &[u8]) -> Result<Vec<u8>, String> {
-    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
-    // Kafka's own reader knows independent blocks only.
-    let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
-    encoder.write_all(records).map_err(|error| error.to_string())?;
-    encoder.finish().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -315,7 +280,7 @@ mod tests {
         let mut back = Vec::new();
         reader(Compression::Snappy, &block).unwrap().read_to_end(&mut back).unwrap();
         assert!(back == input);
-        let bomb = gzip(&vec![0; RECORDS_BYTES_MAX + 1]).unwrap();
+        let bomb = compress(Compression::Gzip, &vec![0; RECORDS_BYTES_MAX + 1]).unwrap();
         let copied = io::copy(&mut reader(Compression::Gzip, &bomb).unwrap(), &mut io::sink());
         assert!(copied.unwrap_err().to_string().contains("more than"));
     }
@@ -352,7 +317,7 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_limit() {
         // 200 MiB of zeros in a few hundred KiB.
-        let bomb = gzip(&vec![0; 200 << 20]).unwrap();
+        let bomb = compress(Compression::Gzip, &vec![0; 200 << 20]).unwrap();
         let error = decompress(Compression::Gzip, &bomb, &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("more than"), "{error}");
         // A Snappy block that claims 3 GiB and holds nothing.

@@ -127,7 +127,8 @@ impl Listener {
     }
 
     /// Accepts for ever; `serve` is spawned for each connection and owns its socket. Connections above the
-    /// limits are closed at once, as Kafka does. Ends when the listening socket does.
+    /// limits are closed at once, as Kafka does where one address has too many; where the node has too many, Kafka
+    /// leaves them waiting in the kernel's queue, and their clients know nothing. Ends when the listening socket does.
     pub async fn run<F>(self, serve: impl Fn(Handle, SocketAddr) -> F) -> Errno
     where
         F: Future<Output = ()> + 'static,

@@ -50,24 +50,19 @@ impl Coordinator {
         self.transaction(id).ok_or(ErrorCode::TransactionalIdNotFound)
     }
 
-    /// The transactions that `filter` allows and whose id `matches`, in the order of the ids. The answer must wait
-    /// for the records returned before.
+    /// The transactions that `filter` allows, in the order of the ids. The answer must wait for the records returned
+    /// before.
     ///
     /// # Errors
     /// COORDINATOR_LOAD_IN_PROGRESS.
-    pub fn list(
-        &self,
-        now_ms: i64,
-        filter: &ListFilter,
-        matches: &dyn Fn(&str) -> bool,
-    ) -> Result<Vec<Listed>, ErrorCode> {
+    pub fn list(&self, now_ms: i64, filter: &ListFilter) -> Result<Vec<Listed>, ErrorCode> {
         if !self.is_loaded {
             return Err(ErrorCode::CoordinatorLoadInProgress);
         }
         let allowed = self
             .entries
             .iter()
-            .filter(|(id, entry)| filter.allows(&entry.transaction, now_ms) && matches(id))
+            .filter(|(_, entry)| filter.allows(&entry.transaction, now_ms))
             .map(|(id, entry)| Listed {
                 transactional_id: id.to_string(),
                 producer_id: entry.transaction.producer_id,

@@ -160,6 +160,16 @@ final class Clients {
                 }
             });
         }
+        for (String codec : List.of("uncompressed", "gzip", "snappy", "lz4", "zstd")) {
+            Compat.test("kept-as-" + codec, () -> {
+                String topic = create("kept-as-" + codec, 1, Map.of("compression.type", codec));
+                // Large batches, so that there are several blocks in each.
+                String[] large = {"batch.size=900000", "linger.ms=50", "compression.type=none"};
+                send(topic, 0, 0, 10000, large);
+                send(topic, 0, 10000, 15000, "compression.type=" + (codec.equals("gzip") ? "lz4" : "gzip"));
+                expectInOrder(read(topic, 0, 15000), 0, 0);
+            });
+        }
         for (String acks : List.of("0", "1", "all")) {
             Compat.test("acks-" + acks, () -> {
                 String topic = create("acks-" + acks, 1);

@@ -73,6 +73,17 @@ def produce_and_consume(codec):
     equal([m.value() for m in read_all(name, 100, offset=1234)][:100], values[1234:1334], "from the middle")
 
 
+@each_codec
+def kept_by_the_topic(codec):
+    name = topic(f"ck-kept-{codec}")
+    admin = AdminClient({"bootstrap.servers": ADDRESS})
+    kept = "uncompressed" if codec == "none" else codec
+    done(admin.create_topics([NewTopic(name, 1, 1, config={"compression.type": kept})]))
+    values = compressible(5000)
+    produce(name, values, compression_type="none", linger_ms=50, batch_size=900000)
+    equal([m.value() for m in read_all(name, 5000)], values, "values")
+
+
 @test
 def acks():
     name = topic("ck-acks")

@@ -53,6 +53,19 @@ def produce_and_consume(codec):
     reader.close()
 
 
+@each_codec
+def kept_by_the_topic(codec):
+    name = topic(f"kp-kept-{codec}")
+    kept = "uncompressed" if codec == "none" else codec
+    new = NewTopic(name, 1, 1, topic_configs={"compression.type": kept})
+    with_admin(lambda admin: admin.create_topics([new]))
+    values = compressible(5000)
+    produce(name, values, compression_type=None, linger_ms=50, batch_size=900000)
+    reader = consumer(name)
+    equal([r.value for r in poll(reader, 5000)], values, "values")
+    reader.close()
+
+
 @test
 def acks():
     name = topic("kp-acks")

@@ -8,12 +8,14 @@
 //! clocks that jump, which would jump for everyone on this machine.
 
 mod connections;
+mod consume;
 mod damage;
 mod disk;
 mod groups;
 mod hostile;
 mod kill9;
 mod quotas;
+mod recompress;
 mod restart;
 mod start;
 mod strain;

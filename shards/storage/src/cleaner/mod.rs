@@ -20,7 +20,7 @@ pub(crate) mod state;
 pub(crate) mod swap;
 mod transactions;
 
-pub(crate) use filter::LastBatch;
+pub(crate) use filter::{Changes, LastBatch, other_batch};
 pub(crate) use state::CleanerState;
 pub(crate) use transactions::AbortedTransaction;
 

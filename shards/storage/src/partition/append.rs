@@ -8,6 +8,7 @@ use crate::error::{AppendError, StorageError};
 use crate::journal::format::Entry;
 use crate::journal::{Journal, Lack, Pending};
 use crate::producers::{Producers, Verdict};
+use crate::recompress;
 use crate::segment::Segment;
 use crate::stats;
 use crate::store::Shared;
@@ -55,7 +56,7 @@ pub struct Appended {
 
 impl Partition {
     /// Appends the batches in `batches`, all or none, without waiting. They are visible to readers when they
-    /// are durable.
+    /// are durable. Where the log keeps another codec, that is [`AppendError::OtherCodec`].
     pub fn append(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
         let appended = self.try_append(batches, context);
         if matches!(appended, Err(AppendError::Busy | AppendError::Storage(_))) {
@@ -76,6 +77,11 @@ impl Partition {
         shared.check_online().map_err(AppendError::Storage)?;
         self.check_appendable()?;
         let config = self.config();
+        if let Some(target) = config.compression
+            && recompress::is_needed(batches, target, context.origin)
+        {
+            return Err(AppendError::OtherCodec);
+        }
         check_batches(batches, &config, context)?;
         if let Some((base, last)) = self.check_producers(&shared, batches, context.origin)? {
             return Ok(self.duplicate(&shared, base, last));

@@ -48,6 +48,7 @@ use crate::journal::Pending;
 use crate::producers::{Producers, Refused};
 use crate::segment::{Segment, file_name};
 use crate::store::Shared;
+use crate::unsynced::Unsynced;
 use executor::{Event, Semaphore, io};
 use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
@@ -131,9 +132,7 @@ pub(crate) struct LogState {
     /// The bytes of the last block of segment `.0` that is written only in part.
     pub head: (i64, Vec<u8>),
     /// Where the first byte lies that was drained into a segment and is not synced there; `None`: all is.
-    pub unsynced: Option<LogPlace>,
-    /// The same for what a sync that is under way takes care of.
-    pub syncing: Option<LogPlace>,
+    pub unsynced: Unsynced<Option<LogPlace>>,
     /// The block that was noted last as one with a part of this log.
     pub noted_block: u64,
     /// `None`: not read yet, which is done when the first of them appends.
@@ -172,13 +171,7 @@ impl LogState {
 
     /// The drain is about to write at a place without a sync.
     pub fn begins_unsynced(&mut self, place: LogPlace) {
-        self.unsynced.get_or_insert(place);
-    }
-
-    /// What was drained up to now is being synced.
-    pub fn begins_sync(&mut self) {
-        let begun = self.unsynced.take();
-        self.syncing = self.syncing.into_iter().chain(begun).min();
+        self.unsynced.waiting.get_or_insert(place);
     }
 }
 
@@ -228,8 +221,7 @@ impl Log {
             drained: 0,
             declared: Declared::default(),
             head: (-1, Vec::new()),
-            unsynced: None,
-            syncing: None,
+            unsynced: Unsynced::default(),
             noted_block: 0,
             producers: Some(Producers::default()),
             refused: Refused::default(),
@@ -339,8 +331,7 @@ impl Log {
     pub fn checkpoint(&self, clean: bool) -> Option<CheckpointEntry> {
         let state = self.state.borrow();
         let written = state.written()?;
-        let unsynced = state.syncing.into_iter().chain(state.unsynced).min();
-        let place = unsynced.map_or(written, |unsynced| unsynced.min(written));
+        let place = state.unsynced.first().map_or(written, |unsynced| unsynced.min(written));
         // What is missing is looked for again at the next start, and no offset is given twice.
         let missing = state.damage.first().and_then(|hole| Some((hole.offsets?.0.0, hole.position)));
         let verified = missing.map_or(place, |(offset, position)| {

@@ -239,9 +239,7 @@ fn full_device(large_append_bytes: usize, segments: u32) {
         }
         log.offsets().high_watermark
     });
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, recovered) = start(options).await;
         assert!(recovered.damage.is_empty());
@@ -350,9 +348,7 @@ fn a_write_or_sync_that_fails_is_never_taken_for_done() {
             append(&theirs, &neighbour, &batch_of(1, &[1; 100])).await.expect("the other shard goes on");
         });
         drop((store, other));
-        rig.crash(run);
-        let run = rig.begin();
-        let options = rig.options(&run);
+        let (run, options) = rig.after_crash(run);
         rig.run(&run, comes_back_whole(case, options, acknowledged));
     }
 }

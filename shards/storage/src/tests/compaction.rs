@@ -425,12 +425,7 @@ fn tombstones_stay_for_their_time() {
 }
 
 fn produced(sequence: i32) -> Vec<u8> {
-    let mut bytes = one("key", Some(&format!("{sequence}")));
-    bytes[43..51].copy_from_slice(&9i64.to_be_bytes());
-    bytes[51..53].copy_from_slice(&0i16.to_be_bytes());
-    bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
-    batch::seal(&mut bytes);
-    bytes
+    by_producer(one("key", Some(&format!("{sequence}"))), 9, 0, sequence)
 }
 
 #[test]
@@ -452,9 +447,7 @@ fn a_producers_last_batch_stays_for_its_sequence() {
         assert_eq!(keys(&partition).await["key"].0, 10);
     });
     // The snapshot is not there: the batches are all there is of the producer.
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec_with(0, config())).await.expect("opens");
@@ -585,9 +578,7 @@ fn both_policies_at_once() {
         assert_eq!(append(&store, &partition, &one("key", Some("value"))).await, Ok(Offset(300)));
         sleep(Duration::from_secs(3)).await;
     });
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec_with(0, expiring)).await.expect("opens");

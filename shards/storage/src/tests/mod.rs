@@ -7,6 +7,7 @@ mod compaction;
 mod crash;
 mod leftover_names;
 mod more;
+mod recompress;
 mod retention;
 mod transactions;
 
@@ -82,6 +83,14 @@ impl Rig {
         run.executor.drop_tasks();
     }
 
+    /// Power loss, and what the next start begins with.
+    pub fn after_crash(&mut self, run: Run) -> (Run, StoreOptions) {
+        self.crash(run);
+        let run = self.begin();
+        let options = self.options(&run);
+        (run, options)
+    }
+
     /// The end of the process: what was written stays.
     pub fn kill(&self, run: Run) {
         self.world.kill(self.node);
@@ -141,6 +150,15 @@ pub(crate) fn batch_at(count: i32, value: &[u8], timestamp: i64) -> Vec<u8> {
     bytes[57..61].copy_from_slice(&count.to_be_bytes());
     batch::seal(&mut bytes);
     bytes
+}
+
+/// The batch as that of a producer in its epoch, with this sequence number.
+pub(crate) fn by_producer(mut batch: Vec<u8>, id: i64, epoch: i16, sequence: i32) -> Vec<u8> {
+    batch[43..51].copy_from_slice(&id.to_be_bytes());
+    batch[51..53].copy_from_slice(&epoch.to_be_bytes());
+    batch[53..57].copy_from_slice(&sequence.to_be_bytes());
+    batch::seal(&mut batch);
+    batch
 }
 
 /// Appends, waiting for room as long as it takes; returns the base offset once it is durable.

@@ -5,12 +5,7 @@ use crate::{AppendError, ReadError};
 use std::sync::atomic::Ordering;
 
 fn produced(id: i64, epoch: i16, sequence: i32, value: &[u8]) -> Vec<u8> {
-    let mut bytes = batch_of(1, value);
-    bytes[43..51].copy_from_slice(&id.to_be_bytes());
-    bytes[51..53].copy_from_slice(&epoch.to_be_bytes());
-    bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
-    batch::seal(&mut bytes);
-    bytes
+    by_producer(batch_of(1, value), id, epoch, sequence)
 }
 
 /// A batch with real records: one at each of these times.
@@ -32,7 +27,7 @@ pub(super) fn timed(times: &[i64]) -> Vec<u8> {
     bytes
 }
 
-fn put_varint(out: &mut Vec<u8>, value: i64) {
+pub(super) fn put_varint(out: &mut Vec<u8>, value: i64) {
     let mut left = (value << 1 ^ value >> 63) as u64;
     while left >= 0x80 {
         out.push(left as u8 | 0x80);
@@ -64,9 +59,7 @@ fn a_batch_sent_twice_is_appended_once_also_after_a_restart() {
                 store.stop().await.expect("stops");
             }
         });
-        rig.crash(run);
-        let run = rig.begin();
-        let options = rig.options(&run);
+        let (run, options) = rig.after_crash(run);
         rig.run(&run, async move {
             let (store, _) = start(options).await;
             let partition = store.open_partition(spec(0)).await.expect("opens");
@@ -109,9 +102,7 @@ fn segments_roll_and_are_found_again_with_their_indexes() {
     let logs: Vec<(String, u64)> =
         rig.world.files(rig.node).list().into_iter().filter(|(name, _)| name.ends_with(".log")).collect();
     assert_eq!(logs.len(), 9, "{logs:?}");
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, recovered) = start(options).await;
         assert!(recovered.clean);
@@ -166,9 +157,7 @@ fn deleted_records_stay_deleted_and_their_segments_go() {
                 executor::sleep(std::time::Duration::from_secs(3)).await;
             }
         });
-        rig.crash(run);
-        let run = rig.begin();
-        let options = rig.options(&run);
+        let (run, options) = rig.after_crash(run);
         rig.run(&run, async move {
             let (store, _) = start(options).await;
             let partition = store.open_partition(spec_with(0, config)).await.expect("opens");
@@ -200,9 +189,7 @@ fn leader_epochs_are_kept() {
         assert_eq!(partition.epoch_end(LeaderEpoch(2)), (LeaderEpoch(0), Offset(20)));
         store.stop().await.expect("stops");
     });
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec(0)).await.expect("opens");
@@ -255,12 +242,7 @@ fn a_compacted_topic_wants_keys() {
 
 /// A batch of one record of producer 9 with this sequence number.
 fn of_producer(sequence: i32) -> Vec<u8> {
-    let mut bytes = batch_of(1, &[sequence as u8; 50]);
-    bytes[43..51].copy_from_slice(&9i64.to_be_bytes());
-    bytes[51..53].copy_from_slice(&0i16.to_be_bytes());
-    bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
-    crate::batch::seal(&mut bytes);
-    bytes
+    produced(9, 0, sequence, &[sequence as u8; 50])
 }
 
 #[test]
@@ -280,9 +262,7 @@ fn a_snapshot_from_behind_the_end_is_not_believed_when_the_log_has_grown_past_it
         let bytes = crate::producers::Producers::default().encode(8);
         crate::window::replace_file(&path, bytes).await.expect("writes");
     });
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec(0)).await.expect("opens");
@@ -290,9 +270,7 @@ fn a_snapshot_from_behind_the_end_is_not_believed_when_the_log_has_grown_past_it
             append(&store, &partition, &batch_of(1, b"of nobody")).await.expect("appends");
         }
     });
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec(0)).await.expect("opens");

@@ -135,9 +135,7 @@ fn a_log_from_before_a_restart_is_looked_through_too() {
                 store.stop().await.expect("stops");
             }
         });
-        rig.crash(run);
-        let run = rig.begin();
-        let options = rig.options(&run);
+        let (run, options) = rig.after_crash(run);
         rig.run(&run, async move {
             let (store, _) = start(options).await;
             let config = LogConfig { retention_ms: 1_000_000 - 25_000, ..config() };
@@ -268,14 +266,7 @@ fn a_restart_neither_ends_a_segment_nor_keeps_it_from_ending() {
 
 #[test]
 fn producers_outlive_their_records() {
-    let produced = |sequence: i32| {
-        let mut bytes = batch_at(1, &[7; 900], NOW - 1_000_000);
-        bytes[43..51].copy_from_slice(&9i64.to_be_bytes());
-        bytes[51..53].copy_from_slice(&0i16.to_be_bytes());
-        bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
-        batch::seal(&mut bytes);
-        bytes
-    };
+    let produced = |sequence| by_producer(batch_at(1, &[7; 900], NOW - 1_000_000), 9, 0, sequence);
     let mut rig = rig(340);
     let config = LogConfig { retention_ms: 60_000, ..config() };
     let run = rig.begin();
@@ -290,9 +281,7 @@ fn producers_outlive_their_records() {
         sleep(Duration::from_secs(15)).await;
         assert_eq!(partition.offsets().log_start, Offset(30));
     });
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec_with(0, config)).await.expect("opens");

@@ -1,7 +1,6 @@
 //! Transactions in a log: what readers of committed data see, and that it is the same after a crash.
 
-use super::{Rig, batch_of, context, spec_with, start};
-use crate::batch;
+use super::{Rig, batch_of, by_producer, context, spec_with, start};
 use crate::transactions::EndMarker;
 use crate::{AppendContext, AppendError, LogConfig, Origin, Partition, ReadBound, Store};
 use model::Offset;
@@ -10,11 +9,7 @@ use model::Offset;
 fn data(producer_id: i64, epoch: i16, sequence: i32) -> Vec<u8> {
     let mut bytes = batch_of(1, &[5; 300]);
     bytes[21..23].copy_from_slice(&0x10i16.to_be_bytes());
-    bytes[43..51].copy_from_slice(&producer_id.to_be_bytes());
-    bytes[51..53].copy_from_slice(&epoch.to_be_bytes());
-    bytes[53..57].copy_from_slice(&sequence.to_be_bytes());
-    batch::seal(&mut bytes);
-    bytes
+    by_producer(bytes, producer_id, epoch, sequence)
 }
 
 fn verified() -> AppendContext {

@@ -1,11 +1,14 @@
 //! Appending a coordinator's records to its partition.
 
+use super::writes::Writes;
 use crate::broker::Broker;
+use executor::wall_clock_ms;
 use kafka_wire::ErrorCode;
 use memory::Slice;
 use model::TopicPartition;
 use shard::operation::{AppendItem, Operation};
 use shard::{Outcome, PartitionError};
+use std::cell::Cell;
 use storage::{AppendError, Origin};
 
 /// Appends a batch and waits until it is durable; if that fails, tells what clients are told, and why.
@@ -25,6 +28,32 @@ pub(crate) async fn append(
         Some(Err(error)) => Err((failed_append(&error), format!("{error:?}"))),
         None => Err((ErrorCode::UnknownServerError, "an append without a result".to_owned())),
     }
+}
+
+/// Appends a coordinator's batches until there is nothing more to write, and hands on what has waited for each. Ends
+/// as well once the partition has.
+///
+/// # Errors
+/// That of a batch that could not be appended: those behind it are not tried.
+pub(crate) async fn append_writes<T>(
+    broker: &Broker,
+    partition: TopicPartition,
+    writes: &Writes<T>,
+    ended: &Cell<bool>,
+    mut follow: impl FnMut(T),
+) -> Result<(), (ErrorCode, String)> {
+    while let Some(batch) = writes.begin(wall_clock_ms()) {
+        let appended = match batch {
+            Ok(batch) => append(broker, partition, batch).await,
+            Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
+        };
+        if ended.get() {
+            break;
+        }
+        appended?;
+        writes.end().into_iter().for_each(&mut follow);
+    }
+    Ok(())
 }
 
 /// What clients are told when records of theirs could not be written.

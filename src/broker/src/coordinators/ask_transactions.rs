@@ -6,7 +6,6 @@ use controller::changes::names::TRANSACTION_STATE;
 use executor::join_all;
 use kafka_wire::ErrorCode;
 use model::ShardId;
-use regex::Regex;
 use std::rc::Rc;
 use transactions::{ListFilter, Listed, Outcome, Request, Transaction};
 
@@ -17,8 +16,8 @@ pub enum TransactionQuestion {
     Serve(Request),
     /// What is known of an id.
     Describe(String),
-    /// Which transactions there are; the ids must match the pattern, if there is one.
-    List(ListFilter, Option<Regex>),
+    /// Which transactions there are.
+    List(ListFilter),
 }
 
 /// What it answers.
@@ -64,18 +63,13 @@ pub(crate) async fn describe(broker: &Rc<Broker>, id: &str) -> Result<Transactio
 }
 
 /// The transactions of all coordinators of this node that a filter allows.
-pub(crate) async fn list(
-    broker: &Rc<Broker>,
-    filter: &ListFilter,
-    pattern: Option<&Regex>,
-) -> Result<Vec<Listed>, ErrorCode> {
+pub(crate) async fn list(broker: &Rc<Broker>, filter: &ListFilter) -> Result<Vec<Listed>, ErrorCode> {
     let image = broker.image();
     let Some(topic) = image.topic(TRANSACTION_STATE) else { return Ok(Vec::new()) };
     let numbers = (0..).take(topic.partitions.len());
     let calls = numbers.filter_map(|partition: i32| {
         let shard = broker.route(topic, partition).ok()?.shard;
-        let question = TransactionQuestion::List(filter.clone(), pattern.cloned());
-        Some(ask(broker, partition, shard, question))
+        Some(ask(broker, partition, shard, TransactionQuestion::List(filter.clone())))
     });
     let mut all = Vec::new();
     for reply in join_all(calls.collect()).await {
@@ -122,10 +116,9 @@ pub(crate) async fn answer(
             TransactionReply::Described(shell.describe(&id).await)
         }
         (TransactionQuestion::Describe(_), Err(code)) => TransactionReply::Described(Err(code)),
-        (TransactionQuestion::List(filter, pattern), Ok(shell)) => {
-            let matches = |id: &str| pattern.as_ref().is_none_or(|pattern| pattern.is_match(id));
-            TransactionReply::Listed(shell.list(&filter, &matches).await)
+        (TransactionQuestion::List(filter), Ok(shell)) => {
+            TransactionReply::Listed(shell.list(&filter).await)
         }
-        (TransactionQuestion::List(..), Err(code)) => TransactionReply::Listed(Err(code)),
+        (TransactionQuestion::List(_), Err(code)) => TransactionReply::Listed(Err(code)),
     }
 }

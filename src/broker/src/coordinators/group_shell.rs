@@ -1,24 +1,22 @@
 //! One partition of `__consumer_offsets`: its coordinator, with a log, a clock and clients.
 
-use super::append::append;
+use super::append::append_writes;
 use super::question::GroupQuestion;
 use super::replay::{Entry, replay};
 use super::settings;
 use super::topics::ImageTopics;
+use super::waiters::Waiters;
 use super::writes::{Pair, Writes};
 use crate::broker::Broker;
-use executor::{Event, OneshotReceiver, OneshotSender, oneshot, race, sleep, wall_clock_ms};
+use executor::{Event, OneshotReceiver, race, sleep, wall_clock_ms};
 use groups::{Context, Coordinator, Effects, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
 use model::{ProducerEpoch, ProducerId, TopicPartition};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Requests that one coordinator lets wait, together.
-const WAITING_MAX: usize = 50_000;
 /// After how long a coordinator that failed is loaded again.
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// The same when the log itself cannot be read.
@@ -33,8 +31,7 @@ pub(crate) struct GroupShell {
     /// `None` while it is being loaded.
     core: RefCell<Option<Coordinator>>,
     settings: RefCell<Settings>,
-    waiting: RefCell<BTreeMap<Waiter, OneshotSender<Told>>>,
-    last_waiter: Cell<Waiter>,
+    waiters: Waiters<Told>,
     writes: Writes<(Waiter, Response)>,
     /// There is a task that writes.
     writing: Cell<bool>,
@@ -80,8 +77,7 @@ impl GroupShell {
             id,
             core: RefCell::new(None),
             settings: RefCell::new(settings::of_groups(&broker.config())),
-            waiting: RefCell::default(),
-            last_waiter: Cell::new(0),
+            waiters: Waiters::default(),
             writes: Writes::default(),
             writing: Cell::new(false),
             sooner: Event::new(),
@@ -136,16 +132,13 @@ impl GroupShell {
         broker: &Rc<Broker>,
         question: &GroupQuestion,
     ) -> Result<Pending, ErrorCode> {
-        if self.waiting.borrow().len() >= WAITING_MAX {
+        if self.waiters.is_full() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
-        let waiter = self.last_waiter.get() + 1;
+        let waiter = self.waiters.next();
         let effects = self.handle(broker, question, waiter)?;
-        self.last_waiter.set(waiter);
         let parked = !effects.answers.iter().any(|answer| answer.waiter == waiter);
-        let (sender, answer) = oneshot();
-        self.waiting.borrow_mut().insert(waiter, sender);
-        let pending = Pending { shell: self.clone(), waiter, answer, parked };
+        let pending = Pending { shell: self.clone(), waiter, answer: self.waiters.add(), parked };
         self.take_in(broker, effects);
         Ok(pending)
     }
@@ -218,22 +211,15 @@ impl GroupShell {
     }
 
     fn tell(&self, waiter: Waiter, told: Told) {
-        let waiting = self.waiting.borrow_mut().remove(&waiter);
-        if let Some(waiting) = waiting {
-            waiting.send(told);
-        }
+        self.waiters.tell(waiter, told);
     }
 
     fn tell_all(&self, code: ErrorCode) {
-        let all = std::mem::take(&mut *self.waiting.borrow_mut());
-        for waiting in all.into_values() {
-            waiting.send(Err(code));
-        }
+        self.waiters.tell_all(|| Err(code));
     }
 
     fn forget(&self, waiter: Waiter) {
-        let waiting = self.waiting.borrow_mut().remove(&waiter);
-        if waiting.is_some()
+        if self.waiters.forget(waiter)
             && let Some(core) = &mut *self.core.borrow_mut()
         {
             core.forget(waiter);
@@ -242,32 +228,14 @@ impl GroupShell {
 
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
-        while let Some(batch) = self.writes.begin(wall_clock_ms()) {
-            let appended = match batch {
-                Ok(batch) => append(&broker, self.id, batch).await,
-                Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
-            };
-            if self.ended.get() {
-                break;
-            }
-            match appended {
-                Ok(()) => {
-                    for (waiter, response) in self.writes.end() {
-                        self.tell(waiter, Ok(response));
-                    }
-                }
-                Err((code, why)) => {
-                    log::error!(
-                        "groups of {}: records cannot be written, so they are loaded again: {why}",
-                        self.id
-                    );
-                    self.core.replace(None);
-                    self.writes.clear();
-                    self.tell_all(code);
-                    self.begin_load(&broker, RELOAD_PAUSE);
-                    break;
-                }
-            }
+        let follow = |(waiter, response)| self.tell(waiter, Ok(response));
+        let written = append_writes(&broker, self.id, &self.writes, &self.ended, follow).await;
+        if let Err((code, why)) = written {
+            log::error!("groups of {}: records cannot be written, so they are loaded again: {why}", self.id);
+            self.core.replace(None);
+            self.writes.clear();
+            self.tell_all(code);
+            self.begin_load(&broker, RELOAD_PAUSE);
         }
         self.writing.set(false);
     }

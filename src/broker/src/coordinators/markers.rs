@@ -9,7 +9,7 @@ use executor::join_all;
 use kafka_wire::ErrorCode;
 use model::{ProducerEpoch, ProducerId, ShardId};
 use shard::Outcome;
-use shard::operation::{MarkerItem, Operation};
+use shard::operation::{MarkerItem, Rare};
 use std::rc::Rc;
 use storage::transactions::EndMarker;
 use transactions::{Marked, MarkerResult, MarkerWork};
@@ -76,7 +76,7 @@ async fn ask(broker: &Rc<Broker>, shard: ShardId, items: Vec<MarkerItem>) -> Opt
 
 /// Writes markers on this core. Coordinators of groups hear of those in their partitions when they are durable.
 pub(crate) async fn mark(broker: Rc<Broker>, items: Vec<MarkerItem>) -> Vec<ErrorCode> {
-    let written = broker.service.begin(Operation::WriteMarkers { items: items.clone() }).await;
+    let written = broker.service.begin(Rare::WriteMarkers { items: items.clone() }.into()).await;
     let Outcome::Marked(results) = written else {
         return vec![ErrorCode::UnknownServerError; items.len()];
     };

@@ -6,7 +6,8 @@
 //! - [`question`]: a request to a group's coordinator on its way between cores.
 //! - [`ask`]: from a handler to the core that has the coordinator, and back.
 //! - [`late`]: answers that come long after the question, for joins and syncs wait for other members.
-//! - [`append`]: appending records. [`writes`]: what is to be written, in order, and what waits for it; [`replay`]: reading it back.
+//! - [`append`]: appending records. [`writes`]: what is to be written, in order, and what waits for it; [`waiters`]: who
+//!   waits for answers; [`replay`]: reading records back.
 //! - [`topics`]: the image as a coordinator sees it; [`settings`]: what of the configuration it goes by.
 //!
 //! Each partition's coordinator lives on the core that owns the partition. It is there as soon as the image shows
@@ -24,6 +25,7 @@ mod replay;
 mod settings;
 mod topics;
 mod transaction_shell;
+mod waiters;
 mod writes;
 
 pub use ask_transactions::{TransactionQuestion, TransactionReply};

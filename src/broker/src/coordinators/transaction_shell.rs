@@ -1,8 +1,9 @@
 //! One partition of `__transaction_state`: its coordinator, with a log, a clock, producer ids, and markers.
 
-use super::append::append;
+use super::append::append_writes;
 use super::markers;
 use super::replay::{Entry, replay};
+use super::waiters::Waiters;
 use super::writes::{Pair, Writes};
 use crate::broker::Broker;
 use crate::producer_ids;
@@ -10,15 +11,12 @@ use executor::{Event, OneshotReceiver, OneshotSender, oneshot, race, sleep, wall
 use kafka_wire::ErrorCode;
 use model::{Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 use transactions::{Config, Coordinator, Effects, ListFilter, Listed, MarkerResult, MarkerWork};
 use transactions::{Outcome, Request, Transaction};
 
-/// Requests that one coordinator lets wait, together.
-const WAITING_MAX: usize = 50_000;
 /// After how long a coordinator that failed is loaded again.
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// The same when the log itself cannot be read.
@@ -42,8 +40,7 @@ pub(crate) struct TransactionShell {
     /// `None` while it is being loaded.
     core: RefCell<Option<Coordinator>>,
     config: RefCell<Config>,
-    waiting: RefCell<BTreeMap<u64, OneshotSender<Outcome>>>,
-    last_waiter: Cell<u64>,
+    waiters: Waiters<Outcome>,
     writes: Writes<Then>,
     /// There is a task that writes.
     writing: Cell<bool>,
@@ -81,8 +78,7 @@ impl TransactionShell {
             epoch,
             core: RefCell::new(None),
             config: RefCell::new(config),
-            waiting: RefCell::default(),
-            last_waiter: Cell::new(0),
+            waiters: Waiters::default(),
             writes: Writes::default(),
             writing: Cell::new(false),
             sooner: Event::new(),
@@ -150,10 +146,10 @@ impl TransactionShell {
 
     /// Begins with a request; `None` if it needs a producer id, and nothing has happened.
     fn begin(self: &Rc<Self>, broker: &Rc<Broker>, request: Request) -> Result<Option<Pending>, ErrorCode> {
-        if self.waiting.borrow().len() >= WAITING_MAX {
+        if self.waiters.is_full() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
-        let waiter = self.last_waiter.get() + 1;
+        let waiter = self.waiters.next();
         let effects = {
             let mut core = self.core.borrow_mut();
             let core = core.as_mut().ok_or_else(|| self.not_there())?;
@@ -162,10 +158,7 @@ impl TransactionShell {
         if effects.needs_producer_id {
             return Ok(None);
         }
-        self.last_waiter.set(waiter);
-        let (sender, answer) = oneshot();
-        self.waiting.borrow_mut().insert(waiter, sender);
-        let pending = Pending { shell: self.clone(), waiter, answer };
+        let pending = Pending { shell: self.clone(), waiter, answer: self.waiters.add() };
         self.take_in(broker, effects);
         Ok(Some(pending))
     }
@@ -188,13 +181,9 @@ impl TransactionShell {
     }
 
     /// The transactions that a filter allows, as they are durable.
-    pub(crate) async fn list(
-        &self,
-        filter: &ListFilter,
-        matches: &dyn Fn(&str) -> bool,
-    ) -> Result<Vec<Listed>, ErrorCode> {
+    pub(crate) async fn list(&self, filter: &ListFilter) -> Result<Vec<Listed>, ErrorCode> {
         let found = match &*self.core.borrow() {
-            Some(core) => core.list(wall_clock_ms(), filter, matches),
+            Some(core) => core.list(wall_clock_ms(), filter),
             None => Err(self.not_there()),
         }?;
         self.shown().await?;
@@ -273,22 +262,15 @@ impl TransactionShell {
     }
 
     fn tell(&self, waiter: u64, outcome: Outcome) {
-        let waiting = self.waiting.borrow_mut().remove(&waiter);
-        if let Some(waiting) = waiting {
-            waiting.send(outcome);
-        }
+        self.waiters.tell(waiter, outcome);
     }
 
     fn tell_all(&self, code: ErrorCode) {
-        let all = std::mem::take(&mut *self.waiting.borrow_mut());
-        for waiting in all.into_values() {
-            waiting.send(Outcome::Refused(code));
-        }
+        self.waiters.tell_all(|| Outcome::Refused(code));
     }
 
     fn forget(&self, waiter: u64) {
-        let waiting = self.waiting.borrow_mut().remove(&waiter);
-        if waiting.is_some()
+        if self.waiters.forget(waiter)
             && let Some(core) = &mut *self.core.borrow_mut()
         {
             core.forget(waiter);
@@ -297,32 +279,17 @@ impl TransactionShell {
 
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
-        while let Some(batch) = self.writes.begin(wall_clock_ms()) {
-            let appended = match batch {
-                Ok(batch) => append(&broker, self.id, batch).await,
-                Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
-            };
-            if self.ended.get() {
-                break;
-            }
-            match appended {
-                Ok(()) => {
-                    for then in self.writes.end() {
-                        self.follow(&broker, then);
-                    }
-                }
-                Err((code, why)) => {
-                    log::error!(
-                        "transactions of {}: records cannot be written, so they are loaded again: {why}",
-                        self.id
-                    );
-                    self.core.replace(None);
-                    self.writes.clear();
-                    self.tell_all(code);
-                    self.begin_load(&broker, RELOAD_PAUSE);
-                    break;
-                }
-            }
+        let follow = |then| self.follow(&broker, then);
+        let written = append_writes(&broker, self.id, &self.writes, &self.ended, follow).await;
+        if let Err((code, why)) = written {
+            log::error!(
+                "transactions of {}: records cannot be written, so they are loaded again: {why}",
+                self.id
+            );
+            self.core.replace(None);
+            self.writes.clear();
+            self.tell_all(code);
+            self.begin_load(&broker, RELOAD_PAUSE);
         }
         self.writing.set(false);
     }

@@ -16,7 +16,7 @@ use model::Offset;
 use model::config::CleanupPolicy;
 use network::Answer;
 use shard::Outcome;
-use shard::operation::Operation;
+use shard::operation::Rare;
 use std::rc::Rc;
 
 /// Deletes each partition's records before an offset, and answers with where its log begins now.
@@ -45,7 +45,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     }
     let calls: Vec<_> = by_core
         .into_cores()
-        .map(|(shard, places, items)| (places, broker.ask(shard, Operation::DeleteRecords { items })))
+        .map(|(shard, places, items)| (places, broker.ask(shard, Rare::DeleteRecords { items }.into())))
         .collect();
     for (places, call) in calls {
         let Some(Outcome::Deleted(results)) = call.await else { continue };

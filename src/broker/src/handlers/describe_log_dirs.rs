@@ -11,7 +11,7 @@ use kafka_wire::messages::describe_log_dirs_response::{
 };
 use network::Answer;
 use shard::Outcome;
-use shard::operation::Operation;
+use shard::operation::Rare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -35,7 +35,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     }
     let calls: Vec<_> = by_core
         .into_cores()
-        .map(|(shard, places, items)| (places, broker.ask(shard, Operation::Status { items })))
+        .map(|(shard, places, items)| (places, broker.ask(shard, Rare::Status { items }.into())))
         .collect();
     let mut sizes: Vec<Option<u64>> = vec![None; names.len()];
     for (places, call) in calls {

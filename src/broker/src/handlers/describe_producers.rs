@@ -12,7 +12,7 @@ use kafka_wire::messages::describe_producers_response::{
 };
 use network::Answer;
 use shard::Outcome;
-use shard::operation::Operation;
+use shard::operation::Rare;
 use std::rc::Rc;
 use storage::ProducerDescription;
 
@@ -40,7 +40,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     }
     let calls: Vec<_> = by_core
         .into_cores()
-        .map(|(shard, places, items)| (places, broker.ask(shard, Operation::Producers { items })))
+        .map(|(shard, places, items)| (places, broker.ask(shard, Rare::Producers { items }.into())))
         .collect();
     for (places, call) in calls {
         let Some(Outcome::Producers(results)) = call.await else { continue };

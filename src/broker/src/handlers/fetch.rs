@@ -18,6 +18,7 @@ use kafka_wire::messages::fetch_response::{
 };
 use kafka_wire::{ErrorCode, Records, Uuid};
 use memory::Slice;
+use model::config::Compression;
 use model::{LeaderEpoch, Offset};
 use network::Answer;
 use shard::Outcome;
@@ -35,6 +36,9 @@ const NO_SESSION: i32 = 0;
 const FIRST_EPOCH: i32 = 0;
 /// The epoch of a request that wants none, or ends one.
 const FINAL_EPOCH: i32 = -1;
+
+/// From this version on consumers know zstd (KIP-110).
+const KNOWS_ZSTD: i16 = 10;
 
 /// What was read of one partition.
 type Part = Result<ReadDone, ErrorCode>;
@@ -55,6 +59,8 @@ struct Bounds {
     bytes_min: u64,
     bytes_max: usize,
     bound: ReadBound,
+    /// The consumer can read zstd.
+    knows_zstd: bool,
 }
 
 /// Answers at once if there is enough, an error, or no time to wait; else when one of these comes about.
@@ -86,6 +92,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         bytes_min: view.min_bytes.clamp(0, bytes_max) as u64,
         bytes_max: bytes_max as usize,
         bound: if view.isolation_level == 1 { ReadBound::LastStable } else { ReadBound::HighWatermark },
+        knows_zstd: request.version >= KNOWS_ZSTD,
     };
     let parts = read_until_enough(broker, &wanted, &bounds).await;
     let bytes: usize = parts.iter().flatten().map(|done| done.bytes).sum();
@@ -140,7 +147,7 @@ fn open(broker: &Broker, view: &FetchView<'_>) -> Result<(Mode, Vec<Wanted>), Se
 async fn read_until_enough(broker: &Rc<Broker>, wanted: &[Wanted], bounds: &Bounds) -> Vec<Part> {
     let mut watched = false;
     loop {
-        let (routes, mut parts) = resolve(broker, wanted);
+        let (routes, mut parts) = resolve(broker, wanted, bounds.knows_zstd);
         read(broker, wanted, &routes, &mut parts, bounds).await;
         let bytes: usize = parts.iter().flatten().map(|done| done.bytes).sum();
         let failed = parts.iter().any(Result::is_err);
@@ -160,9 +167,13 @@ async fn read_until_enough(broker: &Rc<Broker>, wanted: &[Wanted], bounds: &Boun
     }
 }
 
-/// Where each partition is; those that are nowhere have their errors.
-fn resolve(broker: &Broker, wanted: &[Wanted]) -> (Vec<Option<Routed>>, Vec<Part>) {
+/// Where each partition is; those that are nowhere, or not for this consumer, have their errors.
+fn resolve(broker: &Broker, wanted: &[Wanted], knows_zstd: bool) -> (Vec<Option<Routed>>, Vec<Part>) {
     let image = broker.image();
+    // Of a topic that keeps what producers send it may read what it can, as in Kafka.
+    let is_readable = |topic: &controller::Topic| {
+        knows_zstd || broker.topic_config(&image, topic).compression_type != Compression::Zstd
+    };
     wanted
         .iter()
         .map(|one| {
@@ -170,7 +181,11 @@ fn resolve(broker: &Broker, wanted: &[Wanted]) -> (Vec<Option<Routed>>, Vec<Part
                 TopicKey::Name(name) => TopicRef::Name(name),
                 TopicKey::Id(id) => TopicRef::Id(*id),
             };
-            match route::topic(&image, &name).and_then(|topic| broker.route(topic, one.partition)) {
+            let routed = route::topic(&image, &name).and_then(|topic| match is_readable(topic) {
+                true => broker.route(topic, one.partition),
+                false => Err(ErrorCode::UnsupportedCompressionType),
+            });
+            match routed {
                 Ok(routed) => (Some(routed), Err(ErrorCode::NotLeaderOrFollower)),
                 Err(code) => (None, Err(code)),
             }

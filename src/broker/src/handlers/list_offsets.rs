@@ -13,7 +13,7 @@ use kafka_wire::messages::list_offsets_response::{
 use model::LeaderEpoch;
 use network::Answer;
 use shard::Outcome;
-use shard::operation::{OffsetQuery, Operation};
+use shard::operation::{OffsetQuery, Rare};
 use std::collections::HashSet;
 use std::rc::Rc;
 use storage::ReadBound;
@@ -71,7 +71,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     }
     let calls: Vec<_> = by_core
         .into_cores()
-        .map(|(shard, places, items)| (places, broker.ask(shard, Operation::Offsets { items, bound })))
+        .map(|(shard, places, items)| (places, broker.ask(shard, Rare::Offsets { items, bound }.into())))
         .collect();
     for (places, call) in calls {
         let Some(Outcome::Offsets(results)) = call.await else { continue };

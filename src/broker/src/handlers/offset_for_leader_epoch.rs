@@ -14,7 +14,7 @@ use kafka_wire::messages::offset_for_leader_epoch_response::{
 use model::LeaderEpoch;
 use network::Answer;
 use shard::Outcome;
-use shard::operation::Operation;
+use shard::operation::Rare;
 use std::rc::Rc;
 
 /// Answers each partition with the largest epoch not above the one asked for, and its end; -1 for both where none
@@ -44,7 +44,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     }
     let calls: Vec<_> = by_core
         .into_cores()
-        .map(|(shard, places, items)| (places, broker.ask(shard, Operation::EpochEnds { items })))
+        .map(|(shard, places, items)| (places, broker.ask(shard, Rare::EpochEnds { items }.into())))
         .collect();
     for (places, call) in calls {
         let Some(Outcome::EpochEnds(results)) = call.await else { continue };

@@ -11,6 +11,7 @@ use kafka_wire::messages::produce_response::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kafka_wire::produce_view::{ProducePartition, ProduceView, TopicRef};
+use kafka_wire::record_batch::Compression;
 use kafka_wire::{ErrorCode, RecordBatch, Records, Uuid};
 use network::Answer;
 use shard::operation::{AppendDone, AppendItem, Operation};
@@ -25,6 +26,9 @@ use transactions::{AddPartitions, EPOCH_BUMP, PartitionSet};
 const ADDS: i16 = 12;
 /// From this version on clients know TRANSACTION_ABORTABLE.
 const KNOWS_ABORTABLE: i16 = 11;
+
+/// From this version on producers may send zstd (KIP-110).
+const KNOWS_ZSTD: i16 = 7;
 
 /// What became of one partition's batches.
 type Part = Result<AppendDone, (ErrorCode, Option<String>)>;
@@ -82,6 +86,9 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
                     let text = "a Produce request must hold one record batch a partition".to_owned();
                     parts[place] = Some(Err((ErrorCode::InvalidRecord, Some(text))));
                 }
+                (Ok(_), Records::Bytes(bytes)) if request.version < KNOWS_ZSTD && is_zstd(bytes) => {
+                    parts[place] = Some(Err((ErrorCode::UnsupportedCompressionType, None)));
+                }
                 (Ok(routed), Records::Bytes(bytes)) => {
                     let batches = request.share(bytes);
                     by_core.push(routed.shard, place, AppendItem { partition: routed.partition, batches });
@@ -94,6 +101,11 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
     if !unverified.is_empty() {
         append_verified(broker, request, view, &unverified, parts).await;
     }
+}
+
+fn is_zstd(batches: &[u8]) -> bool {
+    let first = RecordBatch::split_first(batches).and_then(|(batch, _)| batch.compression());
+    first == Ok(Compression::Zstd)
 }
 
 /// Appends on all cores at once. Gives back the places of batches that would open a transaction.
@@ -111,7 +123,13 @@ async fn append_all(
         .collect();
     let mut unverified = Vec::new();
     for (places, call) in calls {
-        let Some(Outcome::Appended(results)) = call.await else { continue };
+        let Some(Outcome::Appended(results)) = call.await else {
+            // It is stopping. What was said of these batches before is out of date.
+            for place in places {
+                parts[place] = Some(Err((ErrorCode::NotLeaderOrFollower, None)));
+            }
+            continue;
+        };
         for (place, result) in places.into_iter().zip(results) {
             if result == Err(PartitionError::Append(AppendError::Unverified)) {
                 unverified.push(place);
@@ -263,7 +281,7 @@ fn topic_response<'a>(item: &ProducePartition<'a>) -> TopicProduceResponse<'a> {
 }
 
 fn partition_response<'a>(index: i32, part: Option<Part>) -> PartitionProduceResponse<'a> {
-    // A core that did not answer is stopping.
+    // Every part has an answer by now.
     let part = part.unwrap_or(Err((ErrorCode::NotLeaderOrFollower, None)));
     match part {
         Ok(done) => PartitionProduceResponse {

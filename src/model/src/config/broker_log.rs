@@ -5,7 +5,8 @@ use super::key::{Key, Valid, keys};
 keys! {
     pub(super) static KEYS: &[Key];
 
-    "compression.gzip.level" Int = "-1" [Medium cluster_wide valid(Valid::RangeOr { min: 1, max: 9, or: -1 })]
+    "compression.gzip.level" Int = "-1" [Medium cluster_wide honoured
+        valid(Valid::RangeOr { min: 1, max: 9, or: -1 })]
         "Effort of gzip for topics without a level of their own, where the broker recompresses; -1 leaves \
          it to the library.";
     "compression.lz4.level" Int = "9" [Medium cluster_wide between(1, 17)]

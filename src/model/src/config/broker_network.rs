@@ -36,7 +36,8 @@ keys! {
     "max.connection.creation.rate" Int = "2147483647" [Medium cluster_wide at_least(0)]
         "New connections a second accepted on this node.";
     "max.connections" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
-        "Connections open on this node at one time. At the limit a new one waits.";
+        "Connections open on this node at one time, on all listeners; one more is closed at once, so that its \
+         client tries elsewhere or later (in Kafka it waits).";
     "max.connections.per.ip" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
         "Connections open from one address at one time; one more is closed at once.";
     "max.connections.per.ip.overrides" String = "" [Medium cluster_wide]

@@ -10,21 +10,22 @@ keys! {
         synonyms(&["log.cleanup.policy"])]
         "What happens to old segments: `delete` drops them by age and size, `compact` keeps the newest \
          record of each key, both together do both. An empty value keeps everything.";
-    "compression.gzip.level" Int = "-1" [Medium cluster_wide
+    "compression.gzip.level" Int = "-1" [Medium cluster_wide honoured
         valid(Valid::RangeOr { min: 1, max: 9, or: -1 }) synonyms(&["compression.gzip.level"])]
         "Effort of gzip when the broker has to recompress, from 1 (quick) to 9 (small); -1 leaves the \
          choice to the library.";
     "compression.lz4.level" Int = "9" [Medium cluster_wide between(1, 17)
         synonyms(&["compression.lz4.level"])]
-        "Effort of LZ4 when the broker has to recompress; higher is smaller and slower.";
+        "Effort of LZ4 when the broker has to recompress. Flumen's LZ4 knows one effort only, the quickest.";
     "compression.type" String = "producer" [Medium cluster_wide honoured
         one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
         synonyms(&["compression.type"])]
         "The codec batches are stored with. `producer` keeps whatever the producer chose and costs the \
-         broker nothing.";
+         broker nothing; a batch of another codec than the one named here is compressed anew.";
     "compression.zstd.level" Int = "3" [Medium cluster_wide between(-131_072, 22)
         synonyms(&["compression.zstd.level"])]
-        "Effort of Zstandard when the broker has to recompress; negative levels trade size for speed.";
+        "Effort of Zstandard when the broker has to recompress. Flumen's Zstandard knows one effort only, \
+         about that of level 1.";
     "delete.retention.ms" Long = "86400000" [Medium cluster_wide honoured at_least(0)
         synonyms(&["log.cleaner.delete.retention.ms"])]
         "Milliseconds a tombstone stays readable in a compacted topic before it may vanish. A reader that \

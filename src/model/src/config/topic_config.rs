@@ -104,6 +104,8 @@ typed! {
         min_insync_replicas: i32 = "min.insync.replicas",
         /// The codec of stored batches.
         compression_type: Compression = "compression.type",
+        /// Effort of gzip, 1 to 9; -1: the library's choice.
+        compression_gzip_level: i32 = "compression.gzip.level",
         /// Records between forced flushes; `i64::MAX` for none.
         flush_messages: i64 = "flush.messages",
         /// Time between forced flushes; `i64::MAX` for none.

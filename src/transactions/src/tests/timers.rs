@@ -108,23 +108,21 @@ fn transactions_are_described_and_listed() {
     begin(&mut driver, "b", 2);
     driver.run(&[(Do::Init, "1000/0", Some(Empty)), (Do::Add(1000, 0, "x", 2), "added", Some(Ongoing))]);
     driver.now_ms += 500;
-    let list = |filter: ListFilter, matches: &dyn Fn(&str) -> bool| -> Vec<String> {
-        let found = driver.coordinator.list(driver.now_ms, &filter, matches).expect("it is loaded");
+    let list = |filter: ListFilter| -> Vec<String> {
+        let found = driver.coordinator.list(driver.now_ms, &filter).expect("it is loaded");
         found
             .iter()
             .map(|one| format!("{} {} {}", one.transactional_id, one.producer_id, one.state.name()))
             .collect()
     };
-    let any = |_: &str| true;
     let all = ListFilter::default();
-    assert_eq!(list(all.clone(), &any), ["a 1 Empty", "b 2 Empty", "t 1000 Ongoing"]);
-    assert_eq!(list(all.clone(), &|id| id != "b"), ["a 1 Empty", "t 1000 Ongoing"]);
-    assert_eq!(list(ListFilter { states: Some(vec![Ongoing]), ..all.clone() }, &any), ["t 1000 Ongoing"]);
-    assert_eq!(list(ListFilter { states: Some(vec![]), ..all.clone() }, &any), [""; 0]);
-    assert_eq!(list(ListFilter { producer_ids: vec![2, 9], ..all.clone() }, &any), ["b 2 Empty"]);
+    assert_eq!(list(all.clone()), ["a 1 Empty", "b 2 Empty", "t 1000 Ongoing"]);
+    assert_eq!(list(ListFilter { states: Some(vec![Ongoing]), ..all.clone() }), ["t 1000 Ongoing"]);
+    assert_eq!(list(ListFilter { states: Some(vec![]), ..all.clone() }), [""; 0]);
+    assert_eq!(list(ListFilter { producer_ids: vec![2, 9], ..all.clone() }), ["b 2 Empty"]);
     let longer = |ms| ListFilter { longer_than_ms: Some(ms), states: Some(vec![Ongoing]), ..all.clone() };
-    assert_eq!(list(longer(499), &any), ["t 1000 Ongoing"]);
-    assert_eq!(list(longer(500), &any), [""; 0]);
+    assert_eq!(list(longer(499)), ["t 1000 Ongoing"]);
+    assert_eq!(list(longer(500)), [""; 0]);
 
     let found = wire::described(ID, driver.coordinator.describe(ID));
     assert_eq!((found.error_code, &*found.transaction_state, found.producer_id), (0, "Ongoing", 1000));
@@ -135,5 +133,5 @@ fn transactions_are_described_and_listed() {
     assert_eq!(code("nobody"), Some(ErrorCode::TransactionalIdNotFound));
     let loading = crate::Coordinator::new(impatient(), 0);
     assert_eq!(loading.describe("a").err(), Some(ErrorCode::CoordinatorLoadInProgress));
-    assert!(loading.list(0, &ListFilter::default(), &any).is_err());
+    assert!(loading.list(0, &ListFilter::default()).is_err());
 }
