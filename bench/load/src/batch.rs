@@ -94,7 +94,8 @@ impl Batch {
         for (bit, column) in shift.iter_mut().enumerate() {
             *column = crc32c::crc32c_combine(1 << bit, 0, tail.len());
         }
-        let mut batch = Batch { stamp_at: HEADER + first_value, head, tail, tail_crc, shift, records, keys_at };
+        let stamp_at = HEADER + first_value;
+        let mut batch = Batch { head, stamp_at, tail, tail_crc, shift, records, keys_at };
         let mut head = std::mem::take(&mut batch.head);
         batch.seal(&mut head);
         batch.head = head;

@@ -115,7 +115,8 @@ impl Admin {
     pub fn leave(&mut self, member: &groups::Member) -> Result<(), Error> {
         let answer = self.call_any(groups::LEAVE.0, groups::LEAVE.1, &groups::leave(member))?;
         match groups::simple_code(&answer)? {
-            0 => Ok(()),
+            // Who is no member any more has left.
+            0 | groups::UNKNOWN_MEMBER_ID => Ok(()),
             code => Err(Error::Broker { request: "LeaveGroup", subject: member.group.clone(), code }),
         }
     }

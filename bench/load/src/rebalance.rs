@@ -303,7 +303,8 @@ fn record(changes: &mut Flow, from: u64, to: u64) {
 pub fn run(args: &RebalanceArgs) -> Result<(Value, bool), Error> {
     let interval = args.heartbeat_ms.as_nanos() as u64;
     if args.members == 0 || args.topics.topics != 1 || interval < 1_000_000 {
-        return Err(Error::Usage("a group needs members, one topic, and heartbeats 1 ms apart or more".into()));
+        let needs = "a group needs members, one topic, and heartbeats 1 ms apart or more";
+        return Err(Error::Usage(needs.into()));
     }
     if args.topics.partitions <= args.members as i32 {
         return Err(Error::Usage("--partitions must be more than --members: everyone is to get one".into()));

@@ -33,8 +33,10 @@ use std::{
 const RETRY: u64 = 100_000_000;
 /// The transaction before is not wholly ended yet.
 const CONCURRENT_TRANSACTIONS: i16 = 51;
-/// Patience for leaders, and at the end for the last markers.
+/// Patience for leaders.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Patience for the markers of the last transactions, when all load is over.
+const MARKERS: Duration = Duration::from_secs(5);
 const BUFFER: usize = 4 << 10;
 
 /// What all producers share.
@@ -354,7 +356,7 @@ pub fn run(args: &TransactArgs) -> Result<(Value, bool), Error> {
 /// What the last stable offsets grew by, when that is `due`, or when the patience is over: the markers of the last
 /// transactions may still be on their way.
 fn stable_growth(admin: &mut Admin, layout: &Layout, start: i64, due: u64) -> Result<u64, Error> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + MARKERS;
     loop {
         let end: i64 = admin.offsets(layout, LogEnd::Stable)?.iter().sum();
         let grown = (end - start).max(0) as u64;

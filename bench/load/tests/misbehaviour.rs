@@ -1,6 +1,7 @@
 //! What the tool reports about brokers that stall, lie and break: a load tool that does not
 //! notice is worse than none.
 
+#[allow(dead_code)] // the faults that other tests need
 mod fake;
 
 use clap::Parser;

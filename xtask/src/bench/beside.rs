@@ -224,7 +224,7 @@ mod tests {
         let checkpoint = "0\n4\ncompacted 0 500\ncompacted 1 250\n__consumer_offsets 7 90\nother 0 1\n";
         assert_eq!(clean_offsets(checkpoint, "compacted"), 750.0);
         assert_eq!(clean_offsets("", "compacted"), 0.0);
-        let metrics = "# TYPE a_total counter\na_total{core=\"0\"} 5\na_total{core=\"1\"} 7\na_total_other 9\n";
+        let metrics = "# TYPE a_total counter\na_total{core=\"0\"} 5\na_total{core=\"1\"} 7\na_total_b 9\n";
         assert_eq!(sum_of(metrics, "a_total"), 12.0);
     }
 

@@ -131,8 +131,8 @@ impl<'a> Stage<'a> {
     /// Deletes and makes anew the topics of a row, all systems' alike, if the next round could fill the disk beyond
     /// its budget. A new topic is slow for seconds: those are not measured.
     pub fn make_room(&mut self, row: &'a Row, systems: &[System]) -> Result<(), String> {
-        let own_topics = matches!(row.kind, Kind::Cold | Kind::Beside(Beside::Retention | Beside::Compaction));
-        if own_topics || row.kind == Kind::Rebalance {
+        let own_topics = matches!(row.kind, Kind::Beside(Beside::Retention | Beside::Compaction));
+        if own_topics || matches!(row.kind, Kind::Cold | Kind::Rebalance) {
             return Ok(()); // these are made anew in each turn, or hold nothing
         }
         let mut expected = 0;
