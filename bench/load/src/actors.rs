@@ -154,8 +154,19 @@ impl<A: Actor> Stage<A> {
         Ok(())
     }
 
-    /// Lets a client do something, then sends what it said and notes when it wants to be called.
+    /// Lets a client do something, and sends what it said.
     fn with(
+        &mut self,
+        i: usize,
+        act: impl FnOnce(&mut A, &mut A::Shared, &mut Connection, u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.act(i, act)?;
+        let slot = &self.slots[i];
+        if slot.connection.waiting() == 0 || slot.wants_writable { Ok(()) } else { self.flush(i) }
+    }
+
+    /// Lets a client do something, and notes when it wants to be called.
+    fn act(
         &mut self,
         i: usize,
         act: impl FnOnce(&mut A, &mut A::Shared, &mut Connection, u64) -> Result<(), Error>,
@@ -167,7 +178,7 @@ impl<A: Actor> Stage<A> {
         }
         act(&mut slot.actor, &mut self.shared, &mut slot.connection, now)?;
         self.next_wake = self.next_wake.min(slot.actor.wake());
-        if slot.connection.waiting() == 0 || slot.wants_writable { Ok(()) } else { self.flush(i) }
+        Ok(())
     }
 
     /// Calls every client whose time has come. Whether there was one.
@@ -211,7 +222,7 @@ impl<A: Actor> Stage<A> {
             // It may say something to the connection whose buffer the answer lies in.
             answer.clear();
             answer.extend_from_slice(frame);
-            self.with(i, |actor, shared, connection, now| {
+            self.act(i, |actor, shared, connection, now| {
                 actor.answered(shared, connection, &answer, now)
             })?;
         }
