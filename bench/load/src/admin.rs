@@ -44,14 +44,21 @@ pub struct Layout {
 pub enum LogEnd {
     Latest,
     Earliest,
+    /// The last stable offset: behind it are records of open transactions.
+    Stable,
 }
 
 impl LogEnd {
     fn timestamp(self) -> i64 {
         match self {
-            LogEnd::Latest => -1,
+            LogEnd::Latest | LogEnd::Stable => -1,
             LogEnd::Earliest => -2,
         }
+    }
+
+    /// As the protocol has it: 1 is read committed.
+    fn isolation(self) -> i8 {
+        i8::from(self == LogEnd::Stable)
     }
 }
 
@@ -86,7 +93,8 @@ impl Admin {
         answer
     }
 
-    fn call_any(&mut self, api: i16, version: i16, body: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Calls the node that this tool was told of.
+    pub(crate) fn call_any(&mut self, api: i16, version: i16, body: &[u8]) -> Result<Vec<u8>, Error> {
         let bootstrap = self.bootstrap.clone();
         self.call(&bootstrap, api, version, body)
     }
@@ -228,20 +236,28 @@ impl Admin {
 
     /// A producer id and epoch for an idempotent producer.
     pub fn producer_id(&mut self) -> Result<(i64, i16), Error> {
+        self.init_producer(None)
+    }
+
+    /// A producer id and epoch, for a transactional id if there is one: what it left open is aborted by that.
+    pub fn init_producer(&mut self, transactional: Option<&str>) -> Result<(i64, i16), Error> {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let mut body = Vec::new();
-            body.put_i16(-1); // no transactional id
+            match transactional {
+                Some(id) => body.put_string(id),
+                None => body.put_i16(-1),
+            }
             body.put_i32(60_000);
             let answer = self.call_any(22, 1, &body)?;
             let mut get = Get::new(&answer);
             get.i32()?;
             match get.i16()? {
                 0 => return Ok((get.i64()?, get.i16()?)),
-                // A broker that has just started may not have a block of ids yet.
-                14..=16 if Instant::now() < until => std::thread::sleep(Duration::from_millis(50)),
+                // A broker that has just started may not have a block of ids yet; an open transaction is aborted first.
+                14..=16 | 51 if Instant::now() < until => std::thread::sleep(Duration::from_millis(50)),
                 code => {
-                    let subject = "a producer".to_owned();
+                    let subject = transactional.unwrap_or("a producer").to_owned();
                     return Err(Error::Broker { request: "InitProducerId", subject, code });
                 }
             }
@@ -267,7 +283,7 @@ fn list_offsets(layout: &Layout, node: usize, end: LogEnd) -> Vec<u8> {
     }
     let mut body = Vec::new();
     body.put_i32(-1); // a consumer asks
-    body.put_i8(0); // read uncommitted
+    body.put_i8(end.isolation());
     body.put_i32(by_topic.iter().filter(|p| !p.is_empty()).count() as i32);
     for (topic, partitions) in layout.topics.iter().zip(by_topic).filter(|(_, p)| !p.is_empty()) {
         body.put_string(topic);
@@ -278,6 +294,11 @@ fn list_offsets(layout: &Layout, node: usize, end: LogEnd) -> Vec<u8> {
         }
     }
     body
+}
+
+/// Whether a broker that has just started, or a coordinator, may answer otherwise in a moment.
+pub(crate) fn is_passing(code: i16) -> bool {
+    matches!(code, 14..=16)
 }
 
 /// One request and its answer, without length prefix and header, on a blocking stream.

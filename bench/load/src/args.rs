@@ -21,10 +21,18 @@ pub enum Command {
     /// Produce and consume in one process; latency from the time a batch was due to the time
     /// it was read back.
     EndToEnd(ProduceArgs),
+    /// Produce in transactions (version 2), one transactional producer a connection.
+    Transact(TransactArgs),
+    /// Commit offsets for many groups of one member each.
+    CommitOffsets(CommitArgs),
+    /// Time from a change of a large group until every member has its new generation and assignment.
+    Rebalance(RebalanceArgs),
     /// Open connections that stay idle, and see whether they still answer.
     Connect(ConnectArgs),
     /// Create topics and wait until every partition has a leader.
     Create(CreateArgs),
+    /// Change the configuration of a topic.
+    Alter(AlterArgs),
     /// Wait until a broker serves every partition, and print when that was.
     Ready(ReadyArgs),
     /// Make the kernel forget the cached pages of all files below a directory.
@@ -137,8 +145,96 @@ pub struct ProduceArgs {
     /// Produce with producer ids and sequences, one id a connection.
     #[arg(long)]
     pub idempotent: bool,
+    /// End when that many requests are answered, if that is before the time is over; 0 is no limit.
+    #[arg(long, default_value_t = 0)]
+    pub requests: u64,
+    /// Give records one of so many keys, each partition its share of them in turn; 0 sends the same batch again
+    /// and again. Needs --keyed.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1 << 31))]
+    pub keys: u64,
     #[command(flatten)]
     pub tail: TailArgs,
+}
+
+/// Transactions end by time, by their number of batches, or by what comes first.
+#[derive(Debug, Clone, Args)]
+pub struct TransactArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    #[command(flatten)]
+    pub span: Span,
+    #[command(flatten)]
+    pub records: Records,
+    /// Producers, each with a connection and a transactional id.
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Batches in flight of a producer.
+    #[arg(long, default_value_t = 1)]
+    pub inflight: usize,
+    /// Milliseconds in which a transaction is given batches; 0 is no limit.
+    #[arg(long, default_value = "0", value_parser = milliseconds)]
+    pub transaction_ms: Duration,
+    /// Batches of a transaction; 0 is no limit.
+    #[arg(long, default_value_t = 0)]
+    pub transaction_batches: u64,
+}
+
+/// Every commit is about all partitions of the topic.
+#[derive(Debug, Clone, Args)]
+pub struct CommitArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    #[command(flatten)]
+    pub span: Span,
+    /// Groups, with one member each.
+    #[arg(long, default_value_t = 1000)]
+    pub groups: usize,
+    /// Connections that the members share.
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Commits in flight on a connection, of different groups.
+    #[arg(long, default_value_t = 1)]
+    pub inflight: usize,
+}
+
+/// Which group protocol members speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// JoinGroup, SyncGroup, Heartbeat; a leader assigns.
+    Classic,
+    /// ConsumerGroupHeartbeat (KIP-848); the broker assigns.
+    Consumer,
+}
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Classic => "classic",
+            Protocol::Consumer => "consumer",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RebalanceArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub topics: Topics,
+    #[command(flatten)]
+    pub span: Span,
+    /// Members that stay; one more comes and goes.
+    #[arg(long, default_value_t = 500)]
+    pub members: usize,
+    #[arg(long, value_enum, default_value_t = Protocol::Classic)]
+    pub protocol: Protocol,
+    /// Milliseconds between two heartbeats of a member, by which it learns of a change.
+    #[arg(long, default_value = "200", value_parser = milliseconds)]
+    pub heartbeat_ms: Duration,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -235,6 +331,23 @@ pub struct CreateArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+pub struct AlterArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long)]
+    pub topic: String,
+    /// A configuration to set, as key=value; may be repeated.
+    #[arg(long = "config", value_parser = key_value)]
+    pub configs: Vec<(String, String)>,
+    /// A configuration that goes back to what it inherits; may be repeated.
+    #[arg(long)]
+    pub unset: Vec<String>,
+    /// A topic that does not exist is no error.
+    #[arg(long)]
+    pub if_exists: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct ReadyArgs {
     #[command(flatten)]
     pub common: Common,
@@ -293,6 +406,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(value).map_err(|e| e.to_string())
 }
 
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_millis).map_err(|_| format!("{text:?} is not a number of milliseconds"))
+}
+
 fn acks(text: &str) -> Result<i16, String> {
     match text {
         "0" => Ok(0),
@@ -324,6 +441,12 @@ mod tests {
         let Command::Produce(args) = cli.command else { panic!("another command") };
         assert_eq!((args.acks, args.topics.configs), (-1, vec![("a".to_owned(), "b=c".to_owned())]));
         assert!(Cli::try_parse_from(["flumen-load", "produce", "--acks", "2"]).is_err());
+        assert!(Cli::try_parse_from(["flumen-load", "rebalance", "--protocol", "zookeeper"]).is_err());
+        let line = ["flumen-load", "transact", "--transaction-ms", "100", "--transaction-batches", "3"];
+        let Command::Transact(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
+        assert_eq!((args.transaction_ms, args.transaction_batches), (Duration::from_millis(100), 3));
         assert!(Cli::try_parse_from(["flumen-load", "produce", "--seconds", "-1"]).is_err());
     }
 }

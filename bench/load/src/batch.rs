@@ -19,6 +19,8 @@ pub const HEADER: usize = 61;
 /// Where the checksum lies; it covers everything behind it.
 pub const CRC_AT: usize = 17;
 const CRC_FROM: usize = 21;
+/// The bit of a batch's attributes that says that it belongs to a transaction.
+const TRANSACTIONAL: u16 = 0x10;
 const PRODUCER_ID_AT: usize = 43;
 const SEQUENCE_AT: usize = 53;
 /// Bytes of the time stamp at the start of the first record's value.
@@ -45,6 +47,8 @@ pub struct Batch {
     /// Column `i` is what bit `i` of the head's checksum becomes behind the tail.
     shift: [u32; 32],
     records: i32,
+    /// Where in the whole batch each key lies; empty without keys.
+    keys_at: Vec<usize>,
 }
 
 impl Batch {
@@ -59,11 +63,14 @@ impl Batch {
         let records = i32::try_from(shape.records).map_err(|_| Error::Usage("too many records".into()))?;
         let mut random = seed | 1;
         let mut body = Vec::with_capacity(shape.records * (shape.record_bytes + 16));
-        let mut first_value = 0;
+        let (mut first_value, mut keys_at) = (0, Vec::new());
         for i in 0..shape.records {
-            let value_at = put_record(&mut body, i, shape, key, &mut random);
+            let (key_at, value_at) = put_record(&mut body, i, shape, key, &mut random);
             if i == 0 {
                 first_value = value_at;
+            }
+            if shape.keyed {
+                keys_at.push(HEADER + key_at);
             }
         }
         let mut head = Vec::with_capacity(HEADER + first_value + STAMP);
@@ -87,11 +94,21 @@ impl Batch {
         for (bit, column) in shift.iter_mut().enumerate() {
             *column = crc32c::crc32c_combine(1 << bit, 0, tail.len());
         }
-        let mut batch = Batch { stamp_at: HEADER + first_value, head, tail, tail_crc, shift, records };
+        let stamp_at = HEADER + first_value;
+        let mut batch = Batch { head, stamp_at, tail, tail_crc, shift, records, keys_at };
         let mut head = std::mem::take(&mut batch.head);
         batch.seal(&mut head);
         batch.head = head;
         Ok(batch)
+    }
+
+    /// The same batch as a part of a transaction.
+    pub fn into_transactional(mut self) -> Batch {
+        let mut head = std::mem::take(&mut self.head);
+        head[CRC_FROM..CRC_FROM + 2].copy_from_slice(&TRANSACTIONAL.to_be_bytes());
+        self.seal(&mut head);
+        self.head = head;
+        self
     }
 
     /// The part that may be patched: copy it, patch the copy, [`seal`](Self::seal) it.
@@ -126,6 +143,17 @@ impl Batch {
         head[self.stamp_at..self.stamp_at + STAMP].copy_from_slice(&stamp.to_be_bytes());
     }
 
+    /// Gives every record of a copy of the whole batch its key, makes the checksum right, and returns it. Does not
+    /// change the keys of a batch without any.
+    pub fn set_keys(&self, whole: &mut [u8], mut next: impl FnMut() -> u64) -> u32 {
+        for at in &self.keys_at {
+            whole[*at..*at + KEY].copy_from_slice(&next().to_be_bytes());
+        }
+        let crc = crc32c::crc32c(&whole[CRC_FROM..]);
+        whole[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        crc
+    }
+
     /// Makes the checksum in a patched copy of the head right, and returns it.
     pub fn seal(&self, head: &mut [u8]) -> u32 {
         let mut of_head = crc32c::crc32c(&head[CRC_FROM..]);
@@ -139,15 +167,17 @@ impl Batch {
     }
 }
 
-/// Appends record `i` and returns where its value starts.
-fn put_record(out: &mut Vec<u8>, i: usize, shape: Shape, key: usize, random: &mut u64) -> usize {
+/// Appends record `i` and returns where its key and its value start.
+fn put_record(out: &mut Vec<u8>, i: usize, shape: Shape, key: usize, random: &mut u64) -> (usize, usize) {
     let value = shape.record_bytes - key;
     let mut record = Vec::with_capacity(shape.record_bytes + 16);
     record.put_i8(0);
     record.put_varint(0);
     record.put_varint(i as i64);
+    let mut key_in_record = record.len();
     if shape.keyed {
         record.put_varint(key as i64);
+        key_in_record = record.len();
         put_random(&mut record, key, random);
     } else {
         record.put_varint(-1);
@@ -157,9 +187,9 @@ fn put_record(out: &mut Vec<u8>, i: usize, shape: Shape, key: usize, random: &mu
     put_random(&mut record, value, random);
     record.put_varint(0);
     out.put_varint(record.len() as i64);
-    let at = out.len() + value_in_record;
+    let at = out.len();
     out.extend_from_slice(&record);
-    at
+    (at + key_in_record, at + value_in_record)
 }
 
 fn put_random(out: &mut Vec<u8>, n: usize, state: &mut u64) {
@@ -303,6 +333,37 @@ mod tests {
             assert!(record.rest().is_empty());
         }
         assert!(get.rest().is_empty());
+    }
+
+    #[test]
+    fn keys_are_written_into_every_record_and_the_checksum_follows() {
+        let batch = Batch::new(Shape { records: 3, record_bytes: 50, keyed: true }, 7, 5).unwrap();
+        let mut bytes = whole(&batch, batch.head());
+        let mut key = 40;
+        let crc = batch.set_keys(&mut bytes, || {
+            key += 1;
+            key
+        });
+        let seen = next_batch(&mut &bytes[..], true).unwrap().unwrap();
+        assert_eq!((seen.valid, seen.crc), (Some(true), crc));
+        let mut get = Get::new(&bytes[HEADER..]);
+        for i in 0..3 {
+            let length = get.varint().unwrap();
+            let mut record = Get::new(get.take(length as usize).unwrap());
+            record.i8().unwrap();
+            record.varint().unwrap();
+            record.varint().unwrap();
+            assert_eq!((record.varint().unwrap(), record.i64().unwrap()), (8, 41 + i));
+        }
+    }
+
+    #[test]
+    fn a_batch_of_a_transaction_is_marked_and_valid() {
+        let batch = Batch::new(Shape { records: 1, record_bytes: 50, keyed: false }, 7, 5).unwrap();
+        let batch = batch.into_transactional();
+        let bytes = whole(&batch, batch.head());
+        assert_eq!(bytes[CRC_FROM..CRC_FROM + 2], [0, 0x10]);
+        assert_eq!(next_batch(&mut &bytes[..], true).unwrap().unwrap().valid, Some(true));
     }
 
     #[test]

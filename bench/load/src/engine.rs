@@ -4,7 +4,8 @@ use crate::{
     connection::{Connection, Received},
     consumer::{Consumer, Consuming},
     error::Error,
-    os::{Machine, Poll, Ready, Usage, machine, usage},
+    meter::Meter,
+    os::{Poll, Ready, Usage},
     producer::{Answered, Producer, Producing},
 };
 use std::time::{Duration, Instant};
@@ -58,14 +59,6 @@ pub struct Outcome {
     pub unread: bool,
 }
 
-/// What everyone had used at one moment.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sample {
-    broker: Option<Usage>,
-    own: Usage,
-    machine: Machine,
-}
-
 /// A run: its connections and what they share.
 pub struct Engine {
     poll: Poll,
@@ -75,7 +68,7 @@ pub struct Engine {
     pub producing: Option<Producing>,
     pub consuming: Option<Consuming>,
     until: Until,
-    broker_pid: Option<u32>,
+    meter: Meter,
     start: Instant,
     outcome: Outcome,
 }
@@ -94,7 +87,7 @@ impl Engine {
             producing,
             consuming,
             until,
-            broker_pid,
+            meter: Meter::new(broker_pid),
             start: Instant::now(),
             outcome: Outcome::default(),
         })
@@ -114,14 +107,6 @@ impl Engine {
         self.start.elapsed().as_nanos() as u64
     }
 
-    fn sample(&self) -> Sample {
-        Sample {
-            broker: self.broker_pid.and_then(|pid| usage(pid).ok()),
-            own: usage(std::process::id()).unwrap_or_default(),
-            machine: machine().unwrap_or_default(),
-        }
-    }
-
     /// Runs to the end.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         self.start = Instant::now();
@@ -130,22 +115,19 @@ impl Engine {
             return Ok(self.outcome);
         };
         let mut ready: Vec<Ready> = Vec::with_capacity(1024);
-        let (mut before, mut after) = (Sample::default(), Sample::default());
         let mut begun = false;
-        let mut ended_at = None;
-        let (mut busy, mut measured_from) = (0, 0);
         self.start_all()?;
         let mut now = self.now();
         loop {
             if !begun && now >= window.from {
                 begun = true;
-                (before, measured_from) = (self.sample(), now);
+                self.meter.begin(now);
             }
-            if ended_at.is_none() && (now >= window.to || !ready.is_empty() && self.all_is_read()) {
-                after = self.sample();
-                ended_at = Some(now);
+            let over = || now >= window.to || self.all_is_sent() || !ready.is_empty() && self.all_is_read();
+            if self.meter.ended().is_none() && over() {
+                self.meter.end(now);
             }
-            let sending = ended_at.is_none();
+            let sending = self.meter.ended().is_none();
             let mut worked = sending && self.send_due(now, window.to)?;
             self.poll.wait(Duration::ZERO, &mut ready)?;
             worked |= !ready.is_empty();
@@ -154,26 +136,23 @@ impl Engine {
             }
             let later = self.now();
             if worked && begun && sending {
-                busy += later - now;
+                self.meter.busy(later - now);
             }
             now = later;
-            if let Some(at) = ended_at
+            if let Some(at) = self.meter.ended()
                 && (self.drained() || now > at + DRAIN)
             {
                 break;
             }
         }
         self.finish(now);
-        let span = ended_at.unwrap_or(now).saturating_sub(measured_from).max(1);
-        self.outcome.seconds = span as f64 / 1e9;
-        self.outcome.busy = busy as f64 / span as f64;
-        self.outcome.broker = before.broker.zip(after.broker);
-        let broker = self.outcome.broker.map_or(0.0, |(b, a)| a.cpu_s - b.cpu_s);
-        let known = broker + after.own.cpu_s - before.own.cpu_s;
-        let seconds = self.outcome.seconds;
-        self.outcome.others = ((after.machine.busy_s - before.machine.busy_s - known) / seconds).max(0.0);
-        self.outcome.stolen = (after.machine.stolen_s - before.machine.stolen_s) / seconds;
+        self.meter.fill(&mut self.outcome, now);
         Ok(self.outcome)
+    }
+
+    /// The run was to send a number of requests, and all of these are answered.
+    fn all_is_sent(&self) -> bool {
+        self.producing.as_ref().is_some_and(|p| p.exhausted() && p.outstanding == 0)
     }
 
     fn all_is_read(&self) -> bool {

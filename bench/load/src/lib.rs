@@ -10,24 +10,35 @@
 //! as coordinated omission). Every run ends with a proof that what was acknowledged is there:
 //! the log end offsets, and on the consuming side the checksum of every batch.
 //!
+//! Two loops drive the connections: [`engine`] where requests are alike and leave by the clock or as fast as they
+//! are answered, [`actors`] where a client holds a conversation (transactions, groups).
+//!
 //! The protocol is encoded by hand, without the broker's own codec, so that a mistake there
 //! cannot hide itself here.
 
+pub mod actors;
 pub mod admin;
 pub mod args;
 pub mod batch;
 pub mod ceiling;
+pub mod commits;
 pub mod connection;
 pub mod consumer;
+pub mod coordinators;
 pub mod cross;
 pub mod echo;
 pub mod engine;
 pub mod error;
+pub mod groups;
 pub mod idle;
+pub mod keys;
+pub mod meter;
 pub mod os;
 pub mod producer;
+pub mod rebalance;
 pub mod report;
 pub mod requests;
 pub mod run;
 pub mod stats;
+pub mod transact;
 pub mod wire;

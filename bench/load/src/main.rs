@@ -3,9 +3,9 @@
 use clap::Parser;
 use load::{
     args::{Cli, Command, Common, Output},
-    ceiling, cross,
+    ceiling, commits, cross,
     error::Error,
-    idle, os, report, run,
+    idle, os, rebalance, report, run, transact,
 };
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -36,6 +36,18 @@ fn execute(command: Command) -> Result<bool, Error> {
             run::settle(args.common.core)?;
             finished(&args.common, &run::consume(&args)?)
         }
+        Command::Transact(args) => {
+            run::settle(args.common.core)?;
+            judged(&args.common, transact::run(&args)?)
+        }
+        Command::CommitOffsets(args) => {
+            run::settle(args.common.core)?;
+            judged(&args.common, commits::run(&args)?)
+        }
+        Command::Rebalance(args) => {
+            run::settle(args.common.core)?;
+            judged(&args.common, rebalance::run(&args)?)
+        }
         Command::Connect(args) => {
             run::settle(args.common.core)?;
             let result = idle::run(&args)?;
@@ -45,6 +57,11 @@ fn execute(command: Command) -> Result<bool, Error> {
         Command::Create(args) => {
             run::settle(args.common.core)?;
             print(&args.common, &json!({"workload": "create", "partitions": run::create(&args)?}));
+            Ok(true)
+        }
+        Command::Alter(args) => {
+            run::settle(args.common.core)?;
+            print(&args.common, &json!({"workload": "alter", "exists": run::alter(&args)?}));
             Ok(true)
         }
         Command::Ready(args) => {
@@ -79,6 +96,11 @@ fn finished(common: &Common, run: &run::Finished) -> Result<bool, Error> {
     Ok(run.good())
 }
 
+fn judged(common: &Common, (result, good): (Value, bool)) -> Result<bool, Error> {
+    print(common, &result);
+    Ok(good)
+}
+
 /// Prints an object on one line, or one member a line without histogram curves.
 fn print(common: &Common, value: &Value) {
     if common.output == Output::Json {
@@ -86,10 +108,14 @@ fn print(common: &Common, value: &Value) {
         return;
     }
     for (name, member) in value.as_object().into_iter().flatten() {
-        let mut member = member.clone();
-        if let Some(object) = member.as_object_mut() {
-            object.remove("curve");
-        }
-        println!("{name}: {member}");
+        println!("{name}: {}", without_curves(member.clone()));
     }
+}
+
+fn without_curves(mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.remove("curve");
+        object.values_mut().for_each(|member| *member = without_curves(member.take()));
+    }
+    value
 }

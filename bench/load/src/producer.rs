@@ -5,6 +5,7 @@ use crate::{
     batch::Batch,
     connection::Connection,
     error::Error,
+    keys::Keys,
     requests::{ProduceTemplate, parse_produce},
     stats::{Flow, Latency, Window},
 };
@@ -24,6 +25,8 @@ pub struct ProduceOptions {
     pub interval: f64,
     /// Write the time a batch was due into its first record.
     pub stamped: bool,
+    /// Requests after which no more are sent; `u64::MAX` is no limit.
+    pub limit: u64,
 }
 
 /// What all producing connections of a run share.
@@ -43,8 +46,10 @@ pub struct Producing {
     pub overloaded: bool,
     /// Per target: the offset behind the last record that was acknowledged, -1 for none.
     pub acknowledged_end: Vec<i64>,
-    /// Requests given to the open loop's schedule so far.
+    /// Requests that were given to the open loop's schedule, or that a closed loop has sent.
     scheduled: u64,
+    /// The keys that records are given one after the other, where a run writes a number of them.
+    keys: Option<Keys>,
 }
 
 impl Producing {
@@ -71,7 +76,18 @@ impl Producing {
             overloaded: false,
             acknowledged_end: vec![-1; targets.len()],
             scheduled: 0,
+            keys: None,
         })
+    }
+
+    /// Gives every record one of so many keys from now on, those of a partition in turn.
+    pub fn vary_keys(&mut self, keys: u64) {
+        self.keys = Some(Keys::new(keys, self.templates.len()));
+    }
+
+    /// Whether all requests that there were to send are sent or scheduled.
+    pub fn exhausted(&self) -> bool {
+        self.scheduled >= self.options.limit
     }
 
     /// Whether requests leave by the clock.
@@ -81,7 +97,7 @@ impl Producing {
 
     /// The number and due time of the schedule's next request, if it is due by `now`.
     pub fn next_due(&mut self, now: u64) -> Option<(u64, u64)> {
-        if self.overloaded {
+        if self.overloaded || self.exhausted() {
             return None;
         }
         let due = (self.scheduled as f64 * self.options.interval) as u64;
@@ -154,9 +170,10 @@ impl Producer {
         let without_answer = shared.options.acks == 0;
         loop {
             let busy = if without_answer { connection.waiting() } else { self.inflight.len() };
-            if busy >= shared.options.inflight {
+            if busy >= shared.options.inflight || shared.exhausted() {
                 return;
             }
+            shared.scheduled += 1;
             shared.outstanding += 1;
             self.send(shared, connection, now, now);
         }
@@ -178,12 +195,18 @@ impl Producer {
         if shared.options.stamped {
             batch.set_stamp(patched, due);
         }
-        let crc = if self.identity.is_some() || shared.options.stamped {
-            batch.seal(patched)
+        let (crc, tail) = if let Some(keys) = &mut shared.keys {
+            // Every record differs from request to request: nothing of the batch can be shared.
+            head.extend_from_slice(&shared.tail);
+            let whole = &mut head[at..at + batch.bytes()];
+            (batch.set_keys(whole, || keys.next(lane.target as usize)), None)
+        } else if self.identity.is_some() || shared.options.stamped {
+            (batch.seal(patched), Some(shared.tail.clone()))
         } else {
-            u32::from_be_bytes([patched[17], patched[18], patched[19], patched[20]])
+            let crc = u32::from_be_bytes([patched[17], patched[18], patched[19], patched[20]]);
+            (crc, Some(shared.tail.clone()))
         };
-        connection.push(head, Some(shared.tail.clone()));
+        connection.push(head, tail);
         if shared.flow.window.contains(due) {
             shared.send_delay.record(now.saturating_sub(due));
         }

@@ -14,7 +14,6 @@ pub fn to_json(run: &Finished) -> Value {
     let over = run.outcome.seconds;
     let mut out = Map::new();
     out.insert("workload".into(), json!(run.name));
-    out.insert("seconds".into(), json!(round(over)));
     out.insert("good".into(), json!(run.good()));
     if let Some(p) = &run.producing {
         let mut flow = p.flow.to_json(over);
@@ -37,14 +36,21 @@ pub fn to_json(run: &Finished) -> Value {
             out.insert(name.into(), json!({"records": records, "verdict": verdict.name()}));
         }
     }
-    out.insert("lost_connections".into(), json!(run.outcome.lost_connections));
-    out.insert("unanswered".into(), json!(run.outcome.unanswered));
-    out.insert("unread".into(), json!(run.outcome.unread));
-    out.insert("client_busy".into(), json!(round(run.outcome.busy)));
-    out.insert("other_cores".into(), json!(round(run.outcome.others)));
-    out.insert("stolen_cores".into(), json!(round(run.outcome.stolen)));
-    out.insert("broker".into(), broker(&run.outcome));
+    out.insert("deleted_records".into(), json!(run.deleted));
+    put_outcome(&mut out, &run.outcome);
     Value::Object(out)
+}
+
+/// What is told of every run: how it went, and who used what.
+pub(crate) fn put_outcome(out: &mut Map<String, Value>, outcome: &Outcome) {
+    out.insert("seconds".into(), json!(round(outcome.seconds)));
+    out.insert("lost_connections".into(), json!(outcome.lost_connections));
+    out.insert("unanswered".into(), json!(outcome.unanswered));
+    out.insert("unread".into(), json!(outcome.unread));
+    out.insert("client_busy".into(), json!(round(outcome.busy)));
+    out.insert("other_cores".into(), json!(round(outcome.others)));
+    out.insert("stolen_cores".into(), json!(round(outcome.stolen)));
+    out.insert("broker".into(), broker(outcome));
 }
 
 /// The broker's use over the measured span.
@@ -86,6 +92,9 @@ pub fn to_text(run: &Finished) -> String {
     broker_text(&mut out, run);
     if let Some((records, verdict)) = run.arrived {
         let _ = writeln!(out, "log end offsets grew by {records}: {}", verdict.name());
+    }
+    if run.deleted > 0 {
+        let _ = writeln!(out, "deleted meanwhile: {} records", run.deleted);
     }
     if let Some((records, verdict)) = run.to_read {
         let _ = writeln!(out, "to be read {records}: {}", verdict.name());

@@ -2,7 +2,7 @@
 
 use crate::{
     admin::{Admin, Layout, LogEnd},
-    args::{ConsumeArgs, CreateArgs, FetchArgs, From, ProduceArgs, ReadyArgs, Records, Topics},
+    args::{AlterArgs, ConsumeArgs, CreateArgs, FetchArgs, From, ProduceArgs, ReadyArgs, Records, Topics},
     batch::{Batch, Shape},
     connection::{Connection, connect},
     consumer::{ConsumeOptions, Consumer, Consuming, Cursor},
@@ -35,7 +35,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn new(acknowledged: u64, arrived: u64, unsure: bool) -> Verdict {
+    pub(crate) fn new(acknowledged: u64, arrived: u64, unsure: bool) -> Verdict {
         match arrived.cmp(&acknowledged) {
             std::cmp::Ordering::Equal => Verdict::Exact,
             std::cmp::Ordering::Greater if unsure => Verdict::AtLeast,
@@ -61,6 +61,8 @@ pub struct Finished {
     pub consuming: Option<Consuming>,
     /// What the log end offsets grew by, where something was produced, and what that says.
     pub arrived: Option<(u64, Verdict)>,
+    /// Records that left the logs at their starts meanwhile: retention deleted them.
+    pub deleted: u64,
     /// Records that consumers had to read, where that is known, and whether they did.
     pub to_read: Option<(u64, Verdict)>,
     pub end_to_end: bool,
@@ -169,6 +171,9 @@ pub fn produce(args: &ProduceArgs, end_to_end: bool) -> Result<Finished, Error> 
     if args.rate <= 0.0 && args.inflight == 0 {
         return Err(Error::Usage("a closed loop needs --inflight 1 or more".into()));
     }
+    if args.keys > 0 && !args.records.keyed {
+        return Err(Error::Usage("--keys needs --keyed".into()));
+    }
     if end_to_end && args.acks == 0 {
         return Err(Error::Usage("end-to-end needs --acks 1 or all, or its end is not known".into()));
     }
@@ -176,15 +181,20 @@ pub fn produce(args: &ProduceArgs, end_to_end: bool) -> Result<Finished, Error> 
     let mut admin = Admin::new(&args.common.bootstrap);
     let layout = prepare(&mut admin, &args.topics)?;
     let before = admin.settled_offsets(&layout, LogEnd::Latest, LEADERS)?;
+    let first = admin.offsets(&layout, LogEnd::Earliest)?;
     let window = Window::new(args.span.warmup, args.span.seconds);
     let options = ProduceOptions {
         acks: args.acks,
         inflight: args.inflight,
         interval: if args.rate > 0.0 { 1e9 / args.rate } else { 0.0 },
         stamped: end_to_end,
+        limit: if args.requests == 0 { u64::MAX } else { args.requests },
     };
     let batch = build_batch(&args.records)?;
-    let producing = Producing::new(batch, &layout.topics, &layout.targets, options, window)?;
+    let mut producing = Producing::new(batch, &layout.topics, &layout.targets, options, window)?;
+    if args.keys > 0 {
+        producing.vary_keys(args.keys);
+    }
     let consume = consume_options(&args.tail.fetch);
     let consuming = match consumers {
         0 => None,
@@ -199,7 +209,8 @@ pub fn produce(args: &ProduceArgs, end_to_end: bool) -> Result<Finished, Error> 
     let outcome = engine.run()?;
     let name = if end_to_end { "end-to-end" } else { "produce" };
     let readers = if args.tail.fan_out { consumers as u64 } else { consumers.min(1) as u64 };
-    let finished = prove(name, engine, outcome, &mut admin, &layout, &before, readers)?;
+    let mut finished = prove(name, engine, outcome, &mut admin, &layout, &before, readers)?;
+    finished.deleted = grown_by(&mut admin, &layout, &first, LogEnd::Earliest)?;
     clean_up(&mut admin, &args.topics)?;
     Ok(finished)
 }
@@ -220,12 +231,12 @@ fn prove(
     if let Some(p) = &producing {
         let acknowledged = p.flow.total.records;
         let unsure = outcome.unanswered > 0 || !p.flow.errors.is_empty();
-        let mut grown = grown_by(admin, layout, before)?;
+        let mut grown = grown_by(admin, layout, before, LogEnd::Latest)?;
         // Without acknowledgements the last requests may still be on their way.
         let mut patience = if p.options.acks == 0 { 50 } else { 0 };
         while grown < acknowledged && patience > 0 {
             std::thread::sleep(Duration::from_millis(100));
-            grown = grown_by(admin, layout, before)?;
+            grown = grown_by(admin, layout, before, LogEnd::Latest)?;
             patience -= 1;
         }
         arrived = Some((grown, Verdict::new(acknowledged, grown, unsure)));
@@ -237,11 +248,13 @@ fn prove(
         }
     }
     let end_to_end = name == "end-to-end";
-    Ok(Finished { name, outcome, producing, consuming: engine.consuming, arrived, to_read, end_to_end })
+    let consuming = engine.consuming;
+    Ok(Finished { name, outcome, producing, consuming, arrived, deleted: 0, to_read, end_to_end })
 }
 
-fn grown_by(admin: &mut Admin, layout: &Layout, before: &[i64]) -> Result<u64, Error> {
-    let after = admin.offsets(layout, LogEnd::Latest)?;
+/// By how many offsets one end of the logs moved.
+fn grown_by(admin: &mut Admin, layout: &Layout, before: &[i64], end: LogEnd) -> Result<u64, Error> {
+    let after = admin.offsets(layout, end)?;
     Ok(after.iter().zip(before).map(|(a, b)| a - b).sum::<i64>().max(0) as u64)
 }
 
@@ -296,11 +309,13 @@ fn live_producing(args: &ConsumeArgs, live: &Layout, window: Window) -> Result<P
     if args.live_rate <= 0.0 || args.live_connections == 0 {
         return Err(Error::Usage("a live producer needs a rate and connections".into()));
     }
-    let options = ProduceOptions { acks: -1, inflight: 0, interval: 1e9 / args.live_rate, stamped: false };
+    let interval = 1e9 / args.live_rate;
+    let options = ProduceOptions { acks: -1, inflight: 0, interval, stamped: false, limit: u64::MAX };
     Producing::new(build_batch(&args.live_records)?, &live.topics, &live.targets, options, window)
 }
 
-fn clean_up(admin: &mut Admin, topics: &Topics) -> Result<(), Error> {
+/// Deletes the topics, where that is asked for.
+pub(crate) fn clean_up(admin: &mut Admin, topics: &Topics) -> Result<(), Error> {
     if topics.delete_after {
         for name in topics.names() {
             admin.delete_topic(&name)?;
@@ -314,6 +329,21 @@ pub fn create(args: &CreateArgs) -> Result<usize, Error> {
     let mut admin = Admin::new(&args.common.bootstrap);
     let layout = prepare(&mut admin, &args.topics)?;
     Ok(admin.settled_offsets(&layout, LogEnd::Latest, LEADERS)?.len())
+}
+
+/// The `alter` command. Returns whether there is such a topic.
+pub fn alter(args: &AlterArgs) -> Result<bool, Error> {
+    let set = args.configs.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let configs: Vec<_> = set.chain(args.unset.iter().map(|name| (name.clone(), None))).collect();
+    if configs.is_empty() {
+        return Err(Error::Usage("nothing is to be changed: --config or --unset".into()));
+    }
+    let exists = Admin::new(&args.common.bootstrap).alter_topic(&args.topic, &configs)?;
+    if !exists && !args.if_exists {
+        let subject = args.topic.clone();
+        return Err(Error::Broker { request: "IncrementalAlterConfigs", subject, code: 3 });
+    }
+    Ok(exists)
 }
 
 /// The `ready` command: returns when every partition answers for the end of its log, as

@@ -1,6 +1,7 @@
 //! What the tool reports about brokers that stall, lie and break: a load tool that does not
 //! notice is worse than none.
 
+#[allow(dead_code)] // the faults that other tests need
 mod fake;
 
 use clap::Parser;
@@ -101,4 +102,24 @@ fn a_lost_connection_leaves_requests_unanswered_and_the_rest_goes_on() {
     assert!(matches!(run.arrived, Some((_, Verdict::AtLeast))));
     let flow = run.producing.unwrap().flow;
     assert!(flow.total.requests > 50, "the other connection went on");
+}
+
+#[test]
+fn a_run_ends_when_its_requests_are_answered() {
+    for pace in ["--inflight 2", "--inflight 0 --rate 1000"] {
+        let line = format!("produce --record-bytes 50 --connections 2 --seconds 20 --requests 25 {pace}");
+        let run = drive(Fault::None, &line);
+        assert!(run.good(), "{pace}");
+        assert_eq!(run.producing.unwrap().flow.total.requests, 25, "{pace}");
+        assert!(run.outcome.seconds < 10.0, "{pace}: {} s", run.outcome.seconds);
+    }
+}
+
+#[test]
+fn batches_with_keys_of_their_own_arrive_as_they_were_sent() {
+    let line = "produce --record-bytes 50 --records-per-batch 3 --keyed --keys 7 --connections 1 --inflight 2 \
+                --seconds 0.3 --consumers 1 --check";
+    let run = drive(Fault::None, line);
+    assert!(run.good());
+    assert_eq!(run.consuming.unwrap().flow.digest, run.producing.unwrap().flow.digest);
 }

@@ -1,6 +1,6 @@
 //! Kafka from Maven Central: its jars, its configuration, its command line.
 
-use super::system::Places;
+use super::system::{Places, SETTINGS};
 use std::{ffi::OsString, fs, path::Path, process::Command};
 
 pub const VERSION: &str = "4.3.1";
@@ -75,9 +75,9 @@ pub fn format(places: &Places, data: &Path, port: u16) -> Result<(), String> {
          share.coordinator.state.topic.min.isr=1\n\
          socket.listen.backlog.size=4096\n\
          log.initial.task.delay.ms=5000\n\
-         log.retention.check.interval.ms=5000\n\
-         log.segment.delete.delay.ms=1000\n",
-        data.display()
+         {}\n",
+        data.display(),
+        SETTINGS.join("\n"),
     );
     write(&properties(places), &configuration)?;
     let mut format = Command::new("java");

@@ -73,7 +73,9 @@ pub fn fresh_turn(row: &Row, system: System, spans: &Spans, places: &Places) -> 
         Kind::Restart => load.restart(&mut broker),
         Kind::Idle => load.idle(),
         Kind::Cross => load.cross(),
-        Kind::Steady | Kind::Half | Kind::Cold => Err("this row is measured on warm brokers".into()),
+        Kind::Steady | Kind::Half | Kind::Cold | Kind::Beside(_) | Kind::Rebalance => {
+            Err("this row is measured on warm brokers".into())
+        }
     }
 }
 
@@ -91,11 +93,11 @@ pub struct Load<'a> {
 
 impl Load<'_> {
     /// The topic that is measured: each system has its own, also where two share a process.
-    fn topic(&self) -> String {
+    pub fn topic(&self) -> String {
         format!("p{}-{}", self.row.partitions, self.system.name())
     }
 
-    fn base(&self, command: &str, topic: &str) -> Command {
+    pub fn base(&self, command: &str, topic: &str) -> Command {
         let mut load = Command::new(self.places.load());
         load.args([command, "-b", &self.system.address(), "--core", LOAD_CORE, "--output", "json"]);
         load.args(["--topic", topic, "--partitions", &self.row.partitions.to_string()]);
@@ -113,13 +115,17 @@ impl Load<'_> {
         }
     }
 
-    fn produce(&self, command: &str, topic: &str, seconds: u32, warmup: u32, rate: f64) -> Command {
+    /// The row's load with another command or rate, or on another topic; a rate of 0 is as fast as it goes.
+    pub fn produce(&self, command: &str, topic: &str, seconds: u32, warmup: u32, rate: f64) -> Command {
         let mut load = self.base(command, topic);
         self.configure(&mut load);
         load.args(self.row.options).args(["--broker-pid", &self.pid.to_string()]);
         load.args(["--connections", &self.row.connections.to_string()]);
         let inflight = if rate > 0.0 { 0 } else { self.row.inflight };
-        load.args(["--inflight", &inflight.to_string(), "--rate", &rate.to_string()]);
+        load.args(["--inflight", &inflight.to_string()]);
+        if rate > 0.0 {
+            load.args(["--rate", &rate.to_string()]);
+        }
         load.args(["--seconds", &seconds.to_string(), "--warmup", &warmup.to_string()]);
         load
     }
@@ -127,6 +133,11 @@ impl Load<'_> {
     /// The row's load as fast as it goes; resident memory at its end, in MB. It is the measured topic itself that is
     /// warmed up: one that is new is slow for seconds, and one that is deleted costs while it is.
     pub fn warm_up(&self, seconds: u32) -> Result<f64, String> {
+        self.keep_promise_inside()?;
+        if self.row.kind == Kind::Rebalance {
+            self.rebalance((seconds / 2).max(1))?;
+            return resident(self.pid).map(|bytes| bytes / 1e6);
+        }
         let json = finish(start(self.produce(self.row.command, &self.topic(), seconds, 0, 0.0))?)?;
         Ok(number(&json["broker"]["resident_bytes"]) / 1e6)
     }
@@ -145,8 +156,47 @@ impl Load<'_> {
     }
 
     pub fn measure(&self, seconds: u32, warmup: u32, rate: f64) -> Result<Figures, String> {
+        self.keep_promise_inside()?;
         let json = finish(start(self.produce(self.row.command, &self.topic(), seconds, warmup, rate))?)?;
         Ok(figures(&json))
+    }
+
+    /// Gives the brokers' own topics that the row works with what the system's topics have, or takes it from them: two
+    /// systems may share a process. A topic that does not exist yet has nothing to lose.
+    fn keep_promise_inside(&self) -> Result<(), String> {
+        if !self.system.is_kafka() {
+            return Ok(());
+        }
+        for topic in self.row.internal_topics {
+            let mut alter = Command::new(self.places.load());
+            alter.args(["alter", "-b", &self.system.address(), "--output", "json", "--if-exists"]);
+            alter.args(["--topic", topic]);
+            match self.system.topic_config() {
+                [] => alter.args(["--unset", "flush.messages"]),
+                configs => alter.args(configs.iter().flat_map(|config| ["--config", *config])),
+            };
+            finish(start(alter)?)?;
+        }
+        Ok(())
+    }
+
+    /// One member comes to a large group and goes, again and again, in both protocols.
+    pub fn rebalance(&self, seconds: u32) -> Result<Figures, String> {
+        let mut all = Figures::default();
+        for protocol in ["classic", "consumer"] {
+            let mut load = self.base("rebalance", &self.topic());
+            load.args(self.row.options).args(["--protocol", protocol, "--broker-pid", &self.pid.to_string()]);
+            load.args(["--seconds", &seconds.to_string()]);
+            let json = finish(start(load)?)?;
+            for (name, quantile) in [("ms", "p50"), ("max_ms", "max")] {
+                all.set(&format!("{protocol}_{name}"), number(&json["join_us"][quantile]) / 1e3);
+            }
+            let use_of = figures(&json);
+            for name in ["broker_cores", "client_busy", "other_cores"] {
+                all.set(name, use_of.values.get(name).copied().unwrap_or_default());
+            }
+        }
+        Ok(all)
     }
 
     /// Fills a topic, makes the kernel forget what is in `data`, reads the topic from its start, and deletes it.
@@ -232,7 +282,8 @@ fn resident(pid: u32) -> Result<f64, String> {
     kib.map(|kib: f64| kib * 1024.0).ok_or_else(|| "/proc tells no resident memory".into())
 }
 
-fn start(mut load: Command) -> Result<Child, String> {
+/// Starts a load.
+pub fn start(mut load: Command) -> Result<Child, String> {
     load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     load.spawn().map_err(|e| format!("starting flumen-load: {e}"))
 }
@@ -250,19 +301,30 @@ pub fn finish(load: Child) -> Result<Value, String> {
         return Ok(json);
     }
     let part = |name: &str| format!("{name} {}", json[name]);
-    let names = ["arrived", "to_read", "lost_connections", "unanswered", "unread"];
-    let errors = format!("errors {} {}", json["produced"]["errors"], json["consumed"]["errors"]);
+    let names = [
+        "arrived",
+        "to_read",
+        "lost_connections",
+        "unanswered",
+        "unread",
+        "lost_members",
+        "groups_with_other_offsets",
+    ];
+    let flows = ["produced", "consumed", "committed"].map(|flow| json[flow]["errors"].to_string());
+    let errors = format!("errors {}", flows.join(" "));
     Err(format!("the load did not end as it must: {}; {errors}", names.map(part).join(", ")))
 }
 
-fn number(value: &Value) -> f64 {
+/// A figure of a report, 0 where there is none.
+pub fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
 /// Takes from a load's report what rows compare.
-fn figures(json: &Value) -> Figures {
+pub fn figures(json: &Value) -> Figures {
     let mut figures = Figures::default();
-    let (produced, consumed, broker) = (&json["produced"], &json["consumed"], &json["broker"]);
+    let (consumed, broker) = (&json["consumed"], &json["broker"]);
+    let produced = if json["committed"].is_null() { &json["produced"] } else { &json["committed"] };
     // A catch-up is about what was read; its live producer is only company.
     let live = json["workload"] == "consume";
     figures.set("requests_per_s", number(&produced["requests_per_s"]));
@@ -277,6 +339,13 @@ fn figures(json: &Value) -> Figures {
     }
     let (in_bytes, out_bytes) = (number(&produced["bytes"]), number(&consumed["bytes"]));
     let cpu = number(&broker["cpu_s"]);
+    let transactions = &json["transactions"];
+    if !transactions.is_null() {
+        figures.set("transactions_per_s", number(&transactions["requests_per_s"]));
+        figures.set("transaction_p50", number(&transactions["latency_us"]["p50"]));
+        figures.set("transaction_p99", number(&transactions["latency_us"]["p99"]));
+        figures.set("cpu_us_per_transaction", cpu / number(&transactions["requests"]) * 1e6);
+    }
     figures.set("cpu_s_per_gb", cpu / (in_bytes + out_bytes) * 1e9);
     if !live {
         figures.set("cpu_us_per_request", cpu / number(&produced["requests"]) * 1e6);
@@ -300,6 +369,22 @@ fn figures(json: &Value) -> Figures {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn commits_and_transactions_have_figures_too() {
+        let commits = json!({"workload": "commit-offsets", "broker": {"cpu_s": 1.0},
+            "committed": {"requests_per_s": 50.0, "requests": 500, "latency_us": {"p99": 7.0}}});
+        let of_commits = figures(&commits).values;
+        assert_eq!((of_commits["requests_per_s"], of_commits["p99"]), (50.0, 7.0));
+        assert_eq!(of_commits["cpu_us_per_request"], 2000.0);
+        let transactions = json!({"workload": "transact", "broker": {"cpu_s": 1.0},
+            "produced": {"mb_per_s": 8.0, "requests": 100, "bytes": 1_000_000},
+            "transactions": {"requests_per_s": 5.0, "requests": 50, "latency_us": {"p50": 3.0, "p99": 9.0}}});
+        let figures = figures(&transactions).values;
+        assert_eq!((figures["transactions_per_s"], figures["mb_per_s"]), (5.0, 8.0));
+        assert_eq!((figures["transaction_p50"], figures["transaction_p99"]), (3.0, 9.0));
+        assert_eq!(figures["cpu_us_per_transaction"], 20_000.0);
+    }
 
     #[test]
     fn costs_are_per_byte_moved_and_per_request() {

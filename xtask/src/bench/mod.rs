@@ -7,11 +7,13 @@
 //!
 //! `micro` runs the benchmarks of single pieces and adds a line for each to `bench/history/micro.jsonl`.
 
+mod beside;
 mod history;
 mod kafka;
 mod measure;
 mod micro;
 mod page;
+mod page_rows;
 mod picture;
 mod plan;
 mod rows;

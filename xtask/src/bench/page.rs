@@ -4,6 +4,7 @@ use super::{
     history::Origin,
     kafka,
     measure::{BEFORE_RESTART, CROSS_CONNECTIONS, CROSS_SECONDS, FILL, FIRST, SETTLE_NEW},
+    page_rows,
     stage::{MORE_PART, SECOND_TOPIC},
     system::{BROKER_CORE, LOAD_CORE},
     table::{self, Ceilings, Results},
@@ -91,8 +92,10 @@ fn method(out: &mut String, asked: &Asked<'_>) {
          to one and then to the other of two partitions, which live on different cores, {CROSS_SECONDS} s each. One of \
          them is the connection's own: the ratio of the dearer to the cheaper is what crossing costs at most. The \
          median of the connections counts.\n\
-         - At the end of every turn the log end offsets prove that all that was acknowledged is there, once.\n",
+         - At the end of every turn the log end offsets prove that all that was acknowledged is there, once.",
         spans.disk >> 30,
         spans.seconds.min(FILL),
     );
+    page_rows::text(out, asked);
+    out.push('\n');
 }

@@ -1,6 +1,7 @@
 //! How long a run will take, so that whoever starts it knows.
 
 use super::{
+    beside,
     measure::{BEFORE_RESTART, CROSS_CONNECTIONS, CROSS_SECONDS, FILL, FIRST},
     rows::{Kind, Row},
     stage::{MORE_PART, SECOND_TOPIC, Warm, warm_for},
@@ -84,6 +85,9 @@ fn warmed(asked: &Asked<'_>, row: &Row, warm: &mut BTreeSet<Warm>) -> u32 {
         + match row.kind {
             // What is filled is read about as fast.
             Kind::Cold => 2 * spans.seconds.min(FILL),
+            Kind::Beside(what) => beside::seconds(what, spans.seconds, spans.settle()),
+            // Both protocols, each with a group to form.
+            Kind::Rebalance => 2 * (spans.seconds + AROUND),
             _ => spans.seconds + spans.settle(),
         };
     let full = if row.kind == Kind::Half && !systems.is_empty() { spans.seconds + AROUND } else { 0 };

@@ -13,12 +13,27 @@ pub enum Kind {
     Half,
     /// Catching up from the start of a log that no cache holds, beside a live producer.
     Cold,
+    /// Warmed up, then measured without something and with it in each turn.
+    Beside(Beside),
+    /// Time from a change of a large group until all its members have their new assignment, in both protocols.
+    Rebalance,
     /// Time until every partition is served again, after kill -9 and after a clean stop.
     Restart,
     /// Memory of partitions that nobody uses.
     Idle,
     /// The cost of a request whose partition lives on another core than its connection.
     Cross,
+}
+
+/// What a load is measured without and with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Producer ids and sequences.
+    Idempotence,
+    /// Segments deleted for their topic has its size.
+    Retention,
+    /// A compacted topic of millions of keys that is cleaned.
+    Compaction,
 }
 
 impl Kind {
@@ -86,6 +101,8 @@ pub struct Row {
     pub rate: u32,
     /// Further options of `flumen-load`.
     pub options: &'static [&'static str],
+    /// The brokers' own topics that the row works with, in which a system keeps its promise as well.
+    pub internal_topics: &'static [&'static str],
     /// The figures that its line of the table shows.
     pub shown: &'static [&'static str],
     pub targets: &'static [Target],
@@ -126,6 +143,17 @@ const KB_64_GROUP: &str = "64 KB";
 /// 1 KB records, each a batch.
 const KB_GROUP: &str = "1 KB";
 
+/// Batches of 16 KB to 100 partitions.
+const KB_16_GROUP: &str = "16 KB";
+/// Transactional producers.
+const TRANSACTIONS_GROUP: &str = "transactions";
+/// Members of groups.
+const GROUPS_GROUP: &str = "groups";
+/// Loads beside which logs are shortened.
+const LOG_LIFE_GROUP: &str = "log life";
+/// Where coordinators keep what they know.
+const COORDINATORS_TOPICS: &[&str] = &["__transaction_state", "__consumer_offsets"];
+
 const HALF: f64 = 1.0 / 2.0;
 const THIRD: f64 = 1.0 / 3.0;
 
@@ -142,6 +170,7 @@ const BASE: Row = Row {
     inflight: 5,
     rate: 0,
     options: KB,
+    internal_topics: &[],
     shown: VOLUME,
     targets: &[],
 };
@@ -224,6 +253,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "typical",
         title: "typical: 16 KB batches, 100 partitions, 4 connections × 5",
+        group: KB_16_GROUP,
         partitions: 100,
         options: KB_16,
         targets: &[
@@ -232,6 +262,109 @@ pub const ROWS: &[Row] = &[
             over(FlumenDurable, "mb_per_s", KafkaFlush, 8.0),
             over(FlumenRelaxed, "mb_per_s", Kafka, 3.0),
         ],
+        ..BASE
+    },
+    Row {
+        name: "idempotent",
+        title: "idempotent: typical with producer ids and sequences, and without",
+        kind: Kind::Beside(Beside::Idempotence),
+        group: KB_16_GROUP,
+        systems: ACKED,
+        partitions: 100,
+        options: KB_16,
+        shown: &["mb_per_s", "mb_per_s_without", "mb_per_s_ratio", "cpu_s_per_gb"],
+        targets: &[
+            alone(FlumenDurable, "mb_per_s_ratio", Against::Nothing, Bound::AtLeast(0.97)),
+            alone(FlumenRelaxed, "mb_per_s_ratio", Against::Nothing, Bound::AtLeast(0.97)),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "transactional",
+        title: "transactional: transactions of 100 ms, 16 KB batches, 16 partitions, 4 producers × 5",
+        group: TRANSACTIONS_GROUP,
+        systems: DEFAULTS,
+        command: "transact",
+        options: &["--record-bytes", "1000", "--records-per-batch", "16", "--transaction-ms", "100"],
+        internal_topics: COORDINATORS_TOPICS,
+        shown: &["mb_per_s", "transactions_per_s", "cpu_s_per_gb", "written_per_byte"],
+        targets: &[over(FlumenDurable, "mb_per_s", Kafka, 1.5)],
+        ..BASE
+    },
+    Row {
+        name: "transactions-one",
+        title: "transactions of one 1 KB record, one after another",
+        group: TRANSACTIONS_GROUP,
+        systems: DURABLE,
+        command: "transact",
+        partitions: 1,
+        connections: 1,
+        inflight: 1,
+        options: &["--record-bytes", "1000", "--transaction-batches", "1"],
+        internal_topics: COORDINATORS_TOPICS,
+        shown: &["transactions_per_s", "transaction_p50", "transaction_p99", "cpu_us_per_transaction"],
+        targets: &[
+            over(FlumenDurable, "transactions_per_s", Kafka, 1.0),
+            over(FlumenDurable, "transactions_per_s", KafkaFlush, 2.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "offset-commits",
+        title: "offset commits: 1,000 groups, 4 partitions a commit, 100 connections × 5",
+        group: GROUPS_GROUP,
+        systems: DEFAULTS,
+        command: "commit-offsets",
+        partitions: 4,
+        connections: 100,
+        options: &["--groups", "1000"],
+        shown: &["requests_per_s", "cpu_us_per_request", "p50", "p99"],
+        targets: &[
+            over(FlumenDurable, "requests_per_s", Kafka, 2.0),
+            under(FlumenDurable, "cpu_us_per_request", Kafka, HALF),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "rebalance",
+        title: "rebalance: one more joins 500 members, until all have their assignment",
+        kind: Kind::Rebalance,
+        group: GROUPS_GROUP,
+        systems: DEFAULTS,
+        command: "rebalance",
+        partitions: 1000,
+        options: &["--members", "500", "--heartbeat-ms", "200"],
+        shown: &["classic_ms", "classic_max_ms", "consumer_ms", "consumer_max_ms"],
+        targets: &[
+            under(FlumenDurable, "classic_ms", Kafka, 1.0),
+            under(FlumenDurable, "consumer_ms", Kafka, 1.0),
+        ],
+        ..BASE
+    },
+    Row {
+        name: "retention",
+        title: "open loop, 2,000/s, 16 KB, 16 partitions, beside retention and without it",
+        kind: Kind::Beside(Beside::Retention),
+        group: LOG_LIFE_GROUP,
+        systems: DEFAULTS,
+        connections: 16,
+        rate: 2000,
+        options: KB_16,
+        shown: &["p50", "p99", "p99_without", "p99_ratio", "deleted_records"],
+        targets: &[alone(FlumenDurable, "p99_ratio", Against::Nothing, Bound::AtMost(1.5))],
+        ..BASE
+    },
+    Row {
+        name: "compacted",
+        title: "open loop, 1,000/s, 100 × 100 B, 10 million keys, beside compaction and without it",
+        kind: Kind::Beside(Beside::Compaction),
+        group: LOG_LIFE_GROUP,
+        systems: DEFAULTS,
+        connections: 16,
+        rate: 1000,
+        options: &["--record-bytes", "100", "--records-per-batch", "100", "--keyed"],
+        shown: &["p50", "p99", "p99_without", "p99_ratio", "cleaned_mb"],
+        targets: &[alone(FlumenDurable, "p99_ratio", Against::Nothing, Bound::AtMost(1.5))],
         ..BASE
     },
     Row {

@@ -5,14 +5,15 @@
 //! for what another left to be written.
 
 use super::{
+    beside,
     measure::{Figures, Load, Spans},
-    rows::{Kind, Row},
+    rows::{Beside, Kind, Row},
     system::{Broker, Places, System},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -86,6 +87,11 @@ impl<'a> Stage<'a> {
         Ok(Load { row, system, spans: self.spans, places: self.places, pid, disk: self.share })
     }
 
+    /// The directory of a system's process.
+    fn data(&self, system: System) -> PathBuf {
+        self.hosts.get(&system.host()).map(|host| host.broker.data.clone()).unwrap_or_default()
+    }
+
     /// Counts seconds of load on a system.
     fn loaded(&mut self, system: System, seconds: u32) {
         if let Some(host) = self.hosts.get_mut(&system.host()) {
@@ -125,8 +131,9 @@ impl<'a> Stage<'a> {
     /// Deletes and makes anew the topics of a row, all systems' alike, if the next round could fill the disk beyond
     /// its budget. A new topic is slow for seconds: those are not measured.
     pub fn make_room(&mut self, row: &'a Row, systems: &[System]) -> Result<(), String> {
-        if row.kind == Kind::Cold {
-            return Ok(()); // its topics are deleted at the end of each turn
+        let own_topics = matches!(row.kind, Kind::Beside(Beside::Retention | Beside::Compaction));
+        if own_topics || matches!(row.kind, Kind::Cold | Kind::Rebalance) {
+            return Ok(()); // these are made anew in each turn, or hold nothing
         }
         let mut expected = 0;
         for (name, host) in &mut self.hosts {
@@ -157,8 +164,10 @@ impl<'a> Stage<'a> {
         let (spans, settle) = (self.spans, self.spans.settle());
         let came = match row.kind {
             Kind::Half => half_turn(&load, half),
+            Kind::Beside(what) => beside::turn(&load, what, &self.data(system), &|| self.rest()),
+            Kind::Rebalance => load.rebalance(spans.seconds),
             Kind::Cold => {
-                let data = self.hosts.get(&system.host()).map(|h| h.broker.data.clone()).unwrap_or_default();
+                let data = self.data(system);
                 // It is gone after the turn: no limit must reach it before.
                 Load { disk: spans.disk, ..load }.cold_read(&data)
             }

@@ -14,6 +14,15 @@ pub const BROKER_CORE: &str = "0";
 pub const LOAD_CORE: &str = "1";
 /// Cores of a broker with two shards.
 pub const BOTH_CORES: &str = "0,1";
+/// Settings of every broker, Kafka or Flumen, that differ from the defaults: what happens in the background by the
+/// minute is to fall into a measurement, and what is waited for on purpose is not.
+pub const SETTINGS: [&str; 5] = [
+    "log.retention.check.interval.ms=5000",
+    "log.segment.delete.delay.ms=1000",
+    "log.cleaner.backoff.ms=1000",
+    "group.initial.rebalance.delay.ms=0",
+    "group.consumer.assignment.interval.ms=0",
+];
 const START_PATIENCE: Duration = Duration::from_secs(180);
 const STOP_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -72,6 +81,11 @@ impl System {
             System::FlumenDurable => 29_196,
             System::FlumenRelaxed => 29_200,
         }
+    }
+
+    /// The port of a Flumen's metrics.
+    pub fn http_port(self) -> u16 {
+        self.port() + 2
     }
 
     pub fn address(self) -> String {
@@ -205,9 +219,12 @@ fn spawn(system: System, places: &Places, data: &Path, cores: &str) -> Result<Ch
         command.args(kafka::command_line(places));
     } else {
         command.arg(places.flumen()).arg("start").arg("--data").arg(data);
-        let http = format!("127.0.0.1:{}", system.port() + 2);
+        let http = format!("127.0.0.1:{}", system.http_port());
         command.args(["--listen", &system.address(), "--http", &http]);
-        command.args(["--cores", cores, "--set", "log.retention.check.interval.ms=5000"]);
+        command.args(["--cores", cores]);
+        for setting in SETTINGS {
+            command.args(["--set", setting]);
+        }
         if system == System::FlumenRelaxed {
             command.args(["--set", "flumen.durability=memory"]);
         }

@@ -33,6 +33,7 @@ fn shares(row: &Row, ceilings: &Ceilings) -> Vec<Share> {
         ("read, share of loopback", "consumed_mb_per_s", ceilings.loopback_mb_per_s),
         ("share of the echoes", "requests_per_s", ceilings.echo_per_s),
         ("p50 : a lone durable write", "p50", ceilings.device_p50),
+        ("p50 : a lone durable write", "transaction_p50", ceilings.device_p50),
     ];
     all.into_iter().filter(|(_, metric, _)| row.shown.contains(metric)).collect()
 }
@@ -95,6 +96,20 @@ pub fn label(metric: &str) -> &str {
         "requests_per_s" => "requests/s",
         "mb_per_s" => "MB/s",
         "consumed_mb_per_s" => "MB/s read",
+        "mb_per_s_without" => "MB/s without",
+        "mb_per_s_ratio" => "MB/s, with : without",
+        "transactions_per_s" => "transactions/s",
+        "transaction_p50" => "p50 µs of a transaction",
+        "transaction_p99" => "p99 µs of a transaction",
+        "cpu_us_per_transaction" => "CPU µs/transaction",
+        "classic_ms" => "classic protocol, median ms",
+        "classic_max_ms" => "classic protocol, longest ms",
+        "consumer_ms" => "consumer protocol, median ms",
+        "consumer_max_ms" => "consumer protocol, longest ms",
+        "p99_without" => "p99 µs without",
+        "p99_ratio" => "p99, with : without",
+        "deleted_records" => "records deleted",
+        "cleaned_mb" => "MB read by the cleaner",
         "cpu_s_per_gb" => "CPU s/GB",
         "cpu_us_per_request" => "CPU µs/request",
         "written_per_byte" => "bytes written per byte received",

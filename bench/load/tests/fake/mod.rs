@@ -1,6 +1,9 @@
-//! A broker of one partition in memory that can be told to misbehave: enough of the protocol
-//! for the load tool, so that what the tool reports about a bad broker can be tested.
+//! A broker of one log in memory, which also coordinates groups and one transactional producer, and can be told to
+//! misbehave: enough of the protocol for the load tool, so that what the tool reports about a bad broker can be tested.
 
+mod groups;
+
+use groups::Groups;
 use load::{
     batch::next_batch,
     wire::{Get, Put},
@@ -29,6 +32,12 @@ pub enum Fault {
     HangUp(usize),
     /// Stored twice.
     Duplicate(usize),
+    /// At the end of a transaction of that number: answered, but there is no marker.
+    NoMarker(usize),
+    /// From the commit of that number on: answered, but not stored.
+    ForgetCommits(usize),
+    /// At the heartbeat of that number the group does not know the member.
+    ForgetMember(usize),
 }
 
 #[derive(Default)]
@@ -37,7 +46,12 @@ struct Log {
     batches: Vec<(i64, Vec<u8>)>,
     end: i64,
     produced: usize,
-    created: bool,
+    partitions: i32,
+    /// Epoch and next sequence of the one transactional producer, where its transaction begins, and how many ended.
+    epoch: i16,
+    sequence: i32,
+    open: Option<i64>,
+    ended: usize,
 }
 
 /// Starts the broker; it ends with the test's process.
@@ -45,18 +59,19 @@ pub fn start(fault: Fault) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let port = i32::from(address.port());
-    let log = Arc::new(Mutex::new(Log::default()));
+    let log = Arc::new(Mutex::new(Log { epoch: -1, ..Log::default() }));
+    let groups = Arc::new(Groups::new(fault));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             stream.set_nodelay(true).unwrap();
-            let log = log.clone();
-            thread::spawn(move || serve(stream, &log, port, fault));
+            let (log, groups) = (log.clone(), groups.clone());
+            thread::spawn(move || serve(stream, &log, &groups, port, fault));
         }
     });
     address.to_string()
 }
 
-fn serve(mut stream: TcpStream, log: &Mutex<Log>, port: i32, fault: Fault) {
+fn serve(mut stream: TcpStream, log: &Mutex<Log>, groups: &Groups, port: i32, fault: Fault) {
     loop {
         let mut prefix = [0; 4];
         if stream.read_exact(&mut prefix).is_err() {
@@ -71,11 +86,19 @@ fn serve(mut stream: TcpStream, log: &Mutex<Log>, port: i32, fault: Fault) {
         answer.put_i32(0);
         answer.put_i32(correlation);
         let go_on = match (api, version) {
-            (0, 9) => produce(get, &mut answer, log, fault),
+            (0, 9) => produce(get, &mut answer, log, fault, false),
+            (0, 12) => produce(get, &mut answer, log, fault, true),
             (1, 12) => fetch(get, &mut answer, log),
             (2, 2) => list_offsets(get, &mut answer, log),
             (3, 4) => metadata(get, &mut answer, log, port),
+            (10, 1) => find_coordinator(&mut answer, port),
             (19, 3) => create_topics(get, &mut answer, log),
+            (22, 1) => init_producer(&mut answer, log),
+            (26, 5) => end_transaction(get, &mut answer, log, fault),
+            (8, 7) | (9, 5) | (11, 5) | (12, 3) | (13, 2) | (14, 3) | (68, 1) => {
+                groups.serve(api, get, &mut answer);
+                true
+            }
             other => panic!("the load tool asked for {other:?}"),
         };
         if !go_on {
@@ -89,7 +112,13 @@ fn serve(mut stream: TcpStream, log: &Mutex<Log>, port: i32, fault: Fault) {
     }
 }
 
-fn produce(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, fault: Fault) -> bool {
+fn produce(
+    mut get: Get<'_>,
+    answer: &mut Vec<u8>,
+    log: &Mutex<Log>,
+    fault: Fault,
+    transactional: bool,
+) -> bool {
     get.skip_tags().unwrap();
     get.compact_string().unwrap();
     get.take(6).unwrap();
@@ -119,6 +148,14 @@ fn produce(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, fault: Faul
         Fault::Duplicate(n) if n == number => copies = 2,
         Fault::Damage(n) if n == number => *batch.last_mut().unwrap() ^= 1,
         _ => {}
+    }
+    if transactional && code == 0 {
+        // Producer epoch and base sequence: whatever is forgotten, the producer does not know of it.
+        let mut named = Get::new(&batch[51..57]);
+        let sent = (named.i16().unwrap(), named.i32().unwrap());
+        assert_eq!(sent, (log.epoch, log.sequence), "epoch and sequence of a transaction's batch");
+        log.sequence += seen.records;
+        log.open = log.open.or(Some(base));
     }
     for _ in 0..copies {
         let base = log.end;
@@ -184,7 +221,8 @@ fn fetch(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>) -> bool {
 }
 
 fn list_offsets(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>) -> bool {
-    get.take(5).unwrap();
+    get.take(4).unwrap();
+    let committed = get.i8().unwrap() == 1;
     assert_eq!(get.i32().unwrap(), 1);
     let topic = get.string().unwrap();
     assert_eq!(get.i32().unwrap(), 1);
@@ -196,7 +234,52 @@ fn list_offsets(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>) -> boo
     answer.put_i32(partition);
     answer.put_i16(0);
     answer.put_i64(-1);
-    answer.put_i64(if timestamp == -1 { log.lock().unwrap().end } else { 0 });
+    let log = log.lock().unwrap();
+    let end = log.open.filter(|_| committed).unwrap_or(log.end);
+    answer.put_i64(if timestamp == -1 { end } else { 0 });
+    true
+}
+
+fn find_coordinator(answer: &mut Vec<u8>, port: i32) -> bool {
+    answer.put_i32(0);
+    answer.put_i16(0);
+    answer.put_i16(-1); // no message
+    answer.put_i32(7);
+    answer.put_string("127.0.0.1");
+    answer.put_i32(port);
+    true
+}
+
+fn init_producer(answer: &mut Vec<u8>, log: &Mutex<Log>) -> bool {
+    let mut log = log.lock().unwrap();
+    (log.epoch, log.sequence) = (log.epoch + 1, 0);
+    answer.put_i32(0);
+    answer.put_i16(0);
+    answer.put_i64(1000);
+    answer.put_i16(log.epoch);
+    true
+}
+
+fn end_transaction(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, fault: Fault) -> bool {
+    get.skip_tags().unwrap();
+    get.compact_string().unwrap();
+    let (producer, epoch, commit) = (get.i64().unwrap(), get.i16().unwrap(), get.i8().unwrap());
+    let mut log = log.lock().unwrap();
+    assert_eq!((producer, epoch, commit), (1000, log.epoch, 1));
+    assert!(log.open.is_some(), "the end of a transaction without a batch");
+    let number = log.ended;
+    log.ended += 1;
+    if fault != Fault::NoMarker(number) {
+        log.open = None;
+        log.end += 1;
+    }
+    (log.epoch, log.sequence) = (log.epoch + 1, 0);
+    answer.put_uvarint(0);
+    answer.put_i32(0);
+    answer.put_i16(0);
+    answer.put_i64(producer);
+    answer.put_i16(log.epoch);
+    answer.put_uvarint(0);
     true
 }
 
@@ -212,14 +295,14 @@ fn metadata(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, port: i32)
     answer.put_string("cluster");
     answer.put_i32(7);
     answer.put_i32(1);
-    let created = log.lock().unwrap().created;
-    answer.put_i16(if created { 0 } else { 3 });
+    let partitions = log.lock().unwrap().partitions;
+    answer.put_i16(if partitions > 0 { 0 } else { 3 });
     answer.put_string(topic);
     answer.put_i8(0);
-    answer.put_i32(i32::from(created));
-    if created {
+    answer.put_i32(partitions);
+    for partition in 0..partitions {
         answer.put_i16(0);
-        answer.put_i32(0);
+        answer.put_i32(partition);
         answer.put_i32(7);
         for _ in 0..2 {
             answer.put_i32(1);
@@ -232,7 +315,7 @@ fn metadata(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, port: i32)
 fn create_topics(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>) -> bool {
     assert_eq!(get.i32().unwrap(), 1);
     let topic = get.string().unwrap();
-    log.lock().unwrap().created = true;
+    log.lock().unwrap().partitions = get.i32().unwrap();
     answer.put_i32(0);
     answer.put_i32(1);
     answer.put_string(topic);
