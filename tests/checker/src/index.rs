@@ -90,6 +90,7 @@ impl<'h> Index<'h> {
             polls: Vec::new(),
             fates: Vec::new(),
         };
+        let mut found = Vec::new();
         for (place, operation) in operations.iter().enumerate() {
             for send in sends(operation) {
                 index.writers.insert(send.value, Writer { operation: place, send });
@@ -97,15 +98,12 @@ impl<'h> Index<'h> {
                     index.is_at(send.partition, offset, send.value);
                 }
             }
-            let found = polls(operation).into_iter().map(|poll| Polled { operation: place, poll });
-            index.polls.extend(found);
+            found.extend(polls(operation).into_iter().map(|poll| Polled { operation: place, poll }));
         }
-        for place in 0..index.polls.len() {
-            let poll = index.polls[place].poll;
-            for read in &poll.reads {
-                read.values.iter().for_each(|(offset, value)| index.is_at(read.partition, *offset, *value));
-            }
+        for read in found.iter().flat_map(|polled| &polled.poll.reads) {
+            read.values.iter().for_each(|(offset, value)| index.is_at(read.partition, *offset, *value));
         }
+        index.polls = found;
         index.fates = index.find_fates();
         index
     }
