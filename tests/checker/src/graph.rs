@@ -27,13 +27,13 @@ pub(crate) fn components(edges: &Edges) -> Vec<BTreeSet<usize>> {
     };
     for node in edges.keys() {
         if !search.seen.contains_key(node) {
-            search.from(*node);
+            search.explore(*node);
         }
     }
     search.parts
 }
 
-impl<'g> Search<'g> {
+impl Search<'_> {
     fn enter(&mut self, node: usize) -> (usize, Vec<usize>) {
         self.seen.insert(node, (self.next, self.next));
         self.next += 1;
@@ -44,7 +44,7 @@ impl<'g> Search<'g> {
     }
 
     /// Goes through all that can be reached, with a stack of its own: chains are as long as histories.
-    fn from(&mut self, root: usize) {
+    fn explore(&mut self, root: usize) {
         let mut path = vec![self.enter(root)];
         while let Some((node, targets)) = path.last_mut() {
             let node = *node;

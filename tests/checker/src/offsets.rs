@@ -11,14 +11,12 @@ struct Write {
     offset: Offset,
     operation: usize,
     fate: Fate,
-    /// It cannot count before this,
+    /// It cannot count before this, when its commit was asked for ([`NEVER`]: it never was),
     earliest: Time,
     /// was begun then,
     begun: Time,
     /// and counts for certain from then on, if it was not written over.
     certain: Time,
-    /// Its commit was never asked for before this; [`NEVER`] if it never was.
-    ending: Time,
 }
 
 type Writes = BTreeMap<(u32, Partition), Vec<Write>>;
@@ -30,11 +28,9 @@ fn writes(index: &Index<'_>) -> Writes {
         let in_transaction = is_transaction(operation);
         let ending = if in_transaction { ending(operation).unwrap_or(NEVER) } else { commit.asked };
         let fate = index.fate(place);
-        let certain = match (in_transaction, operation.outcome) {
-            // Of a transaction that was committed, only what was accepted is a part for certain.
-            (_, Outcome::Ok) if commit.accepted != NEVER => operation.completed,
-            _ => NEVER,
-        };
+        // Of a transaction that was committed, only what was accepted is a part for certain.
+        let is_certain = operation.outcome == Outcome::Ok && commit.accepted != NEVER;
+        let certain = if is_certain { operation.completed } else { NEVER };
         for (partition, offset) in &commit.offsets {
             writes.entry((commit.group, *partition)).or_default().push(Write {
                 offset: *offset,
@@ -43,7 +39,6 @@ fn writes(index: &Index<'_>) -> Writes {
                 earliest: ending,
                 begun: commit.asked,
                 certain,
-                ending,
             });
         }
     }
@@ -91,7 +86,7 @@ fn judged(all: &[Write], read: &Operation, asked: &Committed) -> Option<Judgemen
         Some(one) if one.fate == Fate::Aborted => {
             Some((Kind::AbortedOffset, "its transaction was aborted", Some(one.operation)))
         }
-        Some(one) if one.ending > read.completed => {
+        Some(one) if one.earliest > read.completed => {
             Some((Kind::PrecommittedOffset, "its commit was not asked for yet", Some(one.operation)))
         }
         _ => Some((Kind::CommittedOffsetLost, "nobody committed that", last.map(|one| one.operation))),
