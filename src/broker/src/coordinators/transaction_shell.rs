@@ -6,6 +6,7 @@ use super::replay::{Entry, replay};
 use super::writes::{Pair, Writes};
 use crate::broker::Broker;
 use crate::producer_ids;
+use base::mistakes;
 use executor::{Event, OneshotReceiver, OneshotSender, oneshot, race, sleep, wall_clock_ms};
 use kafka_wire::ErrorCode;
 use model::{Offset, TopicPartition};
@@ -23,6 +24,9 @@ const WAITING_MAX: usize = 50_000;
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// The same when the log itself cannot be read.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a write waits whose answers, by mistake, do not wait for it.
+const MISTAKE_PAUSE: Duration = Duration::from_millis(30);
 
 /// What is to happen when records are durable.
 enum Then {
@@ -239,7 +243,7 @@ impl TransactionShell {
         }
         let mut later = Vec::new();
         for answer in effects.answers {
-            match answer.after_records {
+            match answer.after_records && !mistakes::is_made("decisions not durable") {
                 true => later.push(Then::Answer(answer.waiter, answer.outcome)),
                 false => self.tell(answer.waiter, answer.outcome),
             }
@@ -298,6 +302,9 @@ impl TransactionShell {
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
         while let Some(batch) = self.writes.begin(wall_clock_ms()) {
+            if mistakes::is_made("decisions not durable") {
+                sleep(MISTAKE_PAUSE).await;
+            }
             let appended = match batch {
                 Ok(batch) => append(&broker, self.id, batch).await,
                 Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
@@ -338,7 +345,10 @@ impl TransactionShell {
                 sleep(pause).await;
             }
             let mut core = Coordinator::new(self.config.borrow().clone(), self.epoch);
-            let read = replay(&broker.service, self.id, |entry| show(&mut core, self.id, entry)).await;
+            let read = match mistakes::is_made("transactions not loaded") {
+                true => Ok(()),
+                false => replay(&broker.service, self.id, |entry| show(&mut core, self.id, entry)).await,
+            };
             if self.ended.get() {
                 return;
             }
