@@ -107,6 +107,7 @@ pub(crate) async fn create(
             partitions: 0,
             partitions_asked: partitions,
             lasting,
+            judged: None,
         };
         book.topics.push(topic);
         book.topics.len() - 1
