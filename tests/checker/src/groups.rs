@@ -93,6 +93,12 @@ fn reigns(index: &Index<'_>) -> BTreeMap<Share, Vec<Reign>> {
     for (place, operation) in index.operations.iter().enumerate() {
         let Action::Own(own) = &operation.action else { continue };
         let mine = open.entry((own.group, own.member)).or_default();
+        for partition in own.held.iter().filter(|_| operation.outcome == Outcome::Ok) {
+            let reigns = all.entry((own.group, *partition)).or_default();
+            if let Some(at) = mine.get(partition) {
+                reigns[*at].to = operation.invoked;
+            }
+        }
         mine.retain(|partition, _| own.partitions.contains(partition));
         if operation.outcome != Outcome::Ok {
             continue;

@@ -112,7 +112,9 @@ pub struct Own {
     pub member: u32,
     /// The generation, where one generation is one assignment for all members (the classic protocol).
     pub generation: Option<i32>,
-    /// Its partitions; none when it gives all of them back.
+    /// What it had when it asked. That the coordinator answered it as a member proves that it had them still.
+    pub held: Vec<Partition>,
+    /// Its partitions from now on; none when it gives all of them back.
     pub partitions: Vec<Partition>,
 }
 

@@ -53,13 +53,16 @@ impl Group {
     }
 }
 
+/// The level of `transaction.version` that a new cluster has.
+pub(crate) const LEVEL: i16 = 2;
+
 /// Groups, transactions, and who reads along.
 #[derive(Clone, Debug)]
 pub(crate) struct Coordination {
     /// Partitions of the two topics.
     pub partitions: [i32; 2],
     /// The level of `transaction.version`.
-    pub level: u64,
+    pub level: i16,
     pub writers: Vec<Identity>,
     pub groups: Vec<Group>,
     /// Whether each reader reads only what is committed.
@@ -75,7 +78,7 @@ pub(crate) fn apply(plan: &mut Plan) {
     let (idempotent, consumers) = (random.below(2) as usize, random.below(2) as usize);
     plan.crowd = Crowd { idempotent, plain: 0, consumers, admin: false };
     plan.load.think_max = Duration::from_micros(random.between(4_000, 20_000));
-    // What old data is found by is read again too often where logs are this small.
+    // Large records are for the seeds whose only matter is storage.
     plan.load.large_one_in = 0;
     let mut set = |key: &str, value: u64| drop(plan.settings.insert(key.to_owned(), value.to_string()));
     set("offsets.topic.num.partitions", random.between(1, 4));
@@ -89,8 +92,13 @@ pub(crate) fn apply(plan: &mut Plan) {
 }
 
 impl Coordination {
+    /// Changes of metadata that it takes to prepare it.
+    pub(crate) fn changes(&self) -> usize {
+        self.partitions.len() + usize::from(self.level != LEVEL)
+    }
+
     fn new(random: &mut Random) -> Coordination {
-        let level = if random.one_in(4) { 1 } else { 2 };
+        let level = if random.one_in(4) { 1 } else { LEVEL };
         let (count, ids) = (random.between(2, 3), random.between(1, 2));
         let ids: Vec<Identity> =
             (0..ids).map(|nth| identity(random, level, &format!("writer-{nth}"))).collect();
@@ -113,7 +121,7 @@ impl Coordination {
 }
 
 /// A group that consumes the first topic and produces to the second, mostly in transactions.
-fn transforming(random: &mut Random, level: u64) -> Group {
+fn transforming(random: &mut Random, level: i16) -> Group {
     let plain = random.one_in(4);
     let members = (0..random.between(2, 3))
         .map(|nth| (!plain).then(|| identity(random, level, &format!("transformer-{nth}"))))
@@ -139,7 +147,7 @@ fn group(
     }
 }
 
-fn identity(random: &mut Random, level: u64, id: &str) -> Identity {
-    let v2 = level == 2 && !random.one_in(3);
+fn identity(random: &mut Random, level: i16, id: &str) -> Identity {
+    let v2 = level == LEVEL && !random.one_in(3);
     Identity { id: id.to_owned(), v2, timeout_ms: random.between(150, 600) as i32 }
 }

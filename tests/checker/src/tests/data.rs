@@ -96,7 +96,8 @@ fn a_new_assignment_sets_positions_free() {
     story.polls(2, read(P, 0, 1, &[(0, 1)])).does(3, Action::Assign);
     assert!(story.errors().is_empty());
     let own = |partitions: &[Partition]| {
-        Action::Own(Own { group: 0, member: 2, generation: None, partitions: partitions.to_vec() })
+        let partitions = partitions.to_vec();
+        Action::Own(Own { group: 0, member: 2, generation: None, held: Vec::new(), partitions })
     };
     story.does(2, own(&[P, Q])).does(2, own(&[P])).polls(2, read(P, 2, 3, &[(2, 3)]));
     assert_eq!(story.errors(), [Kind::PollSkip], "it kept the partition");

@@ -3,7 +3,8 @@
 use super::*;
 
 fn own(member: u32, generation: Option<i32>, partitions: &[Partition]) -> Action {
-    Action::Own(Own { group: 0, member, generation, partitions: partitions.to_vec() })
+    let partitions = partitions.to_vec();
+    Action::Own(Own { group: 0, member, generation, held: Vec::new(), partitions })
 }
 
 impl Story {
@@ -50,6 +51,16 @@ fn nobody_is_given_what_another_one_surely_has() {
     story.does(1, own(1, None, &[P])).does(2, own(2, None, &[P])).does(1, own(1, None, &[]));
     story.does(1, own(1, None, &[P]));
     assert!(story.errors().is_empty());
+}
+
+#[test]
+fn nobody_is_given_what_another_one_has_not_given_back() {
+    let mut story = Story::default();
+    story.does(1, own(1, None, &[P])).does(2, own(2, None, &[P]));
+    assert!(story.errors().is_empty());
+    let back = Own { group: 0, member: 1, generation: None, held: vec![P], partitions: Vec::new() };
+    story.does(1, Action::Own(back));
+    assert_eq!(story.errors(), [Kind::TwoOwners]);
 }
 
 #[test]

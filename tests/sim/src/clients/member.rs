@@ -147,13 +147,15 @@ impl Member {
     pub(crate) fn take(&mut self, owned: BTreeSet<Place>, since: Time) {
         self.positions.retain(|place, _| owned.contains(place));
         self.committed.retain(|place, _| owned.contains(place));
-        self.owned = owned;
+        let of = |owned: &BTreeSet<Place>| owned.iter().map(|place| partition(*place)).collect();
         let own = Own {
             group: self.group.number,
             member: self.number,
             generation: (!self.is_modern()).then_some(self.epoch),
-            partitions: self.owned.iter().map(|place| partition(*place)).collect(),
+            held: of(&self.owned),
+            partitions: of(&owned),
         };
+        self.owned = owned;
         self.client.did(since, Action::Own(own));
     }
 
@@ -163,7 +165,7 @@ impl Member {
         self.positions.clear();
         self.committed.clear();
         let (group, member) = (self.group.number, self.number);
-        let own = Own { group, member, generation: None, partitions: Vec::new() };
+        let own = Own { group, member, generation: None, held: Vec::new(), partitions: Vec::new() };
         self.client.did(time(), Action::Own(own));
     }
 
