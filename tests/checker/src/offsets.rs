@@ -72,7 +72,7 @@ fn judged(all: &[Write], read: &Operation, asked: &Committed) -> Option<Judgemen
     let Some(offset) = asked.offset else {
         return last.map(|one| (Kind::CommittedOffsetLost, "an offset was committed", Some(one.operation)));
     };
-    let same = || all.iter().filter(|one| one.offset == offset);
+    let same = || all.iter().filter(move |one| one.offset == offset);
     let possible = |one: &&Write| one.fate != Fate::Aborted && one.earliest <= read.completed;
     // A commit that was over before the last certain one began is written over.
     let is_current = |one: &&Write| last.is_none_or(|last| one.certain >= last.begun);

@@ -198,6 +198,20 @@ mod tests {
     }
 
     #[test]
+    fn records_and_ends_of_transactions_are_told_apart() {
+        let first = RecordId { lane: 3, counter: 40 };
+        let mut bytes = transactional(first, &[20, 30], (7, 1, 0)).bytes;
+        let mut marker = BatchBuilder::new().base_offset(2).producer(7, 1, -1).transactional().control();
+        marker.append(5, Some(&[0, 0, 0, 1]), Some(&[0; 6]), &[]).expect("small");
+        bytes.extend(marker.build().expect("small"));
+        let pieces = read_pieces(&bytes).expect("whole");
+        let told: Vec<_> = pieces.iter().map(|one| (one.last_offset, one.marker, one.ids.len())).collect();
+        assert_eq!(told, [(1, None, 2), (2, Some(true), 0)]);
+        assert!(pieces.iter().all(|one| one.is_transactional && one.producer_id == 7));
+        assert!(read(&bytes).is_err(), "a control batch has no record that anybody sent");
+    }
+
+    #[test]
     fn damage_is_seen_below_a_right_checksum_too() {
         let first = RecordId { lane: 1, counter: 0 };
         let mut bytes = batch(first, &[50], None).bytes;
