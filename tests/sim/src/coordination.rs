@@ -74,7 +74,7 @@ pub(crate) fn apply(plan: &mut Plan) {
     let mut random = Random::new(plan.seed ^ 0x9709_5e55);
     let random = &mut random;
     plan.ends.truncate(3);
-    plan.stretch = Duration::from_millis(random.between(150, 500));
+    plan.stretch = Duration::from_millis(random.between(300, 900));
     let (idempotent, consumers) = (random.below(2) as usize, random.below(2) as usize);
     plan.crowd = Crowd { idempotent, plain: 0, consumers, admin: false };
     plan.load.think_max = Duration::from_micros(random.between(4_000, 20_000));
