@@ -10,7 +10,7 @@ const NAMED: usize = 3;
 /// Judges the history. `complete`: the run came to its end, where everything was read.
 ///
 /// # Errors
-/// The first anomalies that must not be.
+/// The first anomalies that must not be; or that a complete run committed nothing.
 pub(crate) fn judge(control: &Control, world: &World, complete: bool) -> Result<(), String> {
     let history = control.history.borrow();
     let verdict = check(&history, &Rules::kafka(complete));
@@ -26,7 +26,11 @@ pub(crate) fn judge(control: &Control, world: &World, complete: bool) -> Result<
         }
     }
     if verdict.errors.is_empty() {
-        return Ok(());
+        let counts = control.book.borrow().counts;
+        return match complete && (counts.committed == 0 || counts.offsets == 0) {
+            true => Err(format!("nothing was done that could be judged: {counts}")),
+            false => Ok(()),
+        };
     }
     let named: Vec<String> = verdict.errors.iter().take(NAMED).map(ToString::to_string).collect();
     Err(format!("the checker found {} anomalies: {}", verdict.errors.len(), named.join("; ")))
