@@ -3,6 +3,7 @@
 use crate::coordinator::{ProducerIds, Refusal};
 use crate::effects::{Effects, Outcome};
 use crate::{Coordinator, EPOCH_BUMP, EndTransaction, NO_EPOCH, NO_PRODUCER, State, Transaction};
+use base::mistakes;
 use kafka_wire::ErrorCode;
 
 /// What is to be done about an EndTxn.
@@ -73,7 +74,7 @@ fn judge_v1(transaction: &Transaction, asked: &EndTransaction) -> Result<Step, E
     if transaction.producer_id != asked.producer_id {
         return Err(ErrorCode::InvalidProducerIdMapping);
     }
-    if transaction.epoch != asked.epoch {
+    if transaction.epoch != asked.epoch && !mistakes::is_made("fencing not checked") {
         return Err(ErrorCode::ProducerFenced);
     }
     match (transaction.state, asked.commit) {
@@ -107,7 +108,7 @@ fn judge_v2(transaction: &Transaction, asked: &EndTransaction) -> Result<Step, E
         PrepareCommit | PrepareAbort => was_raised,
         CompleteCommit | CompleteAbort => is_retry || is_current,
     };
-    if !is_valid {
+    if !is_valid && !mistakes::is_made("fencing not checked") {
         return Err(ErrorCode::ProducerFenced);
     }
     match (transaction.state, asked.commit) {

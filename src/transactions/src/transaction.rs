@@ -3,6 +3,7 @@
 //! Each change is a method that leaves the whole of it right; whether it may happen is judged before.
 
 use crate::{EPOCH_BUMP, PartitionSet, State};
+use base::mistakes;
 use kafka_wire::ErrorCode;
 
 /// In place of a producer id: none.
@@ -79,6 +80,7 @@ impl Transaction {
     pub(crate) fn check_producer(&self, producer_id: i64, epoch: i16) -> Result<(), ErrorCode> {
         match self.identity() {
             current if current == (producer_id, epoch) => Ok(()),
+            _ if mistakes::is_made("fencing not checked") => Ok(()),
             (current, _) if producer_id == current || producer_id == self.producer_id => {
                 Err(ErrorCode::ProducerFenced)
             }

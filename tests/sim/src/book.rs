@@ -34,6 +34,8 @@ pub(crate) struct Topic {
     pub partitions_asked: i32,
     /// Consumers read it and producers write to it for as long as the run lasts.
     pub lasting: bool,
+    /// Groups and transactions work on it, and the checker judges it: 0 is what is read first, 1 what comes of it.
+    pub judged: Option<usize>,
 }
 
 /// Names a partition by the place of its topic in the book.
@@ -87,6 +89,16 @@ pub struct Counts {
     pub lost_requests: u64,
     /// Requests that were answered with an error for their client to try again.
     pub refused: u64,
+    /// Transactions that were committed, as their clients know.
+    pub committed: u64,
+    /// Transactions that were not, or of which nobody knows.
+    pub uncommitted: u64,
+    /// Commits of offsets that were acknowledged.
+    pub offsets: u64,
+    /// Operations that the checker judged.
+    pub judged: u64,
+    /// Anomalies that it found, and that Kafka permits.
+    pub permitted: u64,
 }
 
 impl Counts {
@@ -105,6 +117,11 @@ impl Counts {
         self.mischief += mischief;
         self.lost_requests += other.lost_requests;
         self.refused += other.refused;
+        self.committed += other.committed;
+        self.uncommitted += other.uncommitted;
+        self.offsets += other.offsets;
+        self.judged += other.judged;
+        self.permitted += other.permitted;
     }
 }
 
@@ -122,8 +139,13 @@ impl fmt::Display for Counts {
         )?;
         write!(
             out,
-            "{mischief} times mischief; requests: {} lost, {} refused",
+            "{mischief} times mischief; requests: {} lost, {} refused; ",
             self.lost_requests, self.refused
+        )?;
+        write!(
+            out,
+            "transactions: {} committed, {} not; {} commits of offsets; {} operations judged, {} permitted anomalies",
+            self.committed, self.uncommitted, self.offsets, self.judged, self.permitted
         )
     }
 }
@@ -259,6 +281,12 @@ impl Book {
         }
     }
 
+    /// The judged partitions: of what is read first (0), or of what comes of it (1).
+    pub(crate) fn judged(&self, which: usize) -> Vec<Place> {
+        let topics = self.topics.iter().enumerate().filter(|(_, topic)| topic.judged == Some(which));
+        topics.flat_map(|(number, topic)| (0..topic.partitions).map(move |p| (number, p))).collect()
+    }
+
     /// The lasting partitions that are known to exist.
     pub(crate) fn lasting(&self) -> Vec<Place> {
         let topics = self.topics.iter().enumerate().filter(|(_, topic)| topic.lasting);
@@ -279,6 +307,7 @@ mod tests {
             partitions: 1,
             partitions_asked: 1,
             lasting: true,
+            judged: None,
         });
         book.lane((0, 0), true);
         book.will_send(RecordId { lane: 0, counter: 0 }, 2);

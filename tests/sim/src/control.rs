@@ -1,6 +1,7 @@
 //! What the run tells its clients, and what they tell it.
 
 use crate::book::Book;
+use checker::History;
 use executor::Event;
 use sim_driver::World;
 use std::cell::{Cell, RefCell};
@@ -37,6 +38,9 @@ pub(crate) struct Progress {
 pub(crate) struct Control {
     world: World,
     pub book: RefCell<Book>,
+    /// What clients of coordinators did.
+    pub history: RefCell<History>,
+    members: Cell<u32>,
     phase: Cell<Phase>,
     changed: Event,
     progress: RefCell<Vec<Progress>>,
@@ -47,6 +51,8 @@ impl Control {
         Rc::new(Control {
             world: world.clone(),
             book: RefCell::default(),
+            history: RefCell::default(),
+            members: Cell::new(0),
             phase: Cell::new(Phase::Pause),
             changed: Event::new(),
             progress: RefCell::default(),
@@ -68,6 +74,17 @@ impl Control {
             self.progress.borrow_mut().iter_mut().for_each(|one| one.finished = false);
         }
         self.changed.notify();
+    }
+
+    /// What clients are to do.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// A number that no member of a group has had.
+    pub(crate) fn new_member(&self) -> u32 {
+        self.members.set(self.members.get() + 1);
+        self.members.get()
     }
 
     /// Waits until there is something to do: work, or with `unfinished` business its end.

@@ -4,6 +4,8 @@
 //! - [`run()`]: a seed from start to end; [`plan`]: what a seed stands for.
 //! - [`node`]: the broker's machine; [`tamper`]: deliberate bugs below it.
 //! - [`clients`]: producers, consumers, an admin; [`wire`]: their connections; [`record`]: what they write.
+//! - [`coordination`]: what a seed with groups and transactions stands for; [`judge`]: their history under the
+//!   [`checker`].
 //! - [`control`]: what the run tells its clients; [`book`]: all that they were told, with the rules that
 //!   show at once; [`check`]: those that need a whole log.
 //!
@@ -12,11 +14,17 @@
 //! consumer was ever shown stays: records, high watermarks, topics. Logs have no holes, idempotent producers no
 //! gaps, batches are whole. Topics, their ids and partition counts are as acknowledged. When faults end,
 //! everybody gets on, and everything that was begun comes to its end.
+//!
+//! One seed in three has groups and transactions. What their clients do becomes a history, which is judged at the end
+//! as a whole by the rules of the crate [`checker`]: no write is lost, nothing aborted is read, nothing is consumed
+//! twice, committed offsets stay, a partition has one owner.
 
 mod book;
 mod check;
 mod clients;
 mod control;
+mod coordination;
+mod judge;
 mod node;
 mod plan;
 mod record;
@@ -25,5 +33,6 @@ mod tamper;
 mod wire;
 
 pub use book::Counts;
+pub use coordination::coordinates;
 pub use run::{Failure, Report, RunOptions, run};
 pub use tamper::{BUGS, Bug};

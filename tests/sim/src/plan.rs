@@ -3,6 +3,7 @@
 //! Each seed takes a random part of the faults (swarm testing): a run with everything at once hides what needs
 //! calm, and most bugs need only a few things together.
 
+use crate::coordination::{self, Coordination, coordinates};
 use base::Random;
 use model::config::Settings;
 use sim_driver::{DirectoryLoss, Latency, WorldOptions};
@@ -72,6 +73,8 @@ pub(crate) struct Plan {
     pub load: Load,
     /// Plain producers use acks 0 only, and there are no others: what consumers see is all there is.
     pub only_unacknowledged: bool,
+    /// Groups and transactions.
+    pub coordination: Option<Coordination>,
 }
 
 /// True in about `percent` of 100 seeds.
@@ -96,7 +99,7 @@ impl Plan {
                 (random.between(1, 4) as i32, rolls)
             })
             .collect();
-        Plan {
+        let mut plan = Plan {
             seed,
             world: world(random),
             shards: if chance(random, 80) { 2 } else { random.between(1, 3) as usize },
@@ -114,7 +117,12 @@ impl Plan {
             },
             load: load(random),
             only_unacknowledged: false,
+            coordination: None,
+        };
+        if coordinates(seed) {
+            coordination::apply(&mut plan);
         }
+        plan
     }
 }
 

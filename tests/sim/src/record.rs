@@ -36,6 +36,19 @@ impl Found {
     }
 }
 
+/// A batch of a log with transactions.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub base_offset: i64,
+    pub last_offset: i64,
+    pub producer_id: i64,
+    pub is_transactional: bool,
+    /// It ends a transaction: by a commit, or not.
+    pub marker: Option<bool>,
+    /// The names of its records, the first at the base offset.
+    pub ids: Vec<RecordId>,
+}
+
 fn seed(id: RecordId) -> u64 {
     u64::from(id.lane) << 40 ^ id.counter
 }
@@ -61,6 +74,16 @@ pub(crate) fn batch(first: RecordId, sizes: &[usize], producer: Option<(i64, i16
     if let Some((id, epoch, sequence)) = producer {
         builder = builder.producer(id, epoch, sequence);
     }
+    fill(builder, first, sizes)
+}
+
+/// The same within a transaction.
+pub(crate) fn transactional(first: RecordId, sizes: &[usize], producer: (i64, i16, i32)) -> Batch {
+    let (id, epoch, sequence) = producer;
+    fill(BatchBuilder::new().producer(id, epoch, sequence).transactional(), first, sizes)
+}
+
+fn fill(mut builder: BatchBuilder, first: RecordId, sizes: &[usize]) -> Batch {
     for (place, size) in sizes.iter().enumerate() {
         let id = RecordId { counter: first.counter + place as u64, ..first };
         builder.append(timestamp(id), None, Some(&value(id, *size)), &[]).expect("records here are small");
@@ -71,6 +94,15 @@ pub(crate) fn batch(first: RecordId, sizes: &[usize], producer: Option<(i64, i16
 
 /// Takes the batches of a fetch apart and verifies every byte of them.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
+    each(bytes, read_batch)
+}
+
+/// The same of a log with transactions.
+pub(crate) fn read_pieces(bytes: &[u8]) -> Result<Vec<Piece>, String> {
+    each(bytes, read_piece)
+}
+
+fn each<T>(bytes: &[u8], read: impl Fn(&RecordBatch<'_>) -> Result<T, String>) -> Result<Vec<T>, String> {
     let mut rest = bytes;
     let mut all = Vec::new();
     while !rest.is_empty() {
@@ -79,10 +111,37 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
         if batch.crc() != batch.compute_crc() {
             return Err(format!("the checksum of the batch at offset {} is wrong", batch.base_offset()));
         }
-        all.push(read_batch(&batch).map_err(|why| format!("batch at {}: {why}", batch.base_offset()))?);
+        all.push(read(&batch).map_err(|why| format!("batch at {}: {why}", batch.base_offset()))?);
         rest = behind;
     }
     Ok(all)
+}
+
+fn read_piece(batch: &RecordBatch<'_>) -> Result<Piece, String> {
+    let (marker, ids) = match batch.is_control() {
+        true => (Some(read_marker(batch)?), Vec::new()),
+        false => (None, read_batch(batch)?.records.into_iter().map(|(id, _)| id).collect()),
+    };
+    Ok(Piece {
+        base_offset: batch.base_offset(),
+        last_offset: batch.last_offset(),
+        producer_id: batch.producer_id(),
+        is_transactional: batch.is_transactional(),
+        marker,
+        ids,
+    })
+}
+
+/// Whether a control batch commits a transaction; else it aborts one.
+fn read_marker(batch: &RecordBatch<'_>) -> Result<bool, String> {
+    let mut records = batch.records().map_err(|error| error.to_string())?;
+    let record = records.next().ok_or("a control batch without a record")?;
+    let key = record.map_err(|error| error.to_string())?.key.unwrap_or_default();
+    match key {
+        [_, _, 0, 0] => Ok(false),
+        [_, _, 0, 1] => Ok(true),
+        other => Err(format!("a control record with the key {other:?}")),
+    }
 }
 
 fn read_batch(batch: &RecordBatch<'_>) -> Result<Found, String> {
@@ -136,6 +195,20 @@ mod tests {
             assert!(read(&damaged).is_err(), "byte {place}");
         }
         assert!(read(&batch.bytes[..100]).is_err(), "cut");
+    }
+
+    #[test]
+    fn records_and_ends_of_transactions_are_told_apart() {
+        let first = RecordId { lane: 3, counter: 40 };
+        let mut bytes = transactional(first, &[20, 30], (7, 1, 0)).bytes;
+        let mut marker = BatchBuilder::new().base_offset(2).producer(7, 1, -1).transactional().control();
+        marker.append(5, Some(&[0, 0, 0, 1]), Some(&[0; 6]), &[]).expect("small");
+        bytes.extend(marker.build().expect("small"));
+        let pieces = read_pieces(&bytes).expect("whole");
+        let told: Vec<_> = pieces.iter().map(|one| (one.last_offset, one.marker, one.ids.len())).collect();
+        assert_eq!(told, [(1, None, 2), (2, Some(true), 0)]);
+        assert!(pieces.iter().all(|one| one.is_transactional && one.producer_id == 7));
+        assert!(read(&bytes).is_err(), "a control batch has no record that anybody sent");
     }
 
     #[test]

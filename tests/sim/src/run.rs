@@ -2,8 +2,10 @@
 
 use crate::book::Counts;
 use crate::check;
-use crate::clients::{Client, admin, consumer, plain, producer};
+use crate::clients::{Client, admin, audit, consumer, member, plain, producer, reader, transaction};
 use crate::control::{Control, Phase};
+use crate::coordination::Coordination;
+use crate::judge;
 use crate::node::Node;
 use crate::plan::{End, Plan};
 use crate::tamper::Bug;
@@ -78,12 +80,15 @@ pub fn run(seed: u64, options: &RunOptions) -> Result<Report, Failure> {
     if options.bug == Some(Bug::ShownTooEarly) {
         (plan.crowd.idempotent, plan.crowd.plain, plan.crowd.admin) = (0, 3, false);
         plan.only_unacknowledged = true;
+        plan.coordination = None;
     }
     if options.bug == Some(Bug::ClientRepeatsItself) {
         plan.crowd.plain = plan.crowd.plain.max(1);
     }
+    base::mistakes::make(options.bug.and_then(Bug::mistake));
     let mut run = Run::new(plan, options.bug);
     let result = run.all();
+    let result = run.judged(result);
     run.control.set_phase(Phase::Pause);
     let (log, stage) = (run.world.log(), run.stage.clone());
     let when = format!("{stage}, at {:?}", run.world.now());
@@ -100,6 +105,7 @@ pub fn run(seed: u64, options: &RunOptions) -> Result<Report, Failure> {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        base::mistakes::make(None);
         self.clients.drop_tasks();
     }
 }
@@ -140,7 +146,7 @@ impl Run {
             self.end(end)?;
             self.start()?;
             self.stage = format!("verification after stretch {number} and its {end:?}");
-            self.verify(true)?;
+            self.verify(true, false)?;
         }
         self.stage = "last stretch".to_owned();
         self.control_phase(Phase::Work);
@@ -149,11 +155,24 @@ impl Run {
         self.progress()?;
         self.finish()?;
         self.stage = "verification at the end".to_owned();
-        self.verify(false)?;
+        self.verify(false, true)?;
         self.end(End::Stop)?;
         self.start()?;
         self.stage = "verification after the last stop".to_owned();
-        self.verify(true)
+        self.verify(true, true)
+    }
+
+    /// What the checker says of the history, beside what was found before.
+    fn judged(&mut self, result: Result<(), String>) -> Result<(), String> {
+        if self.plan.coordination.is_none() {
+            return result;
+        }
+        let verdict = judge::judge(&self.control, &self.world, result.is_ok());
+        match (result, verdict) {
+            (Ok(()), verdict) => verdict.inspect_err(|_| self.stage = "judging the history".to_owned()),
+            (Err(what), Ok(())) => Err(what),
+            (Err(what), Err(found)) => Err(format!("{found}; before that: {what}")),
+        }
     }
 
     /// Lets the world go on until `done`, at most for so long. A broken rule ends it.
@@ -210,6 +229,7 @@ impl Run {
         self.stage = "making topics".to_owned();
         let mut client = self.client("maker".to_owned());
         let topics = self.plan.topics.clone();
+        let coordination = self.plan.coordination.clone();
         let made = self.clients.spawn("maker", async move {
             for (number, (partitions, rolls)) in topics.into_iter().enumerate() {
                 let name = format!("lasting-{number}");
@@ -217,11 +237,17 @@ impl Run {
                     client.trouble(trouble);
                 }
             }
+            if let Some(coordination) = coordination
+                && let Err(trouble) = admin::prepare(&mut client, &coordination).await
+            {
+                client.trouble(trouble);
+            }
             client.control.leave(client.number);
         });
         self.advance(LIMIT, || made.is_finished())?;
         let made = self.control.book.borrow().counts.changes as usize;
-        match made == self.plan.topics.len() {
+        let judged = self.plan.coordination.as_ref().map_or(0, Coordination::changes);
+        match made == self.plan.topics.len() + judged {
             true => Ok(()),
             false => Err("the first topics cannot be made".to_owned()),
         }
@@ -246,6 +272,27 @@ impl Run {
         if crowd.admin {
             let client = self.client("admin".to_owned());
             drop(self.clients.spawn("admin", admin::run(client)));
+        }
+        if let Some(coordination) = self.plan.coordination.clone() {
+            self.begin_coordinated(coordination);
+        }
+    }
+
+    fn begin_coordinated(&mut self, coordination: Coordination) {
+        let load = self.plan.load;
+        for (number, identity) in coordination.writers.into_iter().enumerate() {
+            let client = self.client(format!("writer {number}, {}", identity.id));
+            drop(self.clients.spawn("writer", transaction::run(client, identity, load)));
+        }
+        for group in coordination.groups {
+            for nth in 0..group.members.len() {
+                let client = self.client(format!("member {nth} of {}", group.name()));
+                drop(self.clients.spawn("member", member::run(client, group.clone(), nth, load)));
+            }
+        }
+        for (number, committed) in coordination.readers.into_iter().enumerate() {
+            let client = self.client(format!("consumer that reads along {number}"));
+            drop(self.clients.spawn("reader", reader::run(client, committed)));
         }
     }
 
@@ -294,8 +341,12 @@ impl Run {
                 world.set_capacity(node, if self.full { room } else { self.capacity });
             }
             9 if faults.clock_jumps => {
-                let hours = self.random.below(6 * 3_600_000) as i64 - 3 * 3_600_000;
-                world.jump_wall_clock(node, hours);
+                let by_ms = match self.plan.coordination {
+                    // Sessions and transactions are over after a while, so it must not go far back.
+                    Some(_) => self.random.below(1_000) as i64 - 200,
+                    None => self.random.below(6 * 3_600_000) as i64 - 3 * 3_600_000,
+                };
+                world.jump_wall_clock(node, by_ms);
             }
             _ => return,
         }
@@ -358,13 +409,19 @@ impl Run {
         }
     }
 
-    /// Looks at everything while nobody else does anything.
-    fn verify(&mut self, restarted: bool) -> Result<(), String> {
+    /// Looks at everything while nobody else does anything; at last, when every transaction is decided.
+    fn verify(&mut self, restarted: bool, last: bool) -> Result<(), String> {
         self.quiet()?;
         let mut client = self.client("checker".to_owned());
         client.be_patient();
+        let groups = self.plan.coordination.as_ref().map(|coordination| coordination.groups.clone());
         let checked = self.clients.spawn("checker", async move {
             if let Err(trouble) = check::everything(&mut client, restarted).await {
+                client.trouble(trouble);
+            }
+            if let Some(groups) = groups
+                && let Err(trouble) = audit::everything(&mut client, &groups, last).await
+            {
                 client.trouble(trouble);
             }
             client.control.leave(client.number);

@@ -1,7 +1,9 @@
 //! Deliberate bugs: a driver between the broker and the world that breaks one promise.
 //!
 //! They prove the checker: each must be found. The broker's own code stays as it is; what a mistake in it would do
-//! (a flush left out, an acknowledgement too early, an error not looked at) is done to its operations below it.
+//! (a flush left out, an acknowledgement too early, an error not looked at) is done to its operations below it. What
+//! coordinators could do wrong does not show there: those mistakes are made where they could be ([`base::mistakes`]),
+//! and a release has nothing of them.
 
 use base::{Instant, Random};
 use driver::{Capabilities, Completion, Driver, Errno, Handle, Operation, Outcome, Token, Wait, Wake};
@@ -49,10 +51,32 @@ pub enum Bug {
     ClientRepeatsItself,
     /// A client takes some refusals for acknowledgements.
     ClientBelievesRefusals,
+    /// A transaction's coordinator answers before its records are durable.
+    DecisionsNotDurable,
+    /// One partition of a transaction is not told how it ended.
+    MarkerLeftOut,
+    /// Offsets that are committed in a transaction count before it is decided.
+    OpenOffsetsCount,
+    /// Readers of committed data are told of no aborted transactions.
+    AbortedListEmpty,
+    /// Readers of committed data are shown open transactions.
+    LastStableIsHighWatermark,
+    /// A transaction's coordinator takes requests of any epoch.
+    FencingNotChecked,
+    /// Offsets are taken from whoever commits them.
+    GenerationNotChecked,
+    /// A group's coordinator answers before its records are durable.
+    CommitsNotDurable,
+    /// Groups and their offsets are not loaded after a start.
+    GroupsNotLoaded,
+    /// Transactions are not loaded after a start.
+    TransactionsNotLoaded,
+    /// A group's members are given what others have yet.
+    TwoOwners,
 }
 
 /// All of them.
-pub const BUGS: [Bug; 16] = [
+pub const BUGS: [Bug; 27] = [
     Bug::WritesNotDurable,
     Bug::SyncsLeftOut,
     Bug::DirectorySyncsLeftOut,
@@ -69,7 +93,43 @@ pub const BUGS: [Bug; 16] = [
     Bug::SendsForgotten,
     Bug::ClientRepeatsItself,
     Bug::ClientBelievesRefusals,
+    Bug::DecisionsNotDurable,
+    Bug::MarkerLeftOut,
+    Bug::OpenOffsetsCount,
+    Bug::AbortedListEmpty,
+    Bug::LastStableIsHighWatermark,
+    Bug::FencingNotChecked,
+    Bug::GenerationNotChecked,
+    Bug::CommitsNotDurable,
+    Bug::GroupsNotLoaded,
+    Bug::TransactionsNotLoaded,
+    Bug::TwoOwners,
 ];
+
+impl Bug {
+    /// The mistake that the broker itself makes, where nothing below it could do as if it had.
+    pub(crate) fn mistake(self) -> Option<&'static str> {
+        Some(match self {
+            Bug::DecisionsNotDurable => "decisions not durable",
+            Bug::MarkerLeftOut => "marker left out",
+            Bug::OpenOffsetsCount => "offsets of open transactions count",
+            Bug::AbortedListEmpty => "aborted list empty",
+            Bug::LastStableIsHighWatermark => "last stable is high watermark",
+            Bug::FencingNotChecked => "fencing not checked",
+            Bug::GenerationNotChecked => "generation not checked",
+            Bug::CommitsNotDurable => "commits not durable",
+            Bug::GroupsNotLoaded => "groups not loaded",
+            Bug::TransactionsNotLoaded => "transactions not loaded",
+            Bug::TwoOwners => "two owners",
+            _ => return None,
+        })
+    }
+
+    /// Whether only seeds with groups and transactions can show it.
+    pub fn needs_coordination(self) -> bool {
+        self.mistake().is_some()
+    }
+}
 
 impl fmt::Display for Bug {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,22 +5,27 @@ use sim::{RunOptions, run};
 #[test]
 fn twenty_seeds_break_no_rule() {
     let (mut acknowledged, mut crashes, mut failures) = (0, 0, Vec::new());
+    let (mut committed, mut offsets) = (0, 0);
     for seed in 0..20 {
         match run(seed, &RunOptions::default()) {
             Ok(report) => {
                 acknowledged += report.counts.acknowledged;
                 crashes += report.counts.crashes;
+                committed += report.counts.committed;
+                offsets += report.counts.offsets;
             }
             Err(failure) => failures.push(format!("seed {seed} in {}: {}", failure.when, failure.what)),
         }
     }
     assert!(failures.is_empty(), "{failures:#?}\nrun one again: cargo xtask sim --seed N --log");
     assert!(acknowledged > 10_000 && crashes > 10, "{acknowledged} records and {crashes} crashes say little");
+    let enough = committed > 50 && offsets > 50;
+    assert!(enough, "{committed} transactions and {offsets} commits of offsets say little");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for seed in [2, 6, 24] {
+    for seed in [2, 4, 6, 7, 24] {
         let result = || match run(seed, &RunOptions { log_lines: 200, bug: None }) {
             Ok(report) => (report.trace_hash, report.log),
             Err(failure) => (0, failure.log),

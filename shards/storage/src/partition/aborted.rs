@@ -10,6 +10,7 @@ use crate::segment::{file_name, offset_of_name};
 use crate::store::Shared;
 use crate::transactions::{AbortedIndex, AbortedTransaction};
 use crate::window::{read_file, replace_file};
+use base::mistakes;
 use driver::Errno;
 use executor::io;
 use model::Offset;
@@ -103,6 +104,9 @@ impl Partition {
         self.load_producers().await?;
         let shared = self.log.shared()?;
         let mut found = Vec::new();
+        if mistakes::is_made("aborted list empty") {
+            return Ok(found);
+        }
         let mut segment = self.log.segment_of(from.0);
         loop {
             let next = {

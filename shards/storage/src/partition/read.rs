@@ -7,6 +7,7 @@ use crate::error::{Damage, ReadError, StorageError};
 use crate::segment::cursor::{Cursor, Found};
 use crate::stats;
 use crate::store::Shared;
+use base::mistakes;
 use memory::{Pool, Slice, TailBlock};
 use model::Offset;
 use std::rc::Rc;
@@ -124,6 +125,9 @@ impl Partition {
 impl super::LogState {
     /// Where readers of committed data end.
     pub fn last_stable(&self) -> i64 {
+        if mistakes::is_made("last stable is high watermark") {
+            return self.high_watermark;
+        }
         let known = self.producers.as_ref();
         known.map_or(self.high_watermark, |known| known.last_stable(self.log_start, self.high_watermark))
     }

@@ -2,14 +2,19 @@
 
 use super::writes::Writes;
 use crate::broker::Broker;
-use executor::wall_clock_ms;
+use base::mistakes;
+use executor::{sleep, wall_clock_ms};
 use kafka_wire::ErrorCode;
 use memory::Slice;
 use model::TopicPartition;
 use shard::operation::{AppendItem, Operation};
 use shard::{Outcome, PartitionError};
 use std::cell::Cell;
+use std::time::Duration;
 use storage::{AppendError, Origin};
+
+/// How long a batch is held back that was answered before it was written, by mistake.
+const MISTAKE_PAUSE: Duration = Duration::from_millis(30);
 
 /// Appends a batch and waits until it is durable; if that fails, tells what clients are told, and why.
 pub(crate) async fn append(
@@ -31,7 +36,7 @@ pub(crate) async fn append(
 }
 
 /// Appends a coordinator's batches until there is nothing more to write, and hands on what has waited for each. Ends
-/// as well once the partition has.
+/// as well once the partition has. `mistake` is the one that holds writes back.
 ///
 /// # Errors
 /// That of a batch that could not be appended: those behind it are not tried.
@@ -40,9 +45,13 @@ pub(crate) async fn append_writes<T>(
     partition: TopicPartition,
     writes: &Writes<T>,
     ended: &Cell<bool>,
+    mistake: &'static str,
     mut follow: impl FnMut(T),
 ) -> Result<(), (ErrorCode, String)> {
     while let Some(batch) = writes.begin(wall_clock_ms()) {
+        if mistakes::is_made(mistake) {
+            sleep(MISTAKE_PAUSE).await;
+        }
         let appended = match batch {
             Ok(batch) => append(broker, partition, batch).await,
             Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),

@@ -9,6 +9,7 @@ use crate::request::{Context, Refused};
 use crate::scene::Scene;
 use crate::timers::TimerKind;
 use crate::wire::{text, uuid};
+use base::mistakes;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::consumer_group_heartbeat_request::{self, ConsumerGroupHeartbeatRequest};
 use kafka_wire::messages::consumer_group_heartbeat_response::{
@@ -102,7 +103,9 @@ impl ConsumerGroup {
             target_epoch: self.assignment_epoch,
             target: self.targets.get(id).unwrap_or(&nothing),
             owned,
-            is_free: |topic: TopicId, partition: i32| !self.owners.contains_key(&(topic, partition)),
+            is_free: |topic: TopicId, partition: i32| {
+                !self.owners.contains_key(&(topic, partition)) || mistakes::is_made("two owners")
+            },
         };
         let Some(next) = step.next(&member.progress) else { return false };
         let changed = without_epochs(&next.assigned) != without_epochs(&member.progress.assigned);

@@ -5,6 +5,7 @@ use super::producer::request;
 use super::{Client, consumer};
 use crate::book::{Exists, Topic};
 use crate::check;
+use crate::coordination::{Coordination, LEVEL};
 use crate::record::{RecordId, batch};
 use crate::wire::Trouble;
 use kafka_wire::ApiKey;
@@ -21,9 +22,12 @@ use kafka_wire::messages::delete_records_response::DeleteRecordsResponse;
 use kafka_wire::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_wire::messages::delete_topics_response::DeleteTopicsResponse;
 use kafka_wire::messages::produce_response::ProduceResponse;
+use kafka_wire::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
+use kafka_wire::messages::update_features_response::UpdateFeaturesResponse;
 use std::time::Duration;
 
 const PARTITIONS_MAX: i32 = 6;
+const SAFE_DOWNGRADE: i8 = 2;
 /// Changes of metadata pass through the metadata's log and every core.
 const EXTRA: Duration = Duration::from_millis(200);
 
@@ -107,6 +111,7 @@ pub(crate) async fn create(
             partitions: 0,
             partitions_asked: partitions,
             lasting,
+            judged: None,
         };
         book.topics.push(topic);
         book.topics.len() - 1
@@ -143,6 +148,34 @@ pub(crate) async fn create(
         topic.partitions = partitions;
     }
     acknowledged(client);
+    Ok(())
+}
+
+/// Makes the topics that groups and transactions work on, and sets the level of transactions.
+pub(crate) async fn prepare(client: &mut Client, coordination: &Coordination) -> Result<(), Trouble> {
+    for (which, partitions) in coordination.partitions.into_iter().enumerate() {
+        create(client, format!("judged-{which}"), partitions, None, false).await?;
+        if let Some(topic) = client.control.book.borrow_mut().topics.last_mut() {
+            topic.judged = Some(which);
+        }
+    }
+    if coordination.level == LEVEL {
+        return Ok(());
+    }
+    let update = FeatureUpdateKey {
+        feature: "transaction.version".into(),
+        max_version_level: coordination.level,
+        upgrade_type: SAFE_DOWNGRADE,
+        ..Default::default()
+    };
+    let request =
+        UpdateFeaturesRequest { timeout_ms: 1_000, feature_updates: vec![update], validate_only: false };
+    let Some(answer) = client.call(ApiKey::UpdateFeatures, 2, &request, EXTRA).await else { return Ok(()) };
+    let response: UpdateFeaturesResponse<'_> = answer.decode()?;
+    match response.error_code {
+        0 => acknowledged(client),
+        code => client.refused("UpdateFeatures", code),
+    }
     Ok(())
 }
 

@@ -3,11 +3,26 @@
 //! - [`producer`]: idempotent, with retries; [`plain`]: acks 0, 1 and all, each record sent once.
 //! - [`consumer`]: fetches, with sessions and without, from memory and from disk.
 //! - [`admin`]: topics, partitions, and the beginnings of logs.
+//!
+//! Of groups and transactions; what they do goes into the history that the checker judges:
+//! - [`transaction`]: producers in transactions; [`member`]: members of groups, by way of [`classic`] or [`modern`];
+//!   [`transform`]: members that consume, transform and produce in transactions.
+//! - [`reader`]: reads along; [`audit`]: reads everything after each start; [`polling`]: how they all fetch.
+//! - [`coordinated`]: what coordinators say, and what it means.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
+mod classic;
 pub(crate) mod consumer;
+mod coordinated;
+pub(crate) mod member;
+mod modern;
 pub(crate) mod plain;
+mod polling;
 pub(crate) mod producer;
+pub(crate) mod reader;
+pub(crate) mod transaction;
+mod transform;
 
 use crate::control::Control;
 use crate::tamper::Bug;

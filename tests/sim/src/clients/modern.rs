@@ -1,0 +1,89 @@
+//! The consumer protocol (KIP-848): the member says in each heartbeat what it has, and is told what it is to have.
+
+use super::coordinated::{EXTRA, Said, time};
+use super::member::Member;
+use crate::book::Place;
+use crate::wire::Trouble;
+use kafka_wire::messages::consumer_group_heartbeat_request::{
+    ConsumerGroupHeartbeatRequest, TopicPartitions,
+};
+use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
+use kafka_wire::{ApiKey, Uuid};
+use std::collections::BTreeSet;
+
+const VERSION: i16 = 1;
+/// Leaves the group.
+const LEAVES: i32 = -1;
+
+/// Joins, or says what the member has; true if it is a member afterwards.
+pub(crate) async fn heartbeat(member: &mut Member) -> Result<bool, Trouble> {
+    if member.id.is_empty() {
+        // No member has had it before: it is made of a number that is the member's alone.
+        member.id = format!("member-{}", member.number);
+    }
+    let (number, topic_id, name) = topic(member);
+    let partitions: Vec<i32> = member.owned.iter().map(|place| place.1).collect();
+    let owned = if partitions.is_empty() { Vec::new() } else { vec![TopicPartitions { topic_id, partitions }] };
+    let (group, id) = (member.group.name(), member.id.clone());
+    let request = ConsumerGroupHeartbeatRequest {
+        group_id: group.as_str().into(),
+        member_id: id.as_str().into(),
+        member_epoch: member.epoch,
+        rebalance_timeout_ms: member.group.rebalance_ms,
+        subscribed_topic_names: Some(vec![name.as_str().into()]),
+        topic_partitions: Some(owned),
+        ..Default::default()
+    };
+    let since = time();
+    let Some(answer) =
+        member.client.call(ApiKey::ConsumerGroupHeartbeat, VERSION, &request, EXTRA).await
+    else {
+        return Ok(false);
+    };
+    let response: ConsumerGroupHeartbeatResponse<'_> = answer.decode()?;
+    match member.client.said("ConsumerGroupHeartbeat", response.error_code) {
+        Said::Done => {}
+        Said::Over => {
+            member.begin_anew();
+            return Ok(false);
+        }
+        Said::Again | Said::Unsure => return Ok(false),
+    }
+    (member.joined, member.settled) = (true, true);
+    member.epoch = response.member_epoch;
+    let given = match &response.assignment {
+        Some(given) => {
+            let partitions = given.topic_partitions.iter().flat_map(|one| &one.partitions);
+            partitions.map(|partition| (number, *partition)).collect::<BTreeSet<Place>>()
+        }
+        None => member.owned.clone(),
+    };
+    member.take(given, since);
+    Ok(true)
+}
+
+/// The topic that the group reads: its place, id and name.
+fn topic(member: &Member) -> (usize, Uuid, String) {
+    let book = member.client.control.book.borrow();
+    let number = book.judged(member.group.source)[0].0;
+    let topic = &book.topics[number];
+    (number, Uuid(topic.id.unwrap_or_default()), topic.name.clone())
+}
+
+/// Leaves the group.
+pub(crate) async fn leave(member: &mut Member) -> Result<(), Trouble> {
+    // Nobody may do anything with what it has from here on.
+    member.drop_all();
+    let (group, id) = (member.group.name(), member.id.clone());
+    let request = ConsumerGroupHeartbeatRequest {
+        group_id: group.as_str().into(),
+        member_id: id.as_str().into(),
+        member_epoch: LEAVES,
+        ..Default::default()
+    };
+    let answer = member.client.call(ApiKey::ConsumerGroupHeartbeat, VERSION, &request, EXTRA).await;
+    let Some(answer) = answer else { return Ok(()) };
+    let response: ConsumerGroupHeartbeatResponse<'_> = answer.decode()?;
+    member.client.said("leaving ConsumerGroupHeartbeat", response.error_code);
+    Ok(())
+}
