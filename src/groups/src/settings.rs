@@ -1,5 +1,8 @@
 //! What of the configuration a coordinator goes by.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 /// The values that a coordinator needs, each with the name and default that Kafka 4.3 has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -25,6 +28,10 @@ pub struct Settings {
     pub consumer_assignment_interval_ms: i32,
     /// `group.consumer.regex.refresh.interval.ms`.
     pub regex_refresh_interval_ms: i32,
+    /// Streams groups.
+    pub streams: StreamsSettings,
+    /// The same for single groups that set something else, whole: what they do not set is as in `streams`.
+    pub streams_of_groups: BTreeMap<Arc<str>, StreamsSettings>,
     /// `offsets.retention.minutes`, in milliseconds.
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -47,9 +54,48 @@ impl Default for Settings {
             migration: Migration::Bidirectional,
             consumer_assignment_interval_ms: 1_000,
             regex_refresh_interval_ms: 600_000,
+            streams: StreamsSettings::default(),
+            streams_of_groups: BTreeMap::new(),
             offsets_retention_ms: 10_080 * 60_000,
             offsets_check_interval_ms: 600_000,
             offset_metadata_max_bytes: 4_096,
+        }
+    }
+}
+
+impl Settings {
+    /// What a streams group goes by.
+    pub fn streams_of(&self, group: &str) -> StreamsSettings {
+        self.streams_of_groups.get(group).copied().unwrap_or(self.streams)
+    }
+}
+
+/// What streams groups go by (KIP-1071), with the names of single groups' settings and the defaults of Kafka 4.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamsSettings {
+    /// `streams.session.timeout.ms`.
+    pub session_timeout_ms: i32,
+    /// `streams.heartbeat.interval.ms`: what members are told.
+    pub heartbeat_interval_ms: i32,
+    /// `streams.initial.rebalance.delay.ms`: 0 gives the first member its tasks at once.
+    pub initial_rebalance_delay_ms: i32,
+    /// `streams.assignment.interval.ms`: 0 computes an assignment whenever there is a reason.
+    pub assignment_interval_ms: i32,
+    /// `streams.num.standby.replicas`: copies of each stateful task's state.
+    pub standby_replicas: i32,
+    /// `group.streams.max.size`: members of a group.
+    pub max_size: usize,
+}
+
+impl Default for StreamsSettings {
+    fn default() -> StreamsSettings {
+        StreamsSettings {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            initial_rebalance_delay_ms: 3_000,
+            assignment_interval_ms: 1_000,
+            standby_replicas: 0,
+            max_size: i32::MAX as usize,
         }
     }
 }
