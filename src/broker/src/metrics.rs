@@ -162,7 +162,8 @@ impl CoreMetrics {
 
     /// How much the core's coordinators hold.
     pub(crate) fn note_groups(&self, usage: &groups::Usage) {
-        self.groups.set((usage.classic_groups + usage.consumer_groups) as u64);
+        let groups = usage.classic_groups + usage.consumer_groups + usage.streams_groups;
+        self.groups.set(groups as u64);
         self.group_members.set(usage.members as u64);
         self.group_offsets.set(usage.offsets as u64);
         self.group_waiters.set(usage.waiters as u64);

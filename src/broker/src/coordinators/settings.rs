@@ -2,8 +2,9 @@
 
 use crate::features::TRANSACTION_VERSION;
 use controller::Image;
-use groups::{Assignor, Migration, Settings};
+use groups::{Assignor, Migration, Settings, StreamsSettings};
 use model::config::BrokerConfig;
+use std::collections::BTreeMap;
 
 /// For coordinators of groups.
 pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
@@ -21,9 +22,23 @@ pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
             .unwrap_or(Migration::Bidirectional),
         consumer_assignment_interval_ms: config.group_consumer_assignment_interval_ms,
         regex_refresh_interval_ms: config.group_consumer_regex_refresh_interval_ms,
+        streams: of_streams_groups(config),
+        streams_of_groups: BTreeMap::new(),
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
         offsets_check_interval_ms: config.offsets_retention_check_interval_ms,
         offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
+    }
+}
+
+/// For streams groups that set nothing themselves.
+fn of_streams_groups(config: &BrokerConfig) -> StreamsSettings {
+    StreamsSettings {
+        session_timeout_ms: config.group_streams_session_timeout_ms,
+        heartbeat_interval_ms: config.group_streams_heartbeat_interval_ms,
+        initial_rebalance_delay_ms: config.group_streams_initial_rebalance_delay_ms,
+        assignment_interval_ms: config.group_streams_assignment_interval_ms,
+        standby_replicas: config.group_streams_num_standby_replicas,
+        max_size: usize::try_from(config.group_streams_max_size).unwrap_or(0),
     }
 }
 

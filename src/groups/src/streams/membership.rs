@@ -1,7 +1,7 @@
 //! The heartbeats of streams groups: each finds its group, and is handed on.
 
+use super::StreamsGroup;
 use super::check::{self, JOINS};
-use super::{StreamsGroup, tasks::TaskSet};
 use crate::classic::ClassicState;
 use crate::coordinator::{Call, Coordinator};
 use crate::effects::{Effects, Response, StreamsHeartbeat};
@@ -80,8 +80,6 @@ fn to_streams(
     }
     let made = StreamsGroup::new(classic.id.clone());
     // Nothing is changed for somebody who will be turned away.
-    made.check_room(&request.member_id, None, scene.settings.streams_of(&made.id).max_size)?;
-    made.check_tasks(None::<&TaskSet>)?;
     made.new_topology(request)?;
     scene.timers.cancel_group(&classic.id);
     scene.out.records.push(records::classic_group_tombstone(&classic.id));
