@@ -8,7 +8,7 @@ use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use groups::Response;
 use kafka_wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
-use kafka_wire::messages::streams_group_describe_response::{StreamsGroupDescribeResponse, DescribedGroup};
+use kafka_wire::messages::streams_group_describe_response::{DescribedGroup, StreamsGroupDescribeResponse};
 use kafka_wire::{ErrorCode, Str};
 use network::Answer;
 use std::rc::Rc;
