@@ -1,5 +1,6 @@
 //! What a core of the broker knows.
 
+use crate::client_telemetry::Telemetry;
 use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
@@ -50,6 +51,8 @@ pub struct Broker {
     pub producer_ids: Cell<(i64, i64)>,
     /// The coordinators of this core's partitions.
     pub(crate) coordinators: Coordinators,
+    /// The clients that push metrics and are kept by this core.
+    pub(crate) telemetry: Telemetry,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -72,6 +75,7 @@ impl Broker {
         metrics: Arc<CoreMetrics>,
     ) -> Rc<Broker> {
         let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
+        let telemetry = Telemetry::new(cores.shards());
         Rc::new(Broker {
             port: Cell::new(identity.port),
             identity,
@@ -82,6 +86,7 @@ impl Broker {
             sessions: RefCell::new(sessions),
             producer_ids: Cell::new((0, 0)),
             coordinators: Coordinators::default(),
+            telemetry,
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),

@@ -1,5 +1,6 @@
 //! The features that this broker has, as levels that a cluster agrees on (KIP-584).
 
+use crate::broker::Broker;
 use controller::changes::FeatureRange;
 use kafka_wire::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
 
@@ -18,7 +19,7 @@ const FEATURES: &[(&str, i16, i16, i16)] = &[
 pub(crate) const GROUP_VERSION: &str = "group.version";
 
 /// The feature that says whether there are streams groups.
-pub(crate) const STREAMS_VERSION: &str = "streams.version";
+const STREAMS_VERSION: &str = "streams.version";
 
 /// The feature that says how transactions end.
 pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
@@ -55,4 +56,16 @@ pub(crate) fn finalized(image: &controller::Image) -> Vec<FinalizedFeatureKey<'s
             min_version_level: level,
         })
         .collect()
+}
+
+/// Whether groups may have the streams protocol: the cluster has agreed on it, and
+/// `group.coordinator.rebalance.protocols` has it.
+pub(crate) fn serves_streams_groups(broker: &Broker) -> bool {
+    broker.config().protocols.streams && broker.image().feature(STREAMS_VERSION) >= 1
+}
+
+/// Whether groups may have the consumer protocol: the cluster has agreed on it, and
+/// `group.coordinator.rebalance.protocols` has it.
+pub(crate) fn serves_consumer_groups(broker: &Broker) -> bool {
+    broker.config().protocols.consumer && broker.image().feature(GROUP_VERSION) >= 1
 }

@@ -5,6 +5,7 @@
 //! - [`response`]: a response as a list of slices: what was encoded, and what is sent from where it lies.
 //! - [`broker`]: [`Broker`], what a core knows: the image, its configuration, the ways to the other cores.
 //! - [`coordinators`]: the coordinators of groups and transactions, around their pure cores; [`producer_ids`].
+//! - [`client_telemetry`]: metrics that clients push; [`connection`]: what is known of a connection.
 //! - [`cores`]: what cores ask each other; [`route`]: from a partition's name to its core.
 //! - [`publish`]: a new image on its way to every core: which partitions it must make, change, remove.
 //! - [`sessions`]: fetch sessions (KIP-227).
@@ -21,6 +22,8 @@
 mod altering;
 mod authorized;
 mod broker;
+mod client_telemetry;
+mod connection;
 mod coordinators;
 mod cores;
 mod errors;
@@ -40,6 +43,7 @@ mod space;
 mod start;
 
 pub use broker::{Broker, Identity};
+pub use client_telemetry::{TelemetryAnswer, TelemetryQuestion};
 pub use coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
 pub use cores::{CoreAnswer, CoreQuestion, Cores};
 pub use request::FrontDoor;

@@ -5,6 +5,7 @@
 //! in the table is what ApiVersions advertises: nothing else.
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::handlers as h;
 use base::Instant;
 use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, Str, WireError};
@@ -76,6 +77,8 @@ served! {
     ListTransactions => h::list_transactions::handle,
     ConsumerGroupHeartbeat => h::consumer_group_heartbeat::handle,
     ConsumerGroupDescribe => h::consumer_group_describe::handle,
+    GetTelemetrySubscriptions => h::get_telemetry_subscriptions::handle,
+    PushTelemetry => h::push_telemetry::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
     StreamsGroupHeartbeat => h::streams_group_heartbeat::handle,
@@ -96,6 +99,8 @@ pub struct Request {
     pub correlation_id: i32,
     /// The client's address.
     pub peer: IpAddr,
+    /// The connection that it came on.
+    pub(crate) connection: Rc<Connection>,
     /// The door that it came through.
     door: Rc<FrontDoor>,
 }
@@ -109,8 +114,8 @@ impl Request {
         let mut reader = Reader::new(&frame);
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
-        let (peer, door) = (visitor.peer, visitor.door.clone());
-        Ok(Request { frame, body, api, version, correlation_id, peer, door })
+        let (peer, connection, door) = (visitor.peer, visitor.connection.clone(), visitor.door.clone());
+        Ok(Request { frame, body, api, version, correlation_id, peer, connection, door })
     }
 
     /// The body, to be decoded in place.
@@ -161,7 +166,8 @@ impl FrontDoor {
     /// The door as one connection comes to it.
     pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
         // An address of version 4 on a socket of version 6 is one of version 4.
-        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical() })
+        let connection = Rc::new(Connection::new(peer));
+        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical(), connection })
     }
 
     /// Logs why a connection was closed, at most a line a second.
@@ -190,6 +196,7 @@ fn close(reason: String) -> (u16, Handling) {
 struct Visitor {
     door: Rc<FrontDoor>,
     peer: IpAddr,
+    connection: Rc<Connection>,
 }
 
 impl Requests for Visitor {

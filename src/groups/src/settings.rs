@@ -1,8 +1,5 @@
 //! What of the configuration a coordinator goes by.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 /// The values that a coordinator needs, each with the name and default that Kafka 4.3 has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -28,10 +25,8 @@ pub struct Settings {
     pub consumer_assignment_interval_ms: i32,
     /// `group.consumer.regex.refresh.interval.ms`.
     pub regex_refresh_interval_ms: i32,
-    /// Streams groups.
+    /// What streams groups go by that set nothing else.
     pub streams: StreamsSettings,
-    /// The same for single groups that set something else, whole: what they do not set is as in `streams`.
-    pub streams_of_groups: BTreeMap<Arc<str>, StreamsSettings>,
     /// `offsets.retention.minutes`, in milliseconds.
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -55,18 +50,10 @@ impl Default for Settings {
             consumer_assignment_interval_ms: 1_000,
             regex_refresh_interval_ms: 600_000,
             streams: StreamsSettings::default(),
-            streams_of_groups: BTreeMap::new(),
             offsets_retention_ms: 10_080 * 60_000,
             offsets_check_interval_ms: 600_000,
             offset_metadata_max_bytes: 4_096,
         }
-    }
-}
-
-impl Settings {
-    /// What a streams group goes by.
-    pub fn streams_of(&self, group: &str) -> StreamsSettings {
-        self.streams_of_groups.get(group).copied().unwrap_or(self.streams)
     }
 }
 

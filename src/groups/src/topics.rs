@@ -1,4 +1,4 @@
-//! The cluster's topics as a coordinator sees them.
+//! The cluster's topics, and what is configured for single groups, as a coordinator sees them.
 
 use model::TopicId;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Topic {
     pub partitions: i32,
 }
 
-/// All topics at one moment: over the metadata image in the broker, a list in tests.
+/// All topics, and settings of single groups, at one moment: over the metadata image in the broker, a list in tests.
 pub trait Topics {
     /// Grows whenever any topic changes; equal versions show equal topics.
     fn version(&self) -> i64;
@@ -24,6 +24,11 @@ pub trait Topics {
     fn by_id(&self, id: TopicId) -> Option<Topic>;
     /// Shows the name of every topic, internal ones too, in the order of names.
     fn each_name(&self, show: &mut dyn FnMut(&str));
+    /// A number that is set for a group alone, such as `consumer.session.timeout.ms`, within the broker's bounds;
+    /// `None` if the group goes by the broker's. What changes counts from a group's next request on.
+    fn group_number(&self, _group: &str, _key: &str) -> Option<i32> {
+        None
+    }
 }
 
 /// A digest of topics, in the order given; 0 if there are none. Only a coordinator's own are compared.

@@ -16,6 +16,7 @@ const SIMULATED: &[&str] = &[
     "src/controller/",
     "src/groups/",
     "src/transactions/",
+    "src/telemetry/",
     "src/broker/",
     "shards/memory/",
     "shards/driver/",

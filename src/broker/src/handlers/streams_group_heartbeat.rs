@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::coordinators::ask::{ask, code_of};
-use crate::features::STREAMS_VERSION;
+use crate::features::serves_streams_groups;
 use crate::refusal::{change, each};
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
@@ -20,14 +20,15 @@ use std::rc::Rc;
 const MISSING_INTERNAL_TOPICS: i8 = 3;
 
 /// Answers when what it shows is durable. Topics that the group waits for are created first, so that its next
-/// heartbeat finds them. Below `streams.version` 1 the protocol is off.
+/// heartbeat finds them. Below `streams.version` 1, and where `group.coordinator.rebalance.protocols` leaves it out, the
+/// protocol is off.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
     answered(run(&broker, &request)).await
 }
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: StreamsGroupHeartbeatRequest<'_> = decoded(request, request.decode())?;
-    if broker.image().feature(STREAMS_VERSION) < 1 {
+    if !serves_streams_groups(broker) {
         let code = ErrorCode::UnsupportedVersion;
         return Ok(answer(request, &refused(code, code.message().into())));
     }

@@ -57,6 +57,12 @@ families! {
         "Committed offsets of these groups.";
     GROUP_WAITERS = "flumen_group_waiters", Gauge, "requests", ["core"],
         "Requests that wait for other members of their group to join or to sync.";
+    CLIENTS = "flumen_clients", Gauge, "clients", ["core"],
+        "Clients that were told which metrics to push and were not silent since for three of their intervals.";
+    CLIENT_SERIES = "flumen_client_series", Gauge, "series", ["core"],
+        "Numbers pushed by clients that are shown at the end of this text.";
+    CLIENT_SERIES_DROPPED = "flumen_client_series_dropped_total", Counter, "series", ["core"],
+        "Numbers pushed by clients that are not shown: histograms, names that do not fit, those above the limits.";
     BUSY = "flumen_core_busy_seconds_total", Counter, "seconds", ["core"],
         "Time that the core spent in tasks.";
     PARKED = "flumen_core_parked_seconds_total", Counter, "seconds", ["core"],

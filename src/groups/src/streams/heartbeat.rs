@@ -27,7 +27,7 @@ impl StreamsGroup {
         context: &Context<'_>,
         scene: &mut Scene<'_>,
     ) -> Result<StreamsHeartbeat, Refused> {
-        let settings = scene.settings.streams_of(&self.id);
+        let settings = scene.streams_settings(&self.id);
         let owned = owned_of(request);
         self.check_room(&request.member_id, request.instance_id.as_deref(), settings.max_size)?;
         self.check_tasks(owned.as_ref())?;

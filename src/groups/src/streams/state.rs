@@ -38,7 +38,7 @@ impl StreamsGroup {
 
     /// The log has been read: sessions and times to give tasks back begin anew.
     pub fn loaded(&self, scene: &mut Scene<'_>) {
-        let settings = scene.settings.streams_of(&self.id);
+        let settings = scene.streams_settings(&self.id);
         for member in self.members.values() {
             scene.arm(&self.id, Some(&member.id), TimerKind::Session, settings.session_timeout_ms);
             if member.progress.state == MemberState::UnrevokedTasks {

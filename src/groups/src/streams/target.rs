@@ -109,7 +109,7 @@ impl StreamsGroup {
         if self.members.is_empty() {
             return;
         }
-        let settings = scene.settings.streams_of(&self.id);
+        let settings = scene.streams_settings(&self.id);
         self.refresh_epoch(false, settings, scene);
         if self.epoch > self.assignment_epoch {
             self.assign(settings, scene);

@@ -49,6 +49,33 @@ impl Field for Idle {
     }
 }
 
+/// The protocols besides the classic one that groups may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protocols {
+    /// Consumer groups (KIP-848).
+    pub consumer: bool,
+    /// Share groups (KIP-932).
+    pub share: bool,
+    /// Streams groups (KIP-1071).
+    pub streams: bool,
+}
+
+/// Kafka does not let the classic protocol be switched off.
+impl Field for Protocols {
+    fn from_value(value: Option<Value>) -> Result<Self, String> {
+        let names = <Vec<String>>::from_value(value)?;
+        let has = |name: &str| names.iter().any(|one| one == name);
+        match has("classic") {
+            true => Ok(Protocols {
+                consumer: has("consumer"),
+                share: has("share"),
+                streams: has("streams"),
+            }),
+            false => Err("a list that has classic in it, which cannot be switched off".to_owned()),
+        }
+    }
+}
+
 /// Numbers of cores, rising and without repetition.
 impl Field for Vec<u16> {
     fn from_value(value: Option<Value>) -> Result<Self, String> {
@@ -151,6 +178,8 @@ typed! {
         group_consumer_migration_policy: String = "group.consumer.migration.policy",
         /// Shortest time between two assignments of a consumer group.
         group_consumer_assignment_interval_ms: i32 = "group.consumer.assignment.interval.ms",
+        /// Protocols that groups may have.
+        protocols: Protocols = "group.coordinator.rebalance.protocols",
         /// Milliseconds between two evaluations of subscribed patterns.
         group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms",
         /// Session timeout of streams groups.
@@ -199,6 +228,8 @@ typed! {
         io_features_disable: Vec<String> = "flumen.io.features.disable",
         /// Cores to run on; empty for all that the process may use.
         cores: Vec<u16> = "flumen.cores",
+        /// Largest push of client metrics.
+        telemetry_max_bytes: i32 = "telemetry.max.bytes",
         /// Address of the HTTP interface; empty for none.
         http_listen: String = "flumen.http.listen",
     }
