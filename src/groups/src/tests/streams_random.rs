@@ -127,7 +127,7 @@ impl World {
                 subtopology_id: subtopology.clone().into(),
                 partitions: partitions.clone(),
             });
-            Some(tasks.collect())
+            Some(tasks.collect::<Vec<TaskIds<'_>>>())
         };
         let mut request = match says {
             Says::Joins => {
