@@ -40,6 +40,7 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeGroups
             | ApiKey::ListGroups
             | ApiKey::ConsumerGroupDescribe
+            | ApiKey::StreamsGroupDescribe
             | ApiKey::DescribeProducers
             | ApiKey::DescribeTransactions
             | ApiKey::ListTransactions

@@ -81,7 +81,8 @@ impl StreamsGroup {
                 return Err(Refused::new(ErrorCode::InvalidRequest, message));
             };
             if !(0..work.tasks).contains(&partition) {
-                let message = format!("Subtopology {subtopology} has {} tasks, and none {partition}.", work.tasks);
+                let count = work.tasks;
+                let message = format!("Subtopology {subtopology} has {count} tasks, and none {partition}.");
                 return Err(Refused::new(ErrorCode::InvalidRequest, message));
             }
         }

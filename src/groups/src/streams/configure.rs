@@ -250,8 +250,9 @@ fn enforce(
         let count = largest(std::iter::once(name), counts, existing)?;
         if count != wanted {
             let all = few(names.iter().copied());
-            let detail = format!("Topics {all} are joined, but {name} has {count} partitions and not {wanted}.");
-            return Err(Problem::of_counts(detail));
+            return Err(Problem::of_counts(format!(
+                "Topics {all} are joined, but {name} has {count} partitions and not {wanted}."
+            )));
         }
     }
     for name in names.iter().filter(|name| is_free(name) && !is_fixed(name)) {

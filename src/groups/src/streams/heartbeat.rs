@@ -15,7 +15,9 @@ use crate::timers::TimerKind;
 use crate::topics::Topics;
 use crate::wire::text;
 use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
-use kafka_wire::messages::streams_group_heartbeat_response::{self as told, StreamsGroupHeartbeatResponse, TaskIds};
+use kafka_wire::messages::streams_group_heartbeat_response::{
+    self as told, StreamsGroupHeartbeatResponse, TaskIds,
+};
 use kafka_wire::{ErrorCode, Str};
 use std::sync::Arc;
 
@@ -38,7 +40,8 @@ impl StreamsGroup {
             None => Arc::from(&*request.member_id),
         };
         let is_new = self.admit(&id, request, owned.as_ref(), scene)?;
-        let is_behind = self.members.get(&id).is_some_and(|member| member.progress.epoch != request.member_epoch);
+        let known_epoch = self.members.get(&id).map(|member| member.progress.epoch);
+        let is_behind = known_epoch.is_some_and(|epoch| epoch != request.member_epoch);
         let mut changed = self.take_profile(&id, is_new, request, context, scene);
         if let Some(topology) = topology {
             self.write_topology(topology, &mut scene.out.records);
@@ -159,8 +162,9 @@ impl StreamsGroup {
         if member.progress.is_at(target_epoch) {
             return false;
         }
-        let is_free =
-            |role: Role, subtopology: &Arc<str>, partition: i32| self.is_free(member, role, subtopology, partition);
+        let is_free = |role: Role, subtopology: &Arc<str>, partition: i32| {
+            self.is_free(member, role, subtopology, partition)
+        };
         let Some(next) = (Step { target_epoch, target, owned, is_free }).next(&member.progress) else {
             return false;
         };
@@ -230,7 +234,7 @@ impl StreamsGroup {
         let member_epoch = self.members.get(id).map_or(0, |member| member.profile.topology_epoch);
         if let Some(known) = self.topology.as_ref().filter(|topology| member_epoch < topology.epoch) {
             let known = known.epoch;
-            let detail = format!("The member's topology has epoch {member_epoch}, that of the group has {known}.");
+            let detail = format!("The member's topology has epoch {member_epoch}, the group's has {known}.");
             add(Status::StaleTopology, detail);
         }
         if let Some(wait) = wait {

@@ -78,7 +78,10 @@ impl Profile {
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             topology_epoch: self.topology_epoch,
             process_id: text(&self.process),
-            user_endpoint: self.endpoint.as_ref().map(|(host, port)| Endpoint { host: text(host), port: *port }),
+            user_endpoint: self
+                .endpoint
+                .as_ref()
+                .map(|(host, port)| Endpoint { host: text(host), port: *port }),
             client_tags: self.tags.iter().map(tag).collect(),
         }
     }
@@ -183,7 +186,11 @@ fn stored_active(tasks: &Tasks) -> Vec<TaskIds<'static>> {
 }
 
 fn stored(tasks: &Tasks) -> Vec<TaskIds<'static>> {
-    listed(tasks, |subtopology_id, partitions| TaskIds { subtopology_id, partitions, assignment_epochs: None })
+    listed(tasks, |subtopology_id, partitions| TaskIds {
+        subtopology_id,
+        partitions,
+        assignment_epochs: None,
+    })
 }
 
 /// Records of Kafka before 4.3 have no epochs: the member's stands for them.

@@ -110,6 +110,8 @@ impl StreamsGroup {
 
     /// Takes in what a member says of itself.
     pub fn put_profile(&mut self, id: &Arc<str>, profile: Profile) {
+        let before = std::mem::take(&mut self.member_mut(id).profile);
+        self.forget_instance(&before, id);
         if let Some(instance) = &profile.instance {
             self.statics.insert(instance.clone(), id.clone());
         }
@@ -143,11 +145,7 @@ impl StreamsGroup {
         self.release(id);
         let member = self.members.remove(id)?;
         self.targets.remove(id);
-        if let Some(instance) = &member.profile.instance
-            && self.statics.get(instance) == Some(id)
-        {
-            self.statics.remove(instance);
-        }
+        self.forget_instance(&member.profile, id);
         if member.profile.endpoint.is_some() {
             self.raise_endpoint_epoch();
         }
@@ -155,6 +153,14 @@ impl StreamsGroup {
             self.shutdown_by = None;
         }
         Some(member)
+    }
+
+    fn forget_instance(&mut self, profile: &Profile, id: &Arc<str>) {
+        if let Some(instance) = &profile.instance
+            && self.statics.get(instance) == Some(id)
+        {
+            self.statics.remove(instance);
+        }
     }
 
     /// Those who query the application's state have to be told anew.
@@ -188,8 +194,9 @@ impl StreamsGroup {
 
     /// Sets a member's target, and writes it.
     pub fn write_target(&mut self, id: &Arc<str>, target: TaskSet, out: &mut Vec<Record>) {
-        let tasks =
-            |role| listed(target.of(role), |subtopology_id, partitions| TaskIds { subtopology_id, partitions });
+        let tasks = |role| {
+            listed(target.of(role), |subtopology_id, partitions| TaskIds { subtopology_id, partitions })
+        };
         let value = StreamsGroupTargetAssignmentMemberValue {
             active_tasks: tasks(Role::Active),
             standby_tasks: tasks(Role::Standby),

@@ -64,7 +64,10 @@ impl StreamsGroup {
     fn describe_member(&self, member: &Member) -> described::Member<'static> {
         let profile = &member.profile;
         let target = self.targets.get(&member.id).map(describe_tasks);
-        let tag = |(key, value): (&String, &String)| described::KeyValue { key: text(key), value: text(value) };
+        let tag = |(key, value): (&String, &String)| described::KeyValue {
+            key: text(key),
+            value: text(value),
+        };
         let endpoint = profile.endpoint.as_ref();
         described::Member {
             member_id: text(&member.id),
@@ -87,7 +90,10 @@ impl StreamsGroup {
 }
 
 fn describe_tasks(tasks: &TaskSet) -> Assignment<'static> {
-    let one = |subtopology_id: Str<'static>, partitions: Vec<i32>| described::TaskIds { subtopology_id, partitions };
+    let one = |subtopology_id: Str<'static>, partitions: Vec<i32>| described::TaskIds {
+        subtopology_id,
+        partitions,
+    };
     Assignment {
         active_tasks: listed(tasks.of(Role::Active), one),
         standby_tasks: listed(tasks.of(Role::Standby), one),

@@ -56,7 +56,8 @@ impl StreamsGroup {
     pub fn refresh_epoch(&mut self, changed: bool, settings: StreamsSettings, scene: &mut Scene<'_>) {
         let hash = self.look(scene.topics);
         let is_ready = self.configured.as_ref().is_some_and(Configured::is_ready);
-        let validated = self.topology.as_ref().filter(|_| is_ready).map_or(NOT_VALIDATED, |found| found.epoch);
+        let runs = self.topology.as_ref().filter(|_| is_ready);
+        let validated = runs.map_or(NOT_VALIDATED, |topology| topology.epoch);
         let standby_replicas = Some(settings.standby_replicas);
         let is_same = hash == self.metadata_hash
             && validated == self.validated_epoch
@@ -74,8 +75,10 @@ impl StreamsGroup {
     pub fn raise_epoch(&mut self, out: &mut Vec<Record>) {
         self.epoch = if self.epoch == 0 { FIRST_EPOCH } else { self.epoch.saturating_add(1) };
         let configs = self.standby_replicas.iter();
-        let configs =
-            configs.map(|count| LastAssignmentConfig { key: text(STANDBY_REPLICAS), value: text(&count.to_string()) });
+        let configs = configs.map(|count| LastAssignmentConfig {
+            key: text(STANDBY_REPLICAS),
+            value: text(&count.to_string()),
+        });
         let value = StreamsGroupMetadataValue {
             epoch: self.epoch,
             metadata_hash: self.metadata_hash,

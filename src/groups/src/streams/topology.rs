@@ -164,7 +164,9 @@ fn check_subtopology(subtopology: &Subtopology<'static>) -> Result<(), Refused> 
     }
     for group in &subtopology.copartition_groups {
         if copartitioned(subtopology, group).is_none() || !group.source_topic_regex.is_empty() {
-            return invalid(format!("A copartition group of subtopology {id} names topics that it does not have."));
+            return invalid(format!(
+                "A copartition group of subtopology {id} names topics that it does not have."
+            ));
         }
     }
     Ok(())
