@@ -6,13 +6,20 @@ use kafka_wire::messages::api_versions_response::{FinalizedFeatureKey, Supported
 
 /// Name, lowest level, highest level, level of a new cluster. The numbers of `metadata.version` are Kafka's: 7 is
 /// 3.3-IV3, the lowest that Kafka 4 accepts, 30 is 4.3-IV0. Flumen's records are its own; the level tells tools which
-/// Kafka this broker answers like. `group.version` 1 is the consumer protocol (KIP-848),
-/// `transaction.version` 2 an epoch for each transaction (KIP-890).
-const FEATURES: &[(&str, i16, i16, i16)] =
-    &[(GROUP_VERSION, 0, 1, 1), ("metadata.version", 7, 30, 30), (TRANSACTION_VERSION, 0, 2, 2)];
+/// Kafka this broker answers like. `group.version` 1 is the consumer protocol (KIP-848), `streams.version` 1 the
+/// streams protocol (KIP-1071), `transaction.version` 2 an epoch for each transaction (KIP-890).
+const FEATURES: &[(&str, i16, i16, i16)] = &[
+    (GROUP_VERSION, 0, 1, 1),
+    ("metadata.version", 7, 30, 30),
+    (STREAMS_VERSION, 0, 1, 1),
+    (TRANSACTION_VERSION, 0, 2, 2),
+];
 
 /// The feature that says which protocols groups have.
 pub(crate) const GROUP_VERSION: &str = "group.version";
+
+/// The feature that says whether there are streams groups.
+const STREAMS_VERSION: &str = "streams.version";
 
 /// The feature that says how transactions end.
 pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
@@ -49,6 +56,12 @@ pub(crate) fn finalized(image: &controller::Image) -> Vec<FinalizedFeatureKey<'s
             min_version_level: level,
         })
         .collect()
+}
+
+/// Whether groups may have the streams protocol: the cluster has agreed on it, and
+/// `group.coordinator.rebalance.protocols` has it.
+pub(crate) fn serves_streams_groups(broker: &Broker) -> bool {
+    broker.config().protocols.streams && broker.image().feature(STREAMS_VERSION) >= 1
 }
 
 /// Whether groups may have the consumer protocol: the cluster has agreed on it, and

@@ -42,6 +42,7 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeGroups
             | ApiKey::ListGroups
             | ApiKey::ConsumerGroupDescribe
+            | ApiKey::StreamsGroupDescribe
             | ApiKey::DescribeProducers
             | ApiKey::DescribeTransactions
             | ApiKey::ListTransactions
@@ -204,7 +205,8 @@ impl CoreMetrics {
 
     /// How much the core's coordinators hold.
     pub(crate) fn note_groups(&self, usage: &groups::Usage) {
-        self.groups.set((usage.classic_groups + usage.consumer_groups) as u64);
+        let groups = usage.classic_groups + usage.consumer_groups + usage.streams_groups;
+        self.groups.set(groups as u64);
         self.group_members.set(usage.members as u64);
         self.group_offsets.set(usage.offsets as u64);
         self.group_waiters.set(usage.waiters as u64);

@@ -85,6 +85,8 @@ served! {
     PushTelemetry => h::push_telemetry::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
+    StreamsGroupHeartbeat => h::streams_group_heartbeat::handle,
+    StreamsGroupDescribe => h::streams_group_describe::handle,
 }
 
 /// A request whose header is read.

@@ -21,6 +21,8 @@ use kafka_wire::messages::offset_commit_request::{
 use kafka_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kafka_wire::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
+use kafka_wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
+use kafka_wire::messages::streams_group_describe_response::StreamsGroupDescribeResponse;
 use kafka_wire::{ApiKey, ErrorCode};
 use std::collections::BTreeMap;
 
@@ -38,7 +40,7 @@ pub struct ListedGroup {
     pub group: String,
     /// `Empty`, `Stable` and so on; empty if the broker is too old to say.
     pub state: String,
-    /// `classic` or `consumer`; empty if the broker is too old to say.
+    /// `classic`, `consumer` or `streams`; empty if the broker is too old to say.
     pub kind: String,
     /// What its members agree on: `consumer` for groups that read topics.
     pub protocol: String,
@@ -83,12 +85,14 @@ impl Client {
         })
     }
 
-    /// The members of a group of the classic protocol, or of the consumer protocol (KIP-848).
+    /// The members of a group of the classic protocol, the consumer protocol (KIP-848) or the streams protocol
+    /// (KIP-1071).
     pub fn group_members(&mut self, group: &ListedGroup) -> Result<Vec<GroupMember>, ClientError> {
         let id = group.group.as_str();
-        match group.kind.eq_ignore_ascii_case("consumer") {
-            true => self.retry(|client| client.consumer_members(id)),
-            false => self.retry(|client| client.classic_members(id)),
+        match group.kind.to_ascii_lowercase().as_str() {
+            "consumer" => self.retry(|client| client.consumer_members(id)),
+            "streams" => self.retry(|client| client.streams_members(id)),
+            _ => self.retry(|client| client.classic_members(id)),
         }
     }
 
@@ -112,6 +116,22 @@ impl Client {
         let api = ApiKey::ConsumerGroupDescribe;
         let response: ConsumerGroupDescribeResponse<'_> = self.call(node, api, |_| {
             ConsumerGroupDescribeRequest { group_ids: vec![group.to_owned().into()], ..Default::default() }
+        })?;
+        let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
+        check(api, subject(group), found.error_code)?;
+        let members = found.members.iter().map(|member| GroupMember {
+            member: member.member_id.to_string(),
+            client: member.client_id.to_string(),
+            host: member.client_host.to_string(),
+        });
+        Ok(members.collect())
+    }
+
+    fn streams_members(&mut self, group: &str) -> Result<Vec<GroupMember>, ClientError> {
+        let node = self.coordinator(group)?;
+        let api = ApiKey::StreamsGroupDescribe;
+        let response: StreamsGroupDescribeResponse<'_> = self.call(node, api, |_| {
+            StreamsGroupDescribeRequest { group_ids: vec![group.to_owned().into()], ..Default::default() }
         })?;
         let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
         check(api, subject(group), found.error_code)?;

@@ -9,6 +9,7 @@ use crate::offsets::fetch::{FetchAs, MANY_GROUPS, fetch_refused, fetch_response}
 use crate::request::{Context, Refused};
 use crate::scene::Scene;
 use base::mistakes;
+use crate::streams::StreamsGroup;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
 use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
@@ -16,7 +17,7 @@ use kafka_wire::messages::offset_delete_response::OffsetDeleteResponse;
 use kafka_wire::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
-use kafka_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use kafka_wire::messages::txn_offset_commit_request::{TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic};
 use model::{ProducerEpoch, ProducerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ impl Coordinator {
             Some(Group::Classic(group)) => {
                 return group.check_commit(&request.member_id, instance, epoch, false);
             }
+            Some(Group::Streams(group)) => return check_streams_commit(group, request, context),
             Some(Group::Consumer(group)) => group,
         };
         if epoch < 0 && group.members.is_empty() {
@@ -125,6 +127,7 @@ impl Coordinator {
                 group.check_offsets(member, epoch, false).map_err(|_| ErrorCode::IllegalGeneration)?;
                 Ok(())
             }
+            Some(Group::Streams(group)) => check_streams_txn_commit(group, request),
         }
     }
 
@@ -150,14 +153,22 @@ impl Coordinator {
     /// Whether the offsets of a group may be fetched; false if there is no such group.
     fn check_fetch(&self, request: &OffsetFetchRequestGroup<'_>) -> Result<bool, Refused> {
         let Some(group) = self.groups.get(&*request.group_id) else { return Ok(false) };
-        let Group::Consumer(group) = group else { return Ok(true) };
         let id = request.member_id.as_deref();
         if id.is_none() && request.member_epoch < 0 {
             return Ok(true);
         }
         let id = id.unwrap_or_default();
-        let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
-        group.check_offsets(member, request.member_epoch, false)?;
+        match group {
+            Group::Classic(_) => {}
+            Group::Consumer(group) => {
+                let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
+                group.check_offsets(member, request.member_epoch, false)?;
+            }
+            Group::Streams(group) => {
+                let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
+                group.check_offsets(member, request.member_epoch, false)?;
+            }
+        }
         Ok(true)
     }
 
@@ -195,6 +206,56 @@ impl Coordinator {
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         Some(self.offsets.of_group(group)?.get(topic)?.get(&partition)?.offset)
     }
+}
+
+/// A commit of a member of a streams group; a late one only of what the member has had since its epoch.
+fn check_streams_commit(
+    group: &StreamsGroup,
+    request: &OffsetCommitRequest<'_>,
+    context: &Context<'_>,
+) -> Result<(), Refused> {
+    let epoch = request.generation_id_or_member_epoch;
+    if epoch < 0 && group.members.is_empty() {
+        return Ok(());
+    }
+    let id = &*request.member_id;
+    let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
+    if context.version < OF_CONSUMERS {
+        return Err(ErrorCode::UnsupportedVersion.into());
+    }
+    if !group.check_offsets(member, epoch, true)? {
+        return Ok(());
+    }
+    for topic in &request.topics {
+        let Ok(name) = topic_of(topic, context) else { continue };
+        if !topic.partitions.iter().all(|one| group.has_had(member, &name, one.partition_index, epoch)) {
+            return Err(ErrorCode::StaleMemberEpoch.into());
+        }
+    }
+    Ok(())
+}
+
+/// The same in a transaction. Whoever names neither member nor epoch answers for itself: its transactional id fences.
+fn check_streams_txn_commit(
+    group: &StreamsGroup,
+    request: &TxnOffsetCommitRequest<'_>,
+) -> Result<(), Refused> {
+    let epoch = request.generation_id;
+    let names_nobody = request.member_id.is_empty() && request.group_instance_id.is_none();
+    if epoch < 0 && (group.members.is_empty() || names_nobody) {
+        return Ok(());
+    }
+    let id = &*request.member_id;
+    let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
+    // The API is older than member epochs.
+    let is_late = group.check_offsets(member, epoch, true).map_err(|_| ErrorCode::IllegalGeneration)?;
+    let had = |topic: &TxnOffsetCommitRequestTopic<'_>| {
+        topic.partitions.iter().all(|one| group.has_had(member, &topic.name, one.partition_index, epoch))
+    };
+    if is_late && !request.topics.iter().all(had) {
+        return Err(ErrorCode::IllegalGeneration.into());
+    }
+    Ok(())
 }
 
 /// A request of an old version, in the form of the new ones.

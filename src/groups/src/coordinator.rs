@@ -53,6 +53,8 @@ pub struct Usage {
     pub classic_groups: usize,
     /// Groups of the consumer protocol.
     pub consumer_groups: usize,
+    /// Groups of the streams protocol.
+    pub streams_groups: usize,
     /// Members of all groups.
     pub members: usize,
     /// Committed offsets.
@@ -104,6 +106,8 @@ impl Coordinator {
             Request::LeaveGroup(request) => self.leave(&call, request, &mut out),
             Request::ConsumerGroupHeartbeat(request) => self.consumer_heartbeat(&call, request, &mut out),
             Request::ConsumerGroupDescribe(request) => self.consumer_describe(&call, request, &mut out),
+            Request::StreamsGroupHeartbeat(request) => self.streams_heartbeat(&call, request, &mut out),
+            Request::StreamsGroupDescribe(request) => self.streams_describe(&call, request, &mut out),
             Request::OffsetCommit(request) => self.commit(&call, request, &mut out),
             Request::TxnOffsetCommit(request) => self.commit_in_transaction(&call, request, &mut out),
             Request::OffsetFetch(request) => self.fetch(&call, request, &mut out),
@@ -125,6 +129,7 @@ impl Coordinator {
             match group {
                 Group::Classic(group) => group.loaded(&mut scene),
                 Group::Consumer(group) => group.loaded(&mut scene),
+                Group::Streams(group) => group.loaded(&mut scene),
             }
         }
         out
@@ -163,6 +168,8 @@ impl Coordinator {
             (slot @ Group::Consumer(_), kind, Some(member)) => {
                 consumer::leave::time_is_up(slot, member, kind, &mut scene);
             }
+            (Group::Streams(group), TimerKind::Delay, None) => group.delay_is_up(&mut scene),
+            (Group::Streams(group), kind, Some(member)) => group.time_is_up(member, kind, &mut scene),
             _ => {}
         }
     }
@@ -196,6 +203,7 @@ impl Coordinator {
         match self.groups.remove(id) {
             Some(Group::Classic(group)) => out.records.push(records::classic_group_tombstone(&group.id)),
             Some(Group::Consumer(group)) => group.write_end(&mut out.records),
+            Some(Group::Streams(group)) => group.write_end(&mut out.records),
             None => {}
         }
         self.timers.cancel_group(id);
@@ -221,10 +229,11 @@ impl Coordinator {
 
     /// How much it holds; linear in the groups.
     pub fn usage(&self) -> Usage {
-        let classic_groups = self.groups.values().filter(|group| matches!(group, Group::Classic(_))).count();
+        let count = |is_one: fn(&Group) -> bool| self.groups.values().filter(|group| is_one(group)).count();
         Usage {
-            classic_groups,
-            consumer_groups: self.groups.len() - classic_groups,
+            classic_groups: count(|group| matches!(group, Group::Classic(_))),
+            consumer_groups: count(|group| matches!(group, Group::Consumer(_))),
+            streams_groups: count(|group| matches!(group, Group::Streams(_))),
             members: self.groups.values().map(Group::members).sum(),
             offsets: self.offsets.len(),
             waiters: self.parked.len(),

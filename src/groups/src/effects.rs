@@ -1,5 +1,6 @@
 //! What comes out of a coordinator: records, and answers that may have to wait for them.
 
+use crate::streams::configure::InternalTopic;
 use kafka_wire::messages::consumer_group_describe_response::ConsumerGroupDescribeResponse;
 use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 use kafka_wire::messages::delete_groups_response::DeleteGroupsResponse;
@@ -11,6 +12,8 @@ use kafka_wire::messages::list_groups_response::ListGroupsResponse;
 use kafka_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kafka_wire::messages::offset_delete_response::OffsetDeleteResponse;
 use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
+use kafka_wire::messages::streams_group_describe_response::StreamsGroupDescribeResponse;
+use kafka_wire::messages::streams_group_heartbeat_response::StreamsGroupHeartbeatResponse;
 use kafka_wire::messages::sync_group_response::SyncGroupResponse;
 use kafka_wire::messages::txn_offset_commit_response::TxnOffsetCommitResponse;
 use model::{ProducerEpoch, ProducerId};
@@ -46,6 +49,8 @@ pub enum Response {
     LeaveGroup(LeaveGroupResponse<'static>),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse<'static>),
     ConsumerGroupDescribe(ConsumerGroupDescribeResponse<'static>),
+    StreamsGroupHeartbeat(StreamsHeartbeat),
+    StreamsGroupDescribe(StreamsGroupDescribeResponse<'static>),
     OffsetCommit(OffsetCommitResponse<'static>),
     TxnOffsetCommit(TxnOffsetCommitResponse<'static>),
     OffsetFetch(OffsetFetchResponse<'static>),
@@ -53,6 +58,15 @@ pub enum Response {
     DeleteGroups(DeleteGroupsResponse<'static>),
     DescribeGroups(DescribeGroupsResponse<'static>),
     ListGroups(ListGroupsResponse<'static>),
+}
+
+/// The answer to a StreamsGroupHeartbeat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamsHeartbeat {
+    /// What the member is told.
+    pub response: StreamsGroupHeartbeatResponse<'static>,
+    /// Topics that the group waits for; whoever answers has them created.
+    pub create: Vec<InternalTopic>,
 }
 
 /// An answer to one waiter.

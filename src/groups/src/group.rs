@@ -1,27 +1,47 @@
-//! A group of either protocol.
+//! A group of any protocol.
 
 use crate::classic::{ClassicGroup, ClassicState};
 use crate::consumer::ConsumerGroup;
 use crate::offsets::delete::AgeFrom;
 use crate::request::Refused;
+use crate::streams::{STREAMS_PROTOCOL, StreamsGroup};
 use kafka_wire::ErrorCode;
+use std::sync::Arc;
 
 /// A group.
 #[derive(Clone, Debug)]
 pub(crate) enum Group {
     Classic(ClassicGroup),
     Consumer(ConsumerGroup),
+    Streams(StreamsGroup),
 }
 
 impl Group {
+    pub fn id(&self) -> &Arc<str> {
+        match self {
+            Group::Classic(group) => &group.id,
+            Group::Consumer(group) => &group.id,
+            Group::Streams(group) => &group.id,
+        }
+    }
+
+    fn is_no(&self, kind: &str) -> Refused {
+        Refused::new(ErrorCode::GroupIdNotFound, format!("Group {} is not a {kind} group.", self.id()))
+    }
+
     /// The group as one of the consumer protocol.
     pub fn consumer_mut(&mut self) -> Result<&mut ConsumerGroup, Refused> {
         match self {
             Group::Consumer(group) => Ok(group),
-            Group::Classic(group) => {
-                let message = format!("Group {} is not a consumer group.", group.id);
-                Err(Refused::new(ErrorCode::GroupIdNotFound, message))
-            }
+            other => Err(other.is_no("consumer")),
+        }
+    }
+
+    /// The group as one of the streams protocol.
+    pub fn streams_mut(&mut self) -> Result<&mut StreamsGroup, Refused> {
+        match self {
+            Group::Streams(group) => Ok(group),
+            other => Err(other.is_no("streams")),
         }
     }
 
@@ -29,6 +49,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.members.len(),
             Group::Consumer(group) => group.members.len(),
+            Group::Streams(group) => group.members.len(),
         }
     }
 
@@ -37,6 +58,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.state == ClassicState::Empty && group.pending_join.is_empty(),
             Group::Consumer(group) => group.members.is_empty(),
+            Group::Streams(group) => group.members.is_empty(),
         }
     }
 
@@ -44,6 +66,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.state.name(),
             Group::Consumer(group) => group.state_name(),
+            Group::Streams(group) => group.state_name(),
         }
     }
 
@@ -51,6 +74,7 @@ impl Group {
         match self {
             Group::Classic(_) => "classic",
             Group::Consumer(_) => "consumer",
+            Group::Streams(_) => "streams",
         }
     }
 
@@ -58,6 +82,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.protocol_type.as_deref().unwrap_or_default(),
             Group::Consumer(_) => crate::classic::CONSUMER_PROTOCOL,
+            Group::Streams(_) => STREAMS_PROTOCOL,
         }
     }
 
@@ -65,6 +90,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.is_subscribed_to(topic),
             Group::Consumer(group) => group.is_subscribed_to(topic),
+            Group::Streams(group) => group.is_subscribed_to(topic),
         }
     }
 

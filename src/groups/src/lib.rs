@@ -12,6 +12,7 @@
 //! Inside:
 //! - `membership`, `committing`, `admin`: find the group of a request, and hand it on.
 //! - `classic`: groups of the classic protocol; `consumer`: those of KIP-848, and changes between the two.
+//! - `streams`: groups of KIP-1071, whose members share out tasks.
 //! - `assignors`: server-side assignment.
 //! - `offsets`: the store of offsets.
 //! - `records`: Kafka's records; `replay`: reading them back.
@@ -32,6 +33,7 @@ mod replay;
 mod request;
 mod scene;
 mod settings;
+mod streams;
 mod timers;
 mod topics;
 mod wire;
@@ -40,8 +42,9 @@ mod wire;
 mod tests;
 
 pub use coordinator::{Coordinator, Usage};
-pub use effects::{Answer, Effects, Producer, Record, Response, Waiter};
+pub use effects::{Answer, Effects, Producer, Record, Response, StreamsHeartbeat, Waiter};
 pub use records::ReplayError;
 pub use request::{Context, Request};
-pub use settings::{Assignor, Migration, Settings};
+pub use settings::{Assignor, Migration, Settings, StreamsSettings};
+pub use streams::configure::InternalTopic;
 pub use topics::{Topic, Topics};

@@ -1,4 +1,5 @@
-//! The requests of members: each finds its group, of either protocol, and is handed on.
+//! The requests of members: each finds its group, of its protocol, and is handed on. Those of streams groups are in
+//! `streams::membership`.
 
 use crate::classic::join::Join;
 use crate::classic::sync::sync_refused;
@@ -51,6 +52,9 @@ impl Coordinator {
             }
             return;
         }
+        if matches!(groups.get(&id), Some(Group::Streams(_))) {
+            return join.refuse(ErrorCode::InconsistentGroupProtocol, &request.member_id, &mut scene);
+        }
         let mut is_new = false;
         if !matches!(groups.get(&id), Some(Group::Classic(_))) {
             // Nothing is made for somebody who will be turned away.
@@ -79,7 +83,7 @@ impl Coordinator {
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let answer = match groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId.into()),
-            None => Err(ErrorCode::UnknownMemberId.into()),
+            None | Some(Group::Streams(_)) => Err(ErrorCode::UnknownMemberId.into()),
             Some(Group::Classic(group)) => {
                 return group.sync(request, call.context.version, call.waiter, &mut scene);
             }
@@ -95,7 +99,7 @@ impl Coordinator {
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let beat: Result<(), Refused> = match groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId.into()),
-            None => Err(ErrorCode::UnknownMemberId.into()),
+            None | Some(Group::Streams(_)) => Err(ErrorCode::UnknownMemberId.into()),
             Some(Group::Classic(group)) => group.heartbeat(request, &mut scene),
             Some(Group::Consumer(group)) => group.classic_heartbeat(request, &mut scene),
         };
@@ -112,7 +116,7 @@ impl Coordinator {
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let left = match groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId),
-            None => Err(ErrorCode::UnknownMemberId),
+            None | Some(Group::Streams(_)) => Err(ErrorCode::UnknownMemberId),
             Some(Group::Classic(group)) => Ok(group.leave(leaving, &mut scene)),
             Some(Group::Consumer(group)) => Ok(group.classic_leave(leaving, &mut scene)),
         };

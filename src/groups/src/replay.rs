@@ -35,13 +35,17 @@ impl Coordinator {
                 let group = ClassicGroup::restore(id.clone(), &value);
                 self.groups.insert(id, Group::Classic(group));
             }
-            Stored::ClassicGroup(key, None) => self.replay_end(&key.group, false),
+            Stored::ClassicGroup(key, None) => {
+                self.replay_end(&key.group, |group| matches!(group, Group::Classic(_)));
+            }
             Stored::Group(key, Some(value)) => {
                 let group = self.restored(&key.group_id);
                 group.epoch = value.epoch;
                 group.metadata_hash = value.metadata_hash;
             }
-            Stored::Group(key, None) => self.replay_end(&key.group_id, true),
+            Stored::Group(key, None) => {
+                self.replay_end(&key.group_id, |group| matches!(group, Group::Consumer(_)));
+            }
             Stored::Member(key, value) => {
                 let profile = value.as_ref().map(Profile::restore);
                 self.replay_member(&key.group_id, &key.member_id, profile);
@@ -63,6 +67,7 @@ impl Coordinator {
                 self.replay_progress(&key.group_id, &key.member_id, progress);
             }
             Stored::Regex(key, value) => self.replay_regex(&key.group_id, &key.regular_expression, value),
+            Stored::Streams(record) => self.replay_streams(record),
             Stored::Other => {}
         }
         Ok(())
@@ -84,9 +89,9 @@ impl Coordinator {
         }
     }
 
-    /// A group of one protocol has ended; if it has become one of the other meanwhile, that stays.
-    fn replay_end(&mut self, name: &str, is_consumer: bool) {
-        if self.groups.get(name).is_some_and(|group| matches!(group, Group::Consumer(_)) == is_consumer) {
+    /// A group of one protocol has ended; if it has become one of another meanwhile, that stays.
+    fn replay_end(&mut self, name: &str, is_of_protocol: fn(&Group) -> bool) {
+        if self.groups.get(name).is_some_and(is_of_protocol) {
             self.groups.remove(name);
         }
     }
@@ -95,12 +100,12 @@ impl Coordinator {
         matches!(self.groups.get(name), Some(Group::Consumer(_)))
     }
 
-    /// The consumer group of a name. One that only kept offsets becomes it, for these may come first in the log.
+    /// The consumer group of a name. One of another kind becomes it, for offsets may come first in the log.
     fn restored(&mut self, name: &str) -> &mut ConsumerGroup {
         let id: Arc<str> = Arc::from(name);
         let slot = self.groups.entry(id.clone());
         let slot = slot.or_insert_with(|| Group::Consumer(ConsumerGroup::new(id.clone())));
-        if let Group::Classic(_) = slot {
+        if !matches!(slot, Group::Consumer(_)) {
             *slot = Group::Consumer(ConsumerGroup::new(id));
         }
         let Group::Consumer(group) = slot else { unreachable!("made one of the consumer protocol above") };

@@ -13,6 +13,8 @@ use kafka_wire::messages::list_groups_request::ListGroupsRequest;
 use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
 use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
 use kafka_wire::messages::offset_fetch_request::OffsetFetchRequest;
+use kafka_wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
+use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use kafka_wire::messages::sync_group_request::SyncGroupRequest;
 use kafka_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
 
@@ -27,6 +29,8 @@ pub enum Request<'a> {
     LeaveGroup(LeaveGroupRequest<'a>),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest<'a>),
     ConsumerGroupDescribe(ConsumerGroupDescribeRequest<'a>),
+    StreamsGroupHeartbeat(StreamsGroupHeartbeatRequest<'a>),
+    StreamsGroupDescribe(StreamsGroupDescribeRequest<'a>),
     OffsetCommit(OffsetCommitRequest<'a>),
     TxnOffsetCommit(TxnOffsetCommitRequest<'a>),
     OffsetFetch(OffsetFetchRequest<'a>),

@@ -1,7 +1,7 @@
 //! What every step of a group works with: time, settings, timers, and where effects go.
 
 use crate::effects::{Effects, Response, Waiter};
-use crate::settings::Settings;
+use crate::settings::{Settings, StreamsSettings};
 use crate::timers::{Timer, TimerKind, Timers};
 use crate::topics::Topics;
 use std::collections::BTreeMap;
@@ -48,6 +48,23 @@ impl Scene<'_> {
     /// The shortest time between two assignments of a consumer group.
     pub fn consumer_assignment_interval_ms(&self, group: &str) -> i32 {
         self.of_group(group, "consumer.assignment.interval.ms", self.settings.consumer_assignment_interval_ms)
+    }
+
+    /// What a streams group goes by.
+    pub fn streams_settings(&self, group: &str) -> StreamsSettings {
+        let broker = &self.settings.streams;
+        let own = |key: &str, broker: i32| self.of_group(group, key, broker);
+        StreamsSettings {
+            session_timeout_ms: own("streams.session.timeout.ms", broker.session_timeout_ms),
+            heartbeat_interval_ms: own("streams.heartbeat.interval.ms", broker.heartbeat_interval_ms),
+            initial_rebalance_delay_ms: own(
+                "streams.initial.rebalance.delay.ms",
+                broker.initial_rebalance_delay_ms,
+            ),
+            assignment_interval_ms: own("streams.assignment.interval.ms", broker.assignment_interval_ms),
+            standby_replicas: own("streams.num.standby.replicas", broker.standby_replicas),
+            max_size: broker.max_size,
+        }
     }
 
     /// Sets a member's timer, or one of the whole group.

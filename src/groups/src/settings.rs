@@ -25,6 +25,8 @@ pub struct Settings {
     pub consumer_assignment_interval_ms: i32,
     /// `group.consumer.regex.refresh.interval.ms`.
     pub regex_refresh_interval_ms: i32,
+    /// What streams groups go by that set nothing else.
+    pub streams: StreamsSettings,
     /// `offsets.retention.minutes`, in milliseconds.
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -47,9 +49,40 @@ impl Default for Settings {
             migration: Migration::Bidirectional,
             consumer_assignment_interval_ms: 1_000,
             regex_refresh_interval_ms: 600_000,
+            streams: StreamsSettings::default(),
             offsets_retention_ms: 10_080 * 60_000,
             offsets_check_interval_ms: 600_000,
             offset_metadata_max_bytes: 4_096,
+        }
+    }
+}
+
+/// What streams groups go by (KIP-1071), with the names of single groups' settings and the defaults of Kafka 4.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamsSettings {
+    /// `streams.session.timeout.ms`.
+    pub session_timeout_ms: i32,
+    /// `streams.heartbeat.interval.ms`: what members are told.
+    pub heartbeat_interval_ms: i32,
+    /// `streams.initial.rebalance.delay.ms`: 0 gives the first member its tasks at once.
+    pub initial_rebalance_delay_ms: i32,
+    /// `streams.assignment.interval.ms`: 0 computes an assignment whenever there is a reason.
+    pub assignment_interval_ms: i32,
+    /// `streams.num.standby.replicas`: copies of each stateful task's state.
+    pub standby_replicas: i32,
+    /// `group.streams.max.size`: members of a group.
+    pub max_size: usize,
+}
+
+impl Default for StreamsSettings {
+    fn default() -> StreamsSettings {
+        StreamsSettings {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            initial_rebalance_delay_ms: 3_000,
+            assignment_interval_ms: 1_000,
+            standby_replicas: 0,
+            max_size: i32::MAX as usize,
         }
     }
 }

@@ -15,8 +15,10 @@ pub(crate) enum TimerKind {
     Join,
     /// The syncs after it, likewise.
     Sync,
-    /// A member of a consumer group has to give partitions back.
+    /// A member of a consumer or streams group has to give partitions or tasks back.
     Rebalance,
+    /// The first members of a streams group wait for more.
+    Delay,
 }
 
 /// A timer's name.

@@ -30,3 +30,25 @@ pub trait Topics {
         None
     }
 }
+
+/// A digest of topics, in the order given; 0 if there are none. Only a coordinator's own are compared.
+pub(crate) fn digest(topics: impl Iterator<Item = Topic>) -> i64 {
+    let mut topics = topics.peekable();
+    if topics.peek().is_none() {
+        return 0;
+    }
+    // FNV-1a, 64 bits.
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut feed = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for topic in topics {
+        feed(topic.name.as_bytes());
+        feed(&[0]);
+        feed(&topic.id.0);
+        feed(&topic.partitions.to_be_bytes());
+    }
+    hash as i64
+}

@@ -152,6 +152,7 @@ impl Coordinators {
         for one in self.groups.borrow().values().map(|shell| shell.usage()) {
             sum.classic_groups += one.classic_groups;
             sum.consumer_groups += one.consumer_groups;
+            sum.streams_groups += one.streams_groups;
             sum.members += one.members;
             sum.offsets += one.offsets;
             sum.waiters += one.waiters;

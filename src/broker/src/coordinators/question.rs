@@ -68,10 +68,15 @@ impl GroupQuestion {
         matches!(self.api, ApiKey::JoinGroup | ApiKey::SyncGroup)
     }
 
+    fn makes_members(&self) -> bool {
+        let makes = [ApiKey::JoinGroup, ApiKey::ConsumerGroupHeartbeat, ApiKey::StreamsGroupHeartbeat];
+        makes.contains(&self.api)
+    }
+
     /// What a coordinator is told of the client: its name for itself, and its address as Kafka writes it. Only
     /// requests that make members have them.
     pub(crate) fn client(&self) -> (String, String) {
-        if self.body == 0 || !matches!(self.api, ApiKey::JoinGroup | ApiKey::ConsumerGroupHeartbeat) {
+        if self.body == 0 || !self.makes_members() {
             return (String::new(), String::new());
         }
         let header = RequestHeader::read(&mut Reader::new(&self.frame));
@@ -96,6 +101,12 @@ impl GroupQuestion {
             }
             ApiKey::ConsumerGroupDescribe => {
                 GroupRequest::ConsumerGroupDescribe(Decode::decode(reader, version)?)
+            }
+            ApiKey::StreamsGroupHeartbeat => {
+                GroupRequest::StreamsGroupHeartbeat(Decode::decode(reader, version)?)
+            }
+            ApiKey::StreamsGroupDescribe => {
+                GroupRequest::StreamsGroupDescribe(Decode::decode(reader, version)?)
             }
             ApiKey::OffsetCommit => GroupRequest::OffsetCommit(Decode::decode(reader, version)?),
             ApiKey::TxnOffsetCommit => GroupRequest::TxnOffsetCommit(Decode::decode(reader, version)?),

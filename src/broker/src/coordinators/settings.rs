@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::features::TRANSACTION_VERSION;
 use controller::Image;
-use groups::{Assignor, Migration, Settings};
+use groups::{Assignor, Migration, Settings, StreamsSettings};
 use model::config::{BrokerConfig, Settings as SetOfGroup, Value, group_override, group_value};
 
 /// For coordinators of groups.
@@ -22,9 +22,22 @@ pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
             .unwrap_or(Migration::Bidirectional),
         consumer_assignment_interval_ms: config.group_consumer_assignment_interval_ms,
         regex_refresh_interval_ms: config.group_consumer_regex_refresh_interval_ms,
+        streams: of_streams_groups(config),
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
         offsets_check_interval_ms: config.offsets_retention_check_interval_ms,
         offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
+    }
+}
+
+/// For streams groups that set nothing themselves.
+fn of_streams_groups(config: &BrokerConfig) -> StreamsSettings {
+    StreamsSettings {
+        session_timeout_ms: config.group_streams_session_timeout_ms,
+        heartbeat_interval_ms: config.group_streams_heartbeat_interval_ms,
+        initial_rebalance_delay_ms: config.group_streams_initial_rebalance_delay_ms,
+        assignment_interval_ms: config.group_streams_assignment_interval_ms,
+        standby_replicas: config.group_streams_num_standby_replicas,
+        max_size: usize::try_from(config.group_streams_max_size).unwrap_or(0),
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn time_is_up(slot: &mut Group, id: &Arc<str>, kind: TimerKind, scene
     let is_late = match kind {
         TimerKind::Rebalance => member.progress.state == MemberState::UnrevokedPartitions,
         TimerKind::Session | TimerKind::Join | TimerKind::Sync => true,
+        TimerKind::Delay => false,
     };
     if is_late {
         fence(slot, id, scene);

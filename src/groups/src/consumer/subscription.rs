@@ -4,7 +4,7 @@ use super::ConsumerGroup;
 use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
-use crate::topics::Topics;
+use crate::topics::{Topics, digest};
 use kafka_wire::messages::consumer_group_regular_expression_value::ConsumerGroupRegularExpressionValue;
 use kafka_wire::{ErrorCode, Str};
 use regex::{Regex, RegexBuilder};
@@ -109,26 +109,9 @@ impl ConsumerGroup {
         self.named.keys().chain(by_pattern).map(String::as_str).collect()
     }
 
-    /// A digest of what is known of those topics; 0 if there are none. Only a coordinator's own are compared.
+    /// A digest of what is known of those topics.
     fn digest(&self, topics: &dyn Topics) -> i64 {
-        let known: Vec<_> = self.topics().into_iter().filter_map(|name| topics.by_name(name)).collect();
-        if known.is_empty() {
-            return 0;
-        }
-        // FNV-1a, 64 bits.
-        let mut hash = 0xcbf2_9ce4_8422_2325u64;
-        let mut feed = |bytes: &[u8]| {
-            for byte in bytes {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
-        for topic in known {
-            feed(topic.name.as_bytes());
-            feed(&[0]);
-            feed(&topic.id.0);
-            feed(&topic.partitions.to_be_bytes());
-        }
-        hash as i64
+        digest(self.topics().into_iter().filter_map(|name| topics.by_name(name)))
     }
 
     /// Raises the epoch if `changed`, or if topics have changed that the group subscribes to.

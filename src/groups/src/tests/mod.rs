@@ -1,15 +1,19 @@
 //! Whole coordinators, driven by requests and time.
 //!
 //! - this module: the driver.
-//! - [`classic`], [`consumer`], [`migration`], [`offsets`], [`tools`]: what happens, step by step.
-//! - [`random`]: what holds whatever happens.
+//! - [`classic`], [`consumer`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by step.
+//! - [`topology`]: what topologies come to.
+//! - [`random`], [`streams_random`]: what holds whatever happens.
 
 mod classic;
 mod consumer;
 mod migration;
 mod offsets;
 mod random;
+mod streams;
+mod streams_random;
 mod tools;
+mod topology;
 
 use crate::*;
 use base::Random;

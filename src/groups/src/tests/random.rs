@@ -251,11 +251,12 @@ impl World {
                     assert_eq!(classic, group.classic_members);
                     assert!(group.assignment_epoch <= group.epoch);
                 }
+                Group::Streams(group) => assert!(group.assignment_epoch <= group.epoch),
             }
         }
         let waiting = self.driver.coordinator.groups.values().filter_map(|group| match group {
             Group::Classic(group) => Some(group.members.values()),
-            Group::Consumer(_) => None,
+            Group::Consumer(_) | Group::Streams(_) => None,
         });
         let waiting = waiting.flatten().flat_map(|member| member.joining.iter().chain(&member.syncing));
         let waiting = waiting.filter(|parked| parked.waiter.is_some()).count();
@@ -308,7 +309,7 @@ proptest! {
 
     #[test]
     fn records_from_disk_never_panic(
-        kind in 0i16..18,
+        kind in 0i16..25,
         key in prop::collection::vec(any::<u8>(), 0..24),
         value in prop::option::of(prop::collection::vec(any::<u8>(), 0..64)),
     ) {

@@ -186,6 +186,18 @@ typed! {
         protocols: Protocols = "group.coordinator.rebalance.protocols",
         /// Milliseconds between two evaluations of subscribed patterns.
         group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms",
+        /// Session timeout of streams groups.
+        group_streams_session_timeout_ms: i32 = "group.streams.session.timeout.ms",
+        /// Heartbeat interval of streams groups.
+        group_streams_heartbeat_interval_ms: i32 = "group.streams.heartbeat.interval.ms",
+        /// Wait of an empty streams group before its first assignment.
+        group_streams_initial_rebalance_delay_ms: i32 = "group.streams.initial.rebalance.delay.ms",
+        /// Shortest time between two assignments of a streams group.
+        group_streams_assignment_interval_ms: i32 = "group.streams.assignment.interval.ms",
+        /// Standby copies of each stateful task of a streams group.
+        group_streams_num_standby_replicas: i32 = "group.streams.num.standby.replicas",
+        /// Members of a streams group.
+        group_streams_max_size: i32 = "group.streams.max.size",
         /// Partitions of the transaction topic.
         transaction_log_partitions: i32 = "transaction.state.log.num.partitions",
         /// Largest transaction timeout.

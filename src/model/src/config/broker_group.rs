@@ -52,31 +52,31 @@ keys! {
         "Members that a classic group may have.";
     "group.min.session.timeout.ms" Int = "6000" [Medium honoured]
         "Smallest session timeout in milliseconds that a classic member may ask for.";
-    "group.streams.assignment.interval.ms" Int = "1000" [Medium cluster_wide at_least(0)]
+    "group.streams.assignment.interval.ms" Int = "1000" [Medium cluster_wide honoured at_least(0)]
         "Shortest time in milliseconds between two assignments of a streams group.";
-    "group.streams.heartbeat.interval.ms" Int = "5000" [Medium at_least(1)]
+    "group.streams.heartbeat.interval.ms" Int = "5000" [Medium honoured at_least(1)]
         "Milliseconds between heartbeats of members of streams groups.";
-    "group.streams.initial.rebalance.delay.ms" Int = "3000" [Medium at_least(0)]
+    "group.streams.initial.rebalance.delay.ms" Int = "3000" [Medium honoured at_least(0)]
         "Milliseconds an empty streams group waits for more members before its first assignment.";
-    "group.streams.max.assignment.interval.ms" Int = "15000" [Medium at_least(0)]
+    "group.streams.max.assignment.interval.ms" Int = "15000" [Medium honoured at_least(0)]
         "Largest assignment interval in milliseconds that a streams group may set.";
-    "group.streams.max.heartbeat.interval.ms" Int = "15000" [Medium at_least(1)]
+    "group.streams.max.heartbeat.interval.ms" Int = "15000" [Medium honoured at_least(1)]
         "Largest heartbeat interval in milliseconds that a streams group may set.";
-    "group.streams.max.session.timeout.ms" Int = "60000" [Medium at_least(1)]
+    "group.streams.max.session.timeout.ms" Int = "60000" [Medium honoured at_least(1)]
         "Largest session timeout in milliseconds that a streams group may set.";
-    "group.streams.max.size" Int = "2147483647" [Medium at_least(1)]
+    "group.streams.max.size" Int = "2147483647" [Medium honoured at_least(1)]
         "Members that a streams group may have.";
-    "group.streams.max.standby.replicas" Int = "2" [Medium at_least(0)]
+    "group.streams.max.standby.replicas" Int = "2" [Medium honoured at_least(0)]
         "Most standby copies of a task that a streams group may set.";
-    "group.streams.min.assignment.interval.ms" Int = "0" [Medium at_least(0)]
+    "group.streams.min.assignment.interval.ms" Int = "0" [Medium honoured at_least(0)]
         "Smallest assignment interval in milliseconds that a streams group may set.";
-    "group.streams.min.heartbeat.interval.ms" Int = "5000" [Medium at_least(1)]
+    "group.streams.min.heartbeat.interval.ms" Int = "5000" [Medium honoured at_least(1)]
         "Smallest heartbeat interval in milliseconds that a streams group may set.";
-    "group.streams.min.session.timeout.ms" Int = "45000" [Medium at_least(1)]
+    "group.streams.min.session.timeout.ms" Int = "45000" [Medium honoured at_least(1)]
         "Smallest session timeout in milliseconds that a streams group may set.";
-    "group.streams.num.standby.replicas" Int = "0" [Medium at_least(0)]
+    "group.streams.num.standby.replicas" Int = "0" [Medium honoured at_least(0)]
         "Standby copies of each stateful task of a streams group.";
-    "group.streams.session.timeout.ms" Int = "45000" [Medium at_least(1)]
+    "group.streams.session.timeout.ms" Int = "45000" [Medium honoured at_least(1)]
         "Milliseconds of silence after which a member of a streams group is taken for dead.";
     "offset.metadata.max.bytes" Int = "4096" [High honoured]
         "Largest note, in bytes, that a client may attach to a committed offset.";

@@ -41,19 +41,19 @@ keys! {
     "share.session.timeout.ms" Int = "45000" [Medium cluster_wide at_least(1)
         synonyms(&["group.share.session.timeout.ms"])]
         "Milliseconds of silence after which a member of this share group is taken for dead.";
-    "streams.assignment.interval.ms" Int = "1000" [Medium cluster_wide at_least(0)
+    "streams.assignment.interval.ms" Int = "1000" [Medium cluster_wide honoured at_least(0)
         synonyms(&["group.streams.assignment.interval.ms"])]
         "Shortest time in milliseconds between two task assignments computed for this streams group.";
-    "streams.heartbeat.interval.ms" Int = "5000" [Medium cluster_wide at_least(1)
+    "streams.heartbeat.interval.ms" Int = "5000" [Medium cluster_wide honoured at_least(1)
         synonyms(&["group.streams.heartbeat.interval.ms"])]
         "Milliseconds between heartbeats that members of this streams group are told to send.";
-    "streams.initial.rebalance.delay.ms" Int = "3000" [Medium cluster_wide at_least(0)
+    "streams.initial.rebalance.delay.ms" Int = "3000" [Medium cluster_wide honoured at_least(0)
         synonyms(&["group.streams.initial.rebalance.delay.ms"])]
         "Milliseconds that an empty streams group waits for more members before its first assignment.";
-    "streams.num.standby.replicas" Int = "0" [Medium cluster_wide at_least(0)
+    "streams.num.standby.replicas" Int = "0" [Medium cluster_wide honoured at_least(0)
         synonyms(&["group.streams.num.standby.replicas"])]
         "Standby copies kept of each stateful task of this streams group.";
-    "streams.session.timeout.ms" Int = "45000" [Medium cluster_wide at_least(1)
+    "streams.session.timeout.ms" Int = "45000" [Medium cluster_wide honoured at_least(1)
         synonyms(&["group.streams.session.timeout.ms"])]
         "Milliseconds of silence after which a member of this streams group is taken for dead.";
 }

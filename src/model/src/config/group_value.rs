@@ -57,5 +57,13 @@ pub fn group_value(name: &str, group: &Settings, broker: &Layers<'_>) -> Option<
 }
 
 /// The keys of groups that Flumen acts on; tests compare them with the catalogue.
-pub const GROUP_KEYS: &[&str] =
-    &["consumer.assignment.interval.ms", "consumer.heartbeat.interval.ms", "consumer.session.timeout.ms"];
+pub const GROUP_KEYS: &[&str] = &[
+    "consumer.assignment.interval.ms",
+    "consumer.heartbeat.interval.ms",
+    "consumer.session.timeout.ms",
+    "streams.assignment.interval.ms",
+    "streams.heartbeat.interval.ms",
+    "streams.initial.rebalance.delay.ms",
+    "streams.num.standby.replicas",
+    "streams.session.timeout.ms",
+];
