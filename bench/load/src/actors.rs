@@ -222,9 +222,7 @@ impl<A: Actor> Stage<A> {
             // It may say something to the connection whose buffer the answer lies in.
             answer.clear();
             answer.extend_from_slice(frame);
-            self.act(i, |actor, shared, connection, now| {
-                actor.answered(shared, connection, &answer, now)
-            })?;
+            self.act(i, |actor, shared, connection, now| actor.answered(shared, connection, &answer, now))?;
         }
         self.answer = answer;
         Ok(())

@@ -85,10 +85,7 @@ pub fn assignment(topic: &str, partitions: &[i32]) -> Vec<u8> {
 }
 
 /// The body of SyncGroup. Only a leader gives assignments.
-pub fn sync<'a>(
-    member: &Member,
-    assignments: impl ExactSizeIterator<Item = (&'a str, Vec<u8>)>,
-) -> Vec<u8> {
+pub fn sync<'a>(member: &Member, assignments: impl ExactSizeIterator<Item = (&'a str, Vec<u8>)>) -> Vec<u8> {
     let mut body = same_start(member);
     body.put_i32(assignments.len() as i32);
     for (id, assignment) in assignments {

@@ -19,8 +19,7 @@ use crate::{
     coordinators::Coordinated,
     engine::Outcome,
     error::Error,
-    report,
-    run,
+    report, run,
     stats::{Flow, Window},
 };
 use classic::Classic;

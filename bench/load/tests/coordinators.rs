@@ -26,8 +26,7 @@ fn drive(fault: Fault, line: &str) -> Result<(Value, bool), Error> {
 
 const ONE: &str = "transact --record-bytes 50 --records-per-batch 3 --transaction-batches 1 --seconds 0.3";
 const TIMED: &str = "transact --record-bytes 50 --transaction-ms 20 --seconds 0.3";
-const COMMITS: &str =
-    "commit-offsets --partitions 3 --groups 8 --connections 2 --inflight 2 --seconds 0.3";
+const COMMITS: &str = "commit-offsets --partitions 3 --groups 8 --connections 2 --inflight 2 --seconds 0.3";
 
 #[test]
 fn transactions_of_one_batch_follow_one_another_and_every_marker_is_there() {

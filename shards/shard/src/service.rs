@@ -108,9 +108,7 @@ impl Service {
                     .collect(),
             ),
             Rare::Remove { items } => Outcome::Done(self.remove(items).await),
-            Rare::Status { items } => {
-                Outcome::Status(items.into_iter().map(|id| self.status(id)).collect())
-            }
+            Rare::Status { items } => Outcome::Status(items.into_iter().map(|id| self.status(id)).collect()),
         }
     }
 
@@ -482,7 +480,12 @@ impl Drop for Waiting<'_> {
 enum BegunAppend {
     Done(Result<Appended, PartitionError>),
     /// `full`: there was no room for it.
-    Waits { turn: Turn, item: AppendItem, origin: Origin, full: bool },
+    Waits {
+        turn: Turn,
+        item: AppendItem,
+        origin: Origin,
+        full: bool,
+    },
 }
 
 fn end_of(partition: &Partition, bound: ReadBound) -> Offset {

@@ -309,10 +309,8 @@ mod tests {
         assert_eq!(validate("30000", "20000"), Ok(()));
         assert_eq!(validate("30000", "30000"), Err(ErrorKind::InvalidConfig));
         // The broker's own contradiction is no group's fault.
-        let bad = settings(&[
-            ("group.share.session.timeout.ms", "1"),
-            ("group.share.min.session.timeout.ms", "1"),
-        ]);
+        let bad =
+            settings(&[("group.share.session.timeout.ms", "1"), ("group.share.min.session.timeout.ms", "1")]);
         let rules = Rules::new(NodeId(1), Arc::new(bad));
         assert_eq!(rules.validate(&group, &settings(&[("consumer.session.timeout.ms", "50000")])), Ok(()));
     }

@@ -132,7 +132,9 @@ fn code_remedy(code: ErrorCode) -> &'static str {
         ErrorCode::InconsistentGroupProtocol => {
             "the group's members share their partitions by another assignor than `range`: choose another --group"
         }
-        ErrorCode::GroupMaxSizeReached => "stop a consumer of the group, or raise the broker's group.max.size",
+        ErrorCode::GroupMaxSizeReached => {
+            "stop a consumer of the group, or raise the broker's group.max.size"
+        }
         ErrorCode::InvalidRecord => "a compacted topic wants a key in every record: see --key-separator",
         ErrorCode::KafkaStorageError => "see the broker's log: its disk fails or is full",
         _ => "see the broker's log",

@@ -94,9 +94,15 @@ enum Told {
 
 /// The answer to a request to join.
 enum Joining {
-    Joined { id: String, generation: i32, subscribers: Option<Vec<Subscriber>> },
+    Joined {
+        id: String,
+        generation: i32,
+        subscribers: Option<Vec<Subscriber>>,
+    },
     /// To be asked again under this id, which may be empty.
-    Again { id: String },
+    Again {
+        id: String,
+    },
 }
 
 impl Member {
@@ -270,8 +276,7 @@ impl Member {
             ..Default::default()
         };
         let pending = connection.send(api, version, &request)?;
-        let response: JoinGroupResponse<'_> =
-            connection.receive(&pending, self.options.rebalance_timeout)?;
+        let response: JoinGroupResponse<'_> = connection.receive(&pending, self.options.rebalance_timeout)?;
         if response.error_code == ErrorCode::MemberIdRequired.code() {
             return Ok(Joining::Again { id: response.member_id.to_string() });
         }
@@ -318,8 +323,7 @@ impl Member {
             assignments: assignments.collect(),
         };
         let pending = connection.send(api, version, &request)?;
-        let response: SyncGroupResponse<'_> =
-            connection.receive(&pending, self.options.rebalance_timeout)?;
+        let response: SyncGroupResponse<'_> = connection.receive(&pending, self.options.rebalance_timeout)?;
         let told = told(api, &self.group, response.error_code)?;
         let partitions = range::partitions(&response.assignment, &self.topic).map_err(|error| {
             let what = format!("the assignment is unreadable: {error}");

@@ -53,8 +53,7 @@ impl Encoder {
             Compression::Snappy => Sink::Snappy(SnappyEncoder::new()),
             Compression::Lz4 => {
                 // Kafka's own reader knows independent blocks only.
-                let info =
-                    FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+                let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
                 Sink::Lz4(Box::new(FrameEncoder::with_frame_info(info, Vec::new())))
             }
             Compression::Zstd => Sink::Zstd(Box::new(ZstdEncoder::new())),

@@ -164,7 +164,10 @@ fn a_mute_connection_is_answered_at_once_and_asked_for_nothing_more() {
     let at = |number: usize| (left[number].0.times, left[number].1);
     let ((working, worked), (muting, answered), (later, _)) = (at(0), at(1), at(2));
     assert!(muting.begun.since(working.begun) < WORK, "the second ran beside the first");
-    assert!(answered.since(muting.begun) < 2 * WORK && answered >= worked, "after the first, without the wait");
+    assert!(
+        answered.since(muting.begun) < 2 * WORK && answered >= worked,
+        "after the first, without the wait"
+    );
     assert!(later.begun.since(muting.begun) >= MUTED, "{later:?}");
     assert!(at(3).0.begun.since(later.begun) < WORK, "then all goes on as before");
 }

@@ -76,8 +76,10 @@ impl Instance {
     }
 
     fn ask(&mut self, now_ms: i64) -> Result<(), ErrorCode> {
-        let must_ask =
-            matches!(self.last_error, ErrorCode::UnknownSubscriptionId | ErrorCode::UnsupportedCompressionType);
+        let must_ask = matches!(
+            self.last_error,
+            ErrorCode::UnknownSubscriptionId | ErrorCode::UnsupportedCompressionType
+        );
         if self.is_early(now_ms, self.asked_ms.max(self.pushed_ms)) && !must_ask {
             return Err(ErrorCode::ThrottlingQuotaExceeded);
         }
@@ -227,8 +229,8 @@ impl Instances {
         subscriptions: &Subscriptions,
     ) -> &mut Instance {
         let known = self.remove(id).filter(|known| known.version == subscriptions.version());
-        let mut instance = known
-            .unwrap_or_else(|| Instance::new(id, subscriptions.of(client), subscriptions.version()));
+        let mut instance =
+            known.unwrap_or_else(|| Instance::new(id, subscriptions.of(client), subscriptions.version()));
         while self.known.len() >= self.max {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
             self.remove(oldest);

@@ -77,8 +77,11 @@ pub type Show<'a, 'f> = &'f mut dyn FnMut(&Sample<'a, '_>);
 /// # Errors
 /// If the bytes are no `MetricsData`, or more than is read. Some numbers may have been shown then.
 pub fn decode<'a>(bytes: &'a [u8], show: Show<'a, '_>) -> Result<u64, OtlpError> {
-    let walk =
-        Walk { fields_left: Cell::new(FIELDS_MAX), points_left: Cell::new(POINTS_MAX), dropped: Cell::new(0) };
+    let walk = Walk {
+        fields_left: Cell::new(FIELDS_MAX),
+        points_left: Cell::new(POINTS_MAX),
+        dropped: Cell::new(0),
+    };
     for field in walk.fields(bytes) {
         if let (1, Field::Bytes(message)) = field? {
             walk.resource_metrics(message, show)?;

@@ -235,7 +235,11 @@ mod tests {
         let ours = "client_instance_id=\"id\",client_id=\"a\\\"b\"";
         let named = |name: &str, kind| set(&[(name, kind, &[], 1.0)]);
         for (name, kind, expected) in [
-            ("org.apache.kafka.producer.record.send.total", SampleKind::Sum, "org_apache_kafka_producer_record_send_total"),
+            (
+                "org.apache.kafka.producer.record.send.total",
+                SampleKind::Sum,
+                "org_apache_kafka_producer_record_send_total",
+            ),
             ("a.rate", SampleKind::Gauge, "a_rate"),
             ("a-b/c", SampleKind::Delta, "a_b_c_total"),
             ("9.lives", SampleKind::Gauge, "_9_lives"),
@@ -271,11 +275,19 @@ mod tests {
             set
         };
         let first = push(
-            &[("d", SampleKind::Delta, &[], 2.0), ("s", SampleKind::Sum, &[], 7.0), ("g", SampleKind::Gauge, &[], 1.0)],
+            &[
+                ("d", SampleKind::Delta, &[], 2.0),
+                ("s", SampleKind::Sum, &[], 7.0),
+                ("g", SampleKind::Gauge, &[], 1.0),
+            ],
             &SeriesSet::new(&OWNER),
         );
         let second = push(
-            &[("d", SampleKind::Delta, &[], 3.0), ("d", SampleKind::Delta, &[], 4.0), ("s", SampleKind::Sum, &[], 8.0)],
+            &[
+                ("d", SampleKind::Delta, &[], 3.0),
+                ("d", SampleKind::Delta, &[], 4.0),
+                ("s", SampleKind::Sum, &[], 8.0),
+            ],
             &first,
         );
         let values = |set: &SeriesSet| -> Vec<(String, f64)> {

@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn what_selects_nobody_is_refused() {
-        for text in ["", "client_id", "client_id=", "id=a", "client_id=a=b", "client_id=[a", "client_id=a)(b"] {
+        for text in ["", "client_id", "client_id=", "id=a", "client_id=a=b", "client_id=[a", "client_id=a)(b"]
+        {
             assert!(Selector::parse(text).is_err(), "{text}");
         }
         let long = format!("client_id={}", "(a{1000}){1000}");

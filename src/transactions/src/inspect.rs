@@ -59,15 +59,13 @@ impl Coordinator {
         if !self.is_loaded {
             return Err(ErrorCode::CoordinatorLoadInProgress);
         }
-        let allowed = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| filter.allows(&entry.transaction, now_ms))
-            .map(|(id, entry)| Listed {
+        let allowed = self.entries.iter().filter(|(_, entry)| filter.allows(&entry.transaction, now_ms)).map(
+            |(id, entry)| Listed {
                 transactional_id: id.to_string(),
                 producer_id: entry.transaction.producer_id,
                 state: entry.transaction.state,
-            });
+            },
+        );
         Ok(allowed.collect())
     }
 }

@@ -123,7 +123,9 @@ mod tests {
 
     fn edges(pairs: &[(usize, usize)]) -> Edges {
         let mut edges = Edges::new();
-        pairs.iter().for_each(|(from, to)| drop(edges.entry(*from).or_default().insert(*to)));
+        for (from, to) in pairs {
+            edges.entry(*from).or_default().insert(*to);
+        }
         edges
     }
 

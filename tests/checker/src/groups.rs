@@ -161,9 +161,8 @@ fn stale_commits(index: &Index<'_>, reigns: &BTreeMap<Share, Vec<Reign>>, found:
         let Some(member) = commit.member.filter(|_| commit.accepted != NEVER) else { continue };
         let (asked, told) = (commit.asked, commit.accepted);
         let generations = commit.generation.and_then(|own| Some((own, begun.get(&commit.group)?)));
-        let later = generations.and_then(|(own, all)| {
-            all.range(own + 1..).find(|(_, (since, _))| *since < asked)
-        });
+        let later =
+            generations.and_then(|(own, all)| all.range(own + 1..).find(|(_, (since, _))| *since < asked));
         if let Some((generation, (_, witness))) = later {
             let evidence = format!(
                 "group {} took {:?} from member {member}, and was in generation {generation}",

@@ -180,8 +180,7 @@ pub struct History {
 impl History {
     /// An operation begins. What is never completed is [`Outcome::Info`].
     pub fn invoke(&mut self, process: u32, now: Time, action: Action) -> Ticket {
-        let operation =
-            Operation { process, invoked: now, completed: NEVER, outcome: Outcome::Info, action };
+        let operation = Operation { process, invoked: now, completed: NEVER, outcome: Outcome::Info, action };
         self.operations.push(operation);
         Ticket(self.operations.len() - 1)
     }

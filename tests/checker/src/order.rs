@@ -70,8 +70,7 @@ fn moved(index: &Index<'_>, read: &Read, position: Offset, operations: Vec<usize
     let committed = |value| index.writer(value).is_some_and(|(_, fate)| fate == Fate::Committed);
     let mut between = index.between(read.partition, position, read.from);
     let (offset, _) = between.find(|(_, value)| committed(*value))?;
-    let evidence =
-        format!("{:?}: from {position} on to {}, past offset {offset}", read.partition, read.from);
+    let evidence = format!("{:?}: from {position} on to {}, past offset {offset}", read.partition, read.from);
     Some(Anomaly { kind: Kind::PollSkip, evidence, operations })
 }
 

@@ -68,8 +68,7 @@ fn produce(connection: &mut Raw, bytes: usize) -> i32 {
         ..Default::default()
     };
     let answer = ask(connection, ApiKey::Produce, 9, &request);
-    let response =
-        ProduceResponse::decode(&mut body(ApiKey::Produce, 9, &answer), 9).expect("a response");
+    let response = ProduceResponse::decode(&mut body(ApiKey::Produce, 9, &answer), 9).expect("a response");
     assert_eq!(response.responses[0].partition_responses[0].error_code, 0, "what is too fast is no error");
     response.throttle_time_ms
 }
@@ -136,8 +135,7 @@ fn who_goes_on_producing_comes_near_the_quota() {
 fn fetch(connection: &mut Raw, offset: i64) -> (bool, i32) {
     let partition =
         FetchPartition { partition: 0, fetch_offset: offset, partition_max_bytes: 1, ..Default::default() };
-    let topic =
-        FetchTopic { topic: TOPIC.into(), partitions: vec![partition], ..Default::default() };
+    let topic = FetchTopic { topic: TOPIC.into(), partitions: vec![partition], ..Default::default() };
     let request = FetchRequest {
         max_wait_ms: 1_000,
         min_bytes: 1,

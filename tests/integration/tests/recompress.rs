@@ -8,9 +8,7 @@ use integration::records::{create, now_ms, patient, plain_producer, read_all, wr
 use integration::{Scratch, files_below};
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_wire::messages::fetch_response::FetchResponse;
-use kafka_wire::{
-    ApiKey, Decode, ErrorCode, Reader, RecordBatch, ResponseHeader, response_header_version,
-};
+use kafka_wire::{ApiKey, Decode, ErrorCode, Reader, RecordBatch, ResponseHeader, response_header_version};
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
@@ -82,11 +80,8 @@ fn batches_are_kept_in_the_topics_codec_and_in_their_order() {
 
 fn fetch(topic: &str) -> FetchRequest<'static> {
     let partition = FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
-    let topic = FetchTopic {
-        topic: topic.to_owned().into(),
-        partitions: vec![partition],
-        ..Default::default()
-    };
+    let topic =
+        FetchTopic { topic: topic.to_owned().into(), partitions: vec![partition], ..Default::default() };
     FetchRequest {
         max_wait_ms: 500,
         min_bytes: 1,

@@ -12,9 +12,7 @@ use kafka_wire::messages::incremental_alter_configs_request::{
 use kafka_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 use kafka_wire::messages::push_telemetry_request::PushTelemetryRequest;
 use kafka_wire::messages::push_telemetry_response::PushTelemetryResponse;
-use kafka_wire::{
-    ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, Uuid, response_header_version,
-};
+use kafka_wire::{ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, Uuid, response_header_version};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -60,7 +58,10 @@ fn subscription(address: SocketAddr, id: Uuid) -> Result<(Uuid, i32, i32, String
     let told: GetTelemetrySubscriptionsResponse<'_> = read(&answer, ApiKey::GetTelemetrySubscriptions, 0);
     match told.error_code {
         0 => {
-            assert_eq!((told.accepted_compression_types, told.telemetry_max_bytes), (vec![4, 3, 1, 2], 1_000));
+            assert_eq!(
+                (told.accepted_compression_types, told.telemetry_max_bytes),
+                (vec![4, 3, 1, 2], 1_000)
+            );
             let metrics = told.requested_metrics.join(",");
             Ok((told.client_instance_id, told.subscription_id, told.push_interval_ms, metrics))
         }

@@ -66,7 +66,9 @@ impl Group {
     /// What a member of the consumer protocol shall have in the end: its range of the topic's partitions.
     fn target(&self, member: &str) -> BTreeSet<i32> {
         let (count, place) = (self.held.len(), self.held.keys().position(|id| id == member).unwrap());
-        (0..PARTITIONS).filter(|partition| *partition as usize * count / PARTITIONS as usize == place).collect()
+        (0..PARTITIONS)
+            .filter(|partition| *partition as usize * count / PARTITIONS as usize == place)
+            .collect()
     }
 }
 

@@ -28,11 +28,7 @@ fn record(timestamp_delta: u8, number: u8, value: &[u8]) -> Vec<u8> {
 fn records(values: &[Vec<u8>]) -> Vec<u8> {
     // The one in the middle is the youngest.
     let time = |number: usize| if number == 1 { 30 } else { 0 };
-    values
-        .iter()
-        .enumerate()
-        .flat_map(|(number, value)| record(time(number), number as u8, value))
-        .collect()
+    values.iter().enumerate().flat_map(|(number, value)| record(time(number), number as u8, value)).collect()
 }
 
 /// A batch of producer 9 in its epoch 3; its header tells too early a largest timestamp.
@@ -129,8 +125,7 @@ fn several_batches_of_one_append_stay_together() {
 
 #[test]
 fn the_brokers_time_and_the_coordinators_batches() {
-    let config =
-        LogConfig { timestamp_type: TimestampType::LogAppendTime, ..keeping(Compression::Snappy) };
+    let config = LogConfig { timestamp_type: TimestampType::LogAppendTime, ..keeping(Compression::Snappy) };
     with(811, config, move |store, partition| async move {
         let plain = records(&[b"x".to_vec(), b"y".to_vec()]);
         let made = partition.recompress(&batch_in(Compression::Zstd, (2, 0), &plain), &context()).await;

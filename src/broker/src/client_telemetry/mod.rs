@@ -12,8 +12,8 @@ mod question;
 mod shown;
 mod unpack;
 
-pub use question::{TelemetryAnswer, TelemetryQuestion};
 pub(crate) use question::Wish;
+pub use question::{TelemetryAnswer, TelemetryQuestion};
 pub(crate) use shown::Shown;
 
 use crate::broker::Broker;
@@ -201,8 +201,7 @@ pub(crate) async fn answer(
 
 fn begin_ask(broker: &Broker, question: &TelemetryQuestion) -> Result<TelemetryAnswer, ErrorCode> {
     let telemetry = &broker.telemetry;
-    let (mut instances, subscriptions) =
-        (telemetry.instances.borrow_mut(), telemetry.subscriptions.borrow());
+    let (mut instances, subscriptions) = (telemetry.instances.borrow_mut(), telemetry.subscriptions.borrow());
     let instance = question.id.to_string();
     let asked = instances.ask(now_ms(), question.id, &question.client(&instance), &subscriptions);
     let (subscription_id, subscribed) = asked?;
@@ -225,10 +224,7 @@ async fn push(broker: &Rc<Broker>, question: &TelemetryQuestion) -> Result<(), E
     if metrics.is_empty() {
         return Ok(());
     }
-    let owner = Owner {
-        instance: &instance,
-        client_id: question.client_id.as_deref().unwrap_or_default(),
-    };
+    let owner = Owner { instance: &instance, client_id: question.client_id.as_deref().unwrap_or_default() };
     match unpack::numbers(metrics, push.compression, bytes_max, &owner).await {
         Ok(set) if telemetry.instances.borrow().knows(question.id) => {
             let dropped = telemetry.keep(question.id, set);
@@ -285,8 +281,8 @@ fn now_ms() -> i64 {
 mod tests {
     use super::*;
     use controller::{Record, Resource};
-    use telemetry::otlp::{Sample, SampleKind};
     use telemetry::Client;
+    use telemetry::otlp::{Sample, SampleKind};
 
     fn set(names: &[&str]) -> SeriesSet {
         let mut set = SeriesSet::new(&Owner { instance: "i", client_id: "c" });

@@ -83,11 +83,9 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_java_does() {
-        for (address, text) in [
-            ("127.0.0.1", "127.0.0.1"),
-            ("::1", "0:0:0:0:0:0:0:1"),
-            ("fe80::a", "fe80:0:0:0:0:0:0:a"),
-        ] {
+        for (address, text) in
+            [("127.0.0.1", "127.0.0.1"), ("::1", "0:0:0:0:0:0:0:1"), ("fe80::a", "fe80:0:0:0:0:0:0:a")]
+        {
             assert_eq!(text_of(address.parse().expect("an address")), text);
         }
     }

@@ -116,9 +116,7 @@ pub(crate) async fn answer(
             TransactionReply::Described(shell.describe(&id).await)
         }
         (TransactionQuestion::Describe(_), Err(code)) => TransactionReply::Described(Err(code)),
-        (TransactionQuestion::List(filter), Ok(shell)) => {
-            TransactionReply::Listed(shell.list(&filter).await)
-        }
+        (TransactionQuestion::List(filter), Ok(shell)) => TransactionReply::Listed(shell.list(&filter).await),
         (TransactionQuestion::List(_), Err(code)) => TransactionReply::Listed(Err(code)),
     }
 }

@@ -23,7 +23,6 @@ const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// The same when the log itself cannot be read.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-
 /// What whoever waits is told.
 pub(crate) type Told = Result<Response, ErrorCode>;
 
@@ -231,7 +230,8 @@ impl GroupShell {
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
         let follow = |(waiter, response)| self.tell(waiter, Ok(response));
-        let written = append_writes(&broker, self.id, &self.writes, &self.ended, "commits not durable", follow).await;
+        let written =
+            append_writes(&broker, self.id, &self.writes, &self.ended, "commits not durable", follow).await;
         if let Err((code, why)) = written {
             log::error!("groups of {}: records cannot be written, so they are loaded again: {why}", self.id);
             self.core.replace(None);

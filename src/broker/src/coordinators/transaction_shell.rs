@@ -23,7 +23,6 @@ const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// The same when the log itself cannot be read.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-
 /// What is to happen when records are durable.
 enum Then {
     /// A request is answered.
@@ -282,7 +281,8 @@ impl TransactionShell {
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
         let follow = |then| self.follow(&broker, then);
-        let written = append_writes(&broker, self.id, &self.writes, &self.ended, "decisions not durable", follow).await;
+        let written =
+            append_writes(&broker, self.id, &self.writes, &self.ended, "decisions not durable", follow).await;
         if let Err((code, why)) = written {
             log::error!(
                 "transactions of {}: records cannot be written, so they are loaded again: {why}",

@@ -50,10 +50,9 @@ fn results(
     altered: Result<Vec<(AskedEntity, Result<(), ControlError>)>, Refusal>,
 ) -> Vec<EntryData<'static>> {
     match altered {
-        Ok(results) => results
-            .into_iter()
-            .map(|(entity, result)| entry(entity, result.map_err(Refusal::from)))
-            .collect(),
+        Ok(results) => {
+            results.into_iter().map(|(entity, result)| entry(entity, result.map_err(Refusal::from))).collect()
+        }
         Err(refusal) => {
             let mut seen = BTreeSet::new();
             let once = entities.into_iter().filter(|entity| seen.insert(entity.clone()));

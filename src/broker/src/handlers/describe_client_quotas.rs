@@ -37,12 +37,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         }
         Err(refusal) => {
             let (error_code, error_message) = refusal.told();
-            DescribeClientQuotasResponse {
-                error_code,
-                error_message,
-                entries: None,
-                ..Default::default()
-            }
+            DescribeClientQuotasResponse { error_code, error_message, entries: None, ..Default::default() }
         }
     };
     Ok(answer(request, &response))

@@ -53,9 +53,8 @@ mod tests {
         assert!(cores[1].client_series.try_put(Uuid([2; 16]), Some(&two)));
         let mut text = String::new();
         add(&mut text, &cores);
-        let labels = |instance: &str| {
-            format!("{{client_instance_id=\"{instance}\",client_id=\"c\",topic=\"t\"}}")
-        };
+        let labels =
+            |instance: &str| format!("{{client_instance_id=\"{instance}\",client_id=\"c\",topic=\"t\"}}");
         let expected = format!(
             "# HELP a_rate Pushed by clients.\n# TYPE a_rate gauge\na_rate{0} 0.5\na_rate{1} 1.5\n\
              # HELP b_total Pushed by clients.\n# TYPE b_total untyped\nb_total{0} 3\nb_total{1} 4\n",

@@ -34,13 +34,12 @@ pub(super) fn find<'a>(
         (QuotaEntity::ClientId(name(client)), clients),
         (QuotaEntity::ClientId(None), clients),
     ];
-    order
-        .into_iter()
-        .filter(|(_, (_, by_client))| by_client.is_none() || !client.is_empty())
-        .find_map(|(entity, (user, client))| {
+    order.into_iter().filter(|(_, (_, by_client))| by_client.is_none() || !client.is_empty()).find_map(
+        |(entity, (user, client))| {
             let limit = *quotas.of(&entity)?.get(&key)?;
             Some(Held { limit, user, client })
-        })
+        },
+    )
 }
 
 #[cfg(test)]

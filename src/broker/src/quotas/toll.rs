@@ -263,9 +263,8 @@ mod tests {
         let image = image(QuotaEntity::ClientId(None), QuotaKey::ProducerByteRate, 1000.0);
         let cores = cores(&image);
         let now = [0, 500_000_000_000].map(Instant::from_nanos);
-        let [one, other] = [0, 1].map(|core| {
-            metered(&Toll::default(), &cores[core], "c", now[core]).expect("the default holds")
-        });
+        let [one, other] = [0, 1]
+            .map(|core| metered(&Toll::default(), &cores[core], "c", now[core]).expect("the default holds"));
         assert!(Arc::ptr_eq(&one.meter, &other.meter));
         let windows = Windows::new(11, 1);
         let (meters, at) = cores[0].at(now[0] + SECOND).expect("shared");

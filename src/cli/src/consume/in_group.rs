@@ -151,7 +151,6 @@ impl Reading<'_> {
 
     /// Whether everything that was asked for is printed.
     fn is_through(&mut self) -> bool {
-        self.until.left == Some(0)
-            || self.args.until_end && self.until.drop_finished(&mut self.consumer)
+        self.until.left == Some(0) || self.args.until_end && self.until.drop_finished(&mut self.consumer)
     }
 }

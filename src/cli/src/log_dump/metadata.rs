@@ -3,10 +3,10 @@
 use super::DumpError;
 use super::file::DumpFile;
 use super::report::Report;
-use controller::{QuotaLimit, QuotaPart, Record};
 use controller::frame::{FileHeader, FileKind, HeaderError};
 use controller::inspect::{self, Commit};
 use controller::record::{Endpoint, PartitionRecord, ResourceKind};
+use controller::{QuotaLimit, QuotaPart, Record};
 use model::NodeId;
 use serde_json::{Value, json};
 

@@ -6,7 +6,9 @@ use super::tasks::Tasks;
 use super::topology::{Topology, sources};
 use crate::topics::Topics;
 use crate::wire::text;
-use kafka_wire::messages::streams_group_heartbeat_response::{Endpoint, EndpointToPartitions, TopicPartition};
+use kafka_wire::messages::streams_group_heartbeat_response::{
+    Endpoint, EndpointToPartitions, TopicPartition,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl StreamsGroup {

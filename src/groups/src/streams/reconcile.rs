@@ -120,7 +120,14 @@ mod tests {
         check("is there", &there, (&[1], &[]), None, &[], None);
         let expected = (3, Waits, (&[1, 2][..], &[4][..]), NONE);
         let now = stable((&[1], &[]));
-        check("is given what is free, waits for what is not", &now, (&[1, 2, 3], &[4]), None, &[3], Some(expected));
+        check(
+            "is given what is free, waits for what is not",
+            &now,
+            (&[1, 2, 3], &[4]),
+            None,
+            &[3],
+            Some(expected),
+        );
         let now = stable((&[1], &[2]));
         let expected = (2, Revokes, (&[1][..], &[][..]), (&[][..], &[2][..]));
         check("has to give back first, a standby too", &now, (&[1], &[3]), None, &[], Some(expected));
@@ -129,7 +136,14 @@ mod tests {
         let now = stable((&[], &[2]));
         let expected = (2, Revokes, NONE, (&[][..], &[2][..]));
         let owned: Lists = (&[], &[2]);
-        check("a standby is given back before it is active", &now, (&[2], &[]), Some(owned), &[], Some(expected));
+        check(
+            "a standby is given back before it is active",
+            &now,
+            (&[2], &[]),
+            Some(owned),
+            &[],
+            Some(expected),
+        );
     }
 
     #[test]
@@ -153,7 +167,10 @@ mod tests {
         let is_free = |_: Role, _: &Arc<str>, _: i32| true;
         let step = Step { target_epoch: 3, target: &target, owned: None, is_free };
         let next = step.next(&at(2, Stable, (&[1], &[]), NONE)).expect("a step");
-        assert_eq!((next.given_at("0", 1), next.given_at("0", 2), next.given_at("0", 3)), (Some(1), Some(3), None));
+        assert_eq!(
+            (next.given_at("0", 1), next.given_at("0", 2), next.given_at("0", 3)),
+            (Some(1), Some(3), None)
+        );
         assert_eq!((next.epoch, next.previous_epoch), (3, 2));
     }
 }

@@ -64,10 +64,8 @@ impl StreamsGroup {
     fn describe_member(&self, member: &Member) -> described::Member<'static> {
         let profile = &member.profile;
         let target = self.targets.get(&member.id).map(describe_tasks);
-        let tag = |(key, value): (&String, &String)| described::KeyValue {
-            key: text(key),
-            value: text(value),
-        };
+        let tag =
+            |(key, value): (&String, &String)| described::KeyValue { key: text(key), value: text(value) };
         let endpoint = profile.endpoint.as_ref();
         described::Member {
             member_id: text(&member.id),

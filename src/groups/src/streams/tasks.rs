@@ -133,7 +133,11 @@ mod tests {
         set.add(Role::Standby, &subtopology, 2, 7);
         assert_eq!(set.active["0"][&1], 7);
         assert_eq!(set.standby["0"][&2], 0, "the epoch of an active task is kept, no other");
-        assert!(set.has(Role::Active, "0", 1) && !set.has(Role::Standby, "0", 1) && !set.has(Role::Active, "1", 1));
+        assert!(
+            set.has(Role::Active, "0", 1)
+                && !set.has(Role::Standby, "0", 1)
+                && !set.has(Role::Active, "1", 1)
+        );
         let bare = set.without_epochs();
         assert!(bare != set && bare.has_all(&set) && set.has_all(&bare));
         let mut other = TaskSet::default();

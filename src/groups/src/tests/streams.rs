@@ -79,7 +79,8 @@ impl Driver {
     /// What a heartbeat leads to: the error, the epoch, and the active tasks of subtopology `0` if they are told.
     fn tell(&mut self, request: &StreamsGroupHeartbeatRequest<'_>) -> (ErrorCode, i32, Option<Vec<i32>>) {
         let StreamsHeartbeat { response, .. } = self.streams_beat(request);
-        let tasks = response.active_tasks.map(|tasks| tasks.into_iter().flat_map(|task| task.partitions).collect());
+        let tasks =
+            response.active_tasks.map(|tasks| tasks.into_iter().flat_map(|task| task.partitions).collect());
         (code(response.error_code), response.member_epoch, tasks)
     }
 
@@ -199,7 +200,10 @@ fn requests_that_contradict_themselves_are_refused() {
         (|request| request.rebalance_timeout_ms = -1, ErrorCode::InvalidRequest),
         (|request| request.standby_tasks = None, ErrorCode::InvalidRequest),
         (|request| request.topology = None, ErrorCode::InvalidRequest),
-        (|request| wrong(request).state_changelog_topics[0].partitions = 3, ErrorCode::StreamsInvalidTopology),
+        (
+            |request| wrong(request).state_changelog_topics[0].partitions = 3,
+            ErrorCode::StreamsInvalidTopology,
+        ),
         (|request| wrong(request).source_topic_regex = vec!["t.*".into()], ErrorCode::InvalidRequest),
     ];
     let mut driver = Driver::streams(at_once());
@@ -369,9 +373,11 @@ fn offsets_are_for_members_and_late_ones_for_their_tasks() {
     assert_eq!(in_transaction("a", 2, 2), ErrorCode::IllegalGeneration);
     assert_eq!(in_transaction("c", 2, 2), ErrorCode::UnknownMemberId);
     assert_eq!(in_transaction("", -1, 2), ErrorCode::None);
-    for (member, epoch, expected) in
-        [(None, -1, ErrorCode::None), (Some("a"), 3, ErrorCode::None), (Some("a"), 2, ErrorCode::StaleMemberEpoch)]
-    {
+    for (member, epoch, expected) in [
+        (None, -1, ErrorCode::None),
+        (Some("a"), 3, ErrorCode::None),
+        (Some("a"), 2, ErrorCode::StaleMemberEpoch),
+    ] {
         let group = OffsetFetchRequestGroup {
             group_id: GROUP.into(),
             member_id: member.map(Cow::Borrowed),
@@ -409,7 +415,10 @@ fn an_empty_group_is_listed_and_deleted() {
     match driver.ask(5, &Request::ListGroups(request)) {
         Response::ListGroups(answer) => {
             let group = &answer.groups[0];
-            assert_eq!((&*group.group_type, &*group.protocol_type, &*group.group_state), ("streams", "streams", "Stable"));
+            assert_eq!(
+                (&*group.group_type, &*group.protocol_type, &*group.group_state),
+                ("streams", "streams", "Stable")
+            );
         }
         other => panic!("{other:?}"),
     }

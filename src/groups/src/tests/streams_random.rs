@@ -157,7 +157,8 @@ impl World {
         let told = [response.active_tasks, response.standby_tasks, response.warmup_tasks];
         for (tasks, told) in known.tasks.iter_mut().zip(told) {
             let Some(told) = told else { continue };
-            *tasks = told.into_iter().map(|task| (task.subtopology_id.into_owned(), task.partitions)).collect();
+            *tasks =
+                told.into_iter().map(|task| (task.subtopology_id.into_owned(), task.partitions)).collect();
         }
     }
 

@@ -3,7 +3,9 @@
 use super::*;
 use crate::streams::configure::{Configured, Status, configure};
 use crate::streams::topology::{brought, check};
-use kafka_wire::messages::streams_group_heartbeat_request::{CopartitionGroup, Subtopology, TopicInfo, Topology};
+use kafka_wire::messages::streams_group_heartbeat_request::{
+    CopartitionGroup, Subtopology, TopicInfo, Topology,
+};
 
 fn topic(name: &'static str, partitions: i32) -> TopicInfo<'static> {
     TopicInfo { name: name.into(), partitions, ..Default::default() }
@@ -19,7 +21,10 @@ fn sub(
     Subtopology {
         subtopology_id: id.into(),
         source_topics: reads.iter().map(|name| Cow::Borrowed(*name)).collect(),
-        repartition_source_topics: between.iter().map(|(name, partitions)| topic(*name, *partitions)).collect(),
+        repartition_source_topics: between
+            .iter()
+            .map(|(name, partitions)| topic(*name, *partitions))
+            .collect(),
         repartition_sink_topics: writes.iter().map(|name| Cow::Borrowed(*name)).collect(),
         ..Default::default()
     }
@@ -71,7 +76,10 @@ fn topics_between_have_as_many_partitions_as_what_their_writers_read() {
     let found = of(chain(), &[("a", 3), ("b", 5)]);
     assert_eq!(counts(&found), [("c2", 5), ("r1", 5), ("r2", 5)]);
     assert_eq!(status(&found), Some(Status::MissingInternalTopics));
-    assert_eq!(found.missing.iter().map(|topic| topic.name.as_str()).collect::<Vec<&str>>(), ["c2", "r1", "r2"]);
+    assert_eq!(
+        found.missing.iter().map(|topic| topic.name.as_str()).collect::<Vec<&str>>(),
+        ["c2", "r1", "r2"]
+    );
     let found = of(chain(), &[("a", 3), ("b", 5), ("r1", 5), ("r2", 5), ("c2", 5)]);
     assert_eq!((status(&found), found.missing.len()), (None, 0));
     assert!(found.subtopologies.values().all(|work| work.tasks == 5));

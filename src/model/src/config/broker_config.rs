@@ -66,11 +66,7 @@ impl Field for Protocols {
         let names = <Vec<String>>::from_value(value)?;
         let has = |name: &str| names.iter().any(|one| one == name);
         match has("classic") {
-            true => Ok(Protocols {
-                consumer: has("consumer"),
-                share: has("share"),
-                streams: has("streams"),
-            }),
+            true => Ok(Protocols { consumer: has("consumer"), share: has("share"), streams: has("streams") }),
             false => Err("a list that has classic in it, which cannot be switched off".to_owned()),
         }
     }

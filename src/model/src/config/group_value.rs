@@ -14,10 +14,7 @@ pub type Bound = (&'static str, i64);
 ///
 /// # Errors
 /// If the layers hold a value that does not parse.
-pub fn group_bounds(
-    key: &Key,
-    broker: &Layers<'_>,
-) -> Result<(Option<Bound>, Option<Bound>), ConfigError> {
+pub fn group_bounds(key: &Key, broker: &Layers<'_>) -> Result<(Option<Bound>, Option<Bound>), ConfigError> {
     let Some((protocol, rest)) = key.name.split_once('.') else { return Ok((None, None)) };
     let rest = rest.strip_prefix("num.").unwrap_or(rest);
     let bound = |which: &str| -> Result<Option<Bound>, ConfigError> {

@@ -63,20 +63,22 @@ fn sums_and_gauges_are_shown_with_what_is_said_of_them() {
     let sum = |temporality, monotonic| {
         bytes(7, &[point(&[fixed(6, 5)]), varint(2, temporality), varint(3, monotonic)].concat())
     };
-    let bools = bytes(5, &point(&[
-        fixed(4, 0),
-        attribute(7, "yes", &varint(2, 1)),
-        attribute(7, "half", &fixed(4, 0.5f64.to_bits())),
-        attribute(7, "list", &bytes(5, b"")),
-    ]));
-    let all =
-        push(&[
-            metric("g", gauge),
-            metric("d", sum(1, 1)),
-            metric("s", sum(2, 1)),
-            metric("u", sum(2, 0)),
-            metric("b", bools),
-        ]);
+    let bools = bytes(
+        5,
+        &point(&[
+            fixed(4, 0),
+            attribute(7, "yes", &varint(2, 1)),
+            attribute(7, "half", &fixed(4, 0.5f64.to_bits())),
+            attribute(7, "list", &bytes(5, b"")),
+        ]),
+    );
+    let all = push(&[
+        metric("g", gauge),
+        metric("d", sum(1, 1)),
+        metric("s", sum(2, 1)),
+        metric("u", sum(2, 0)),
+        metric("b", bools),
+    ]);
     let expected = [
         "g Gauge [client_rack=r1 topic=t] 1.5",
         "g Gauge [client_rack=r1 partition=7] -3",
@@ -109,7 +111,8 @@ fn a_push_of_more_fields_than_is_read_is_too_much() {
 
 #[test]
 fn what_is_cut_off_or_no_text_is_malformed() {
-    let whole = push(&[metric("g", bytes(5, &point(&[fixed(4, 0), attribute(7, "topic", &bytes(1, b"t"))])))]);
+    let whole =
+        push(&[metric("g", bytes(5, &point(&[fixed(4, 0), attribute(7, "topic", &bytes(1, b"t"))])))]);
     assert!(shown(&whole).is_ok());
     for end in 1..whole.len() {
         assert_eq!(shown(&whole[..end]), Err(OtlpError::Malformed), "cut at {end}");

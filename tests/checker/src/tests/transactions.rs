@@ -48,8 +48,7 @@ fn a_precommitted_read_is_found() {
     let mut story = Story::default();
     let poll = Poll { committed: true, at: 2, reads: vec![read(P, 0, 1, &[(0, 1)])] };
     let steps = vec![sent(P, 1, 0)];
-    let ticket =
-        story.history.invoke(1, 1, Action::Transaction(Transaction { steps, ending: Some(3) }));
+    let ticket = story.history.invoke(1, 1, Action::Transaction(Transaction { steps, ending: Some(3) }));
     story.history.done(2, (1, 2), Action::Poll(poll));
     story.history.complete(ticket, 4, Outcome::Ok);
     assert_eq!(story.errors(), [Kind::PrecommittedRead]);

@@ -49,11 +49,7 @@ async fn end(client: &mut Client, place: Place) -> Result<(), Trouble> {
 }
 
 /// Reads a log from its beginning to its end, or to where readers of committed data end.
-async fn read(
-    client: &mut Client,
-    place: Place,
-    (committed, settled): (bool, bool),
-) -> Result<(), Trouble> {
+async fn read(client: &mut Client, place: Place, (committed, settled): (bool, bool)) -> Result<(), Trouble> {
     let mut position = BTreeMap::from([(place, 0)]);
     loop {
         let since = time();

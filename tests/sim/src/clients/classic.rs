@@ -5,9 +5,7 @@ use super::member::Member;
 use crate::book::Place;
 use crate::coordination::Protocol;
 use crate::wire::Trouble;
-use kafka_wire::messages::consumer_protocol_assignment::{
-    self as assignment, ConsumerProtocolAssignment,
-};
+use kafka_wire::messages::consumer_protocol_assignment::{self as assignment, ConsumerProtocolAssignment};
 use kafka_wire::messages::consumer_protocol_subscription::{
     self as subscription, ConsumerProtocolSubscription,
 };
@@ -189,8 +187,10 @@ async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
     let (number, name) = topic(member);
     let is_cooperative = member.group.protocol == Protocol::Cooperative;
     let places = member.client.control.book.borrow().judged(member.group.source);
-    let shares: Vec<(String, Vec<u8>)> =
-        shares(&places, &members, is_cooperative).into_iter().map(|(id, own)| (id, told(&name, &own))).collect();
+    let shares: Vec<(String, Vec<u8>)> = shares(&places, &members, is_cooperative)
+        .into_iter()
+        .map(|(id, own)| (id, told(&name, &own)))
+        .collect();
     let assignments = shares.iter().map(|(id, bytes)| SyncGroupRequestAssignment {
         member_id: id.as_str().into(),
         assignment: bytes.as_slice().into(),

@@ -311,8 +311,11 @@ pub(crate) async fn committed(
         partition_indexes: places.iter().map(|place| place.1).collect(),
         ..Default::default()
     }];
-    let asked =
-        OffsetFetchRequestGroup { group_id: group_name.as_str().into(), topics: Some(topics), ..Default::default() };
+    let asked = OffsetFetchRequestGroup {
+        group_id: group_name.as_str().into(),
+        topics: Some(topics),
+        ..Default::default()
+    };
     let request = OffsetFetchRequest { groups: vec![asked], require_stable: true, ..Default::default() };
     let since = time();
     let extra = super::coordinated::EXTRA;

@@ -23,7 +23,8 @@ pub(crate) async fn heartbeat(member: &mut Member) -> Result<bool, Trouble> {
     }
     let (number, topic_id, name) = topic(member);
     let partitions: Vec<i32> = member.owned.iter().map(|place| place.1).collect();
-    let owned = if partitions.is_empty() { Vec::new() } else { vec![TopicPartitions { topic_id, partitions }] };
+    let owned =
+        if partitions.is_empty() { Vec::new() } else { vec![TopicPartitions { topic_id, partitions }] };
     let (group, id) = (member.group.name(), member.id.clone());
     let request = ConsumerGroupHeartbeatRequest {
         group_id: group.as_str().into(),
@@ -35,8 +36,7 @@ pub(crate) async fn heartbeat(member: &mut Member) -> Result<bool, Trouble> {
         ..Default::default()
     };
     let since = time();
-    let Some(answer) =
-        member.client.call(ApiKey::ConsumerGroupHeartbeat, VERSION, &request, EXTRA).await
+    let Some(answer) = member.client.call(ApiKey::ConsumerGroupHeartbeat, VERSION, &request, EXTRA).await
     else {
         return Ok(false);
     };

@@ -81,7 +81,8 @@ pub(crate) async fn fetch(
         let number = names.iter().find(|(_, name)| **name == topic.topic).map(|(number, _)| *number);
         for data in &topic.partitions {
             let place = number.map(|number| (number, data.partition_index));
-            let Some((place, position)) = place.and_then(|place| Some((place, *positions.get(&place)?))) else {
+            let Some((place, position)) = place.and_then(|place| Some((place, *positions.get(&place)?)))
+            else {
                 return Err(Trouble::Wrong(format!("Fetch was answered for '{}'", topic.topic)));
             };
             let name = client.control.book.borrow().name(place);
@@ -104,7 +105,10 @@ fn take(place: Place, from: i64, data: &PartitionData<'_>, committed: bool) -> R
     for (number, piece) in pieces.iter().enumerate() {
         let fits = if number == 0 { piece.base_offset <= from } else { piece.base_offset == next };
         if !fits || piece.last_offset < next {
-            return Err(format!("a batch at {}..={} where {next} is due", piece.base_offset, piece.last_offset));
+            return Err(format!(
+                "a batch at {}..={} where {next} is due",
+                piece.base_offset, piece.last_offset
+            ));
         }
         next = piece.last_offset + 1;
     }

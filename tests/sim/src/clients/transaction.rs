@@ -11,7 +11,9 @@ use crate::plan::Load;
 use crate::record::{Batch, RecordId, transactional};
 use crate::wire::Trouble;
 use checker::{Action, Outcome, Send, Step, Ticket, Transaction};
-use kafka_wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
+use kafka_wire::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnRequest, AddPartitionsToTxnTopic,
+};
 use kafka_wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResponse;
 use kafka_wire::messages::end_txn_request::EndTxnRequest;
 use kafka_wire::messages::end_txn_response::EndTxnResponse;
@@ -124,7 +126,12 @@ impl Producer {
     }
 
     /// Sends a batch of some records; the transaction is broken if that cannot be done.
-    pub(crate) async fn send(&mut self, client: &mut Client, place: Place, load: &Load) -> Result<(), Trouble> {
+    pub(crate) async fn send(
+        &mut self,
+        client: &mut Client,
+        place: Place,
+        load: &Load,
+    ) -> Result<(), Trouble> {
         let Some((producer_id, epoch)) = self.current else { return Ok(()) };
         self.touched = true;
         if !self.identity.v2 && !self.added.contains(&place) && !self.add(client, place).await? {
@@ -313,7 +320,9 @@ async fn ask_for_end(client: &mut Client, request: &EndTxnRequest<'_>, v2: bool)
                 let response: EndTxnResponse = answer.decode()?;
                 let what = if request.committed { "EndTxn, commit," } else { "EndTxn, abort," };
                 match client.said(what, response.error_code) {
-                    Said::Done => return Ok((Some(Ok((response.producer_id, response.producer_epoch))), unsure)),
+                    Said::Done => {
+                        return Ok((Some(Ok((response.producer_id, response.producer_epoch))), unsure));
+                    }
                     Said::Over => return Ok((Some(Err(())), unsure)),
                     Said::Again => {}
                     Said::Unsure => unsure = true,
@@ -328,7 +337,6 @@ async fn ask_for_end(client: &mut Client, request: &EndTxnRequest<'_>, v2: bool)
     }
     Ok((None, unsure))
 }
-
 
 /// A client that produces in transactions and does nothing else. Its id may be another one's, too.
 pub(crate) async fn run(client: Client, identity: Identity, load: Load) {

@@ -134,8 +134,7 @@ async fn ask(
         committed_offset: *offset,
         ..Default::default()
     });
-    let topic =
-        TxnOffsetCommitRequestTopic { name: name.as_str().into(), partitions: partitions.collect() };
+    let topic = TxnOffsetCommitRequestTopic { name: name.as_str().into(), partitions: partitions.collect() };
     let (group, id) = (member.group.name(), member.id.clone());
     let request = TxnOffsetCommitRequest {
         transactional_id: producer.id().into(),
