@@ -131,6 +131,11 @@ impl<A: Actor> Stage<A> {
             if worked && begun && meter.ended().is_none() {
                 meter.busy(later - now);
             }
+            if !worked {
+                // The kernel's workers on this core end the broker's durable writes: a loop that only looks must not
+                // keep them waiting for the end of its slice.
+                std::thread::yield_now();
+            }
             now = later;
             if let Some(at) = meter.ended() {
                 let waiting = self.slots.iter().filter(|s| s.open && !s.actor.finished()).count() as u64;

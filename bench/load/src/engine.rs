@@ -138,6 +138,11 @@ impl Engine {
             if worked && begun && sending {
                 self.meter.busy(later - now);
             }
+            if !worked {
+                // The kernel's workers on this core end the broker's durable writes: a loop that only looks must not
+                // keep them waiting for the end of its slice.
+                std::thread::yield_now();
+            }
             now = later;
             if let Some(at) = self.meter.ended()
                 && (self.drained() || now > at + DRAIN)
