@@ -4,6 +4,7 @@ use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
 use crate::sessions::Sessions;
+use crate::sharing::ShareCore;
 use crate::space::Space;
 use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
 use executor::Either;
@@ -50,6 +51,8 @@ pub struct Broker {
     pub producer_ids: Cell<(i64, i64)>,
     /// The coordinators of this core's partitions.
     pub(crate) coordinators: Coordinators,
+    /// Share groups on this core.
+    pub(crate) share: ShareCore,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -72,6 +75,8 @@ impl Broker {
         metrics: Arc<CoreMetrics>,
     ) -> Rc<Broker> {
         let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
+        // Members are spread over the cores by their names.
+        let share_sessions = (config.share_sessions_max.max(1) as usize).div_ceil(cores.shards());
         Rc::new(Broker {
             port: Cell::new(identity.port),
             identity,
@@ -82,6 +87,7 @@ impl Broker {
             sessions: RefCell::new(sessions),
             producer_ids: Cell::new((0, 0)),
             coordinators: Coordinators::default(),
+            share: ShareCore::new(share_sessions),
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),

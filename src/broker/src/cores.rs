@@ -1,6 +1,7 @@
 //! What cores ask each other.
 
 use crate::coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
+use crate::sharing::{ShareQuestion, ShareReply};
 use controller::{Change, ControlError, Image, Outcome};
 use groups::Response;
 use kafka_wire::ErrorCode;
@@ -23,6 +24,8 @@ pub enum CoreQuestion {
     GroupForget { ticket: u64 },
     /// To the coordinator of a partition of `__transaction_state`.
     Transaction(i32, TransactionQuestion),
+    /// About share groups.
+    Share(ShareQuestion),
     /// To write the ends of transactions into partitions of the other core.
     Mark(Vec<MarkerItem>),
     /// To change metadata; only the first core, which has the controller, is asked.
@@ -48,6 +51,8 @@ pub enum CoreAnswer {
     Taken,
     /// To [`CoreQuestion::Transaction`].
     Transaction(TransactionReply),
+    /// To [`CoreQuestion::Share`].
+    Share(ShareReply),
     /// To [`CoreQuestion::Mark`]: Kafka's errors, in order.
     Marked(Vec<ErrorCode>),
     /// To [`CoreQuestion::Change`].

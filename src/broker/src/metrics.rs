@@ -38,6 +38,8 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeGroups
             | ApiKey::ListGroups
             | ApiKey::ConsumerGroupDescribe
+            | ApiKey::ShareGroupDescribe
+            | ApiKey::DescribeShareGroupOffsets
             | ApiKey::DescribeProducers
             | ApiKey::DescribeTransactions
             | ApiKey::ListTransactions
@@ -100,6 +102,13 @@ pub struct CoreMetrics {
     pub(crate) group_members: Gauge,
     pub(crate) group_offsets: Gauge,
     pub(crate) group_waiters: Gauge,
+    pub(crate) share_sessions: Gauge,
+    pub(crate) share_partitions: Gauge,
+    pub(crate) share_acquired: Gauge,
+    pub(crate) share_window: Gauge,
+    pub(crate) share_states: Gauge,
+    pub(crate) share_delivered: Counter,
+    pub(crate) share_expired: Counter,
     pub(crate) executor: OnceLock<ExecutorMetrics>,
     /// The counters of the core's pool and its budget in bytes.
     pub(crate) pool: OnceLock<(Arc<PoolUse>, u64)>,
@@ -119,6 +128,13 @@ impl Default for CoreMetrics {
             group_members: Gauge::default(),
             group_offsets: Gauge::default(),
             group_waiters: Gauge::default(),
+            share_sessions: Gauge::default(),
+            share_partitions: Gauge::default(),
+            share_acquired: Gauge::default(),
+            share_window: Gauge::default(),
+            share_states: Gauge::default(),
+            share_delivered: Counter::default(),
+            share_expired: Counter::default(),
             executor: OnceLock::new(),
             pool: OnceLock::new(),
             store: OnceLock::new(),
@@ -162,7 +178,7 @@ impl CoreMetrics {
 
     /// How much the core's coordinators hold.
     pub(crate) fn note_groups(&self, usage: &groups::Usage) {
-        self.groups.set((usage.classic_groups + usage.consumer_groups) as u64);
+        self.groups.set((usage.classic_groups + usage.consumer_groups + usage.share_groups) as u64);
         self.group_members.set(usage.members as u64);
         self.group_offsets.set(usage.offsets as u64);
         self.group_waiters.set(usage.waiters as u64);

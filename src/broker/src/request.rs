@@ -6,6 +6,7 @@
 
 use crate::broker::Broker;
 use crate::handlers as h;
+use crate::sharing::seat::Seat;
 use base::Instant;
 use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, Str, WireError};
 use memory::Slice;
@@ -78,6 +79,13 @@ served! {
     ConsumerGroupDescribe => h::consumer_group_describe::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
+    ShareGroupHeartbeat => h::share_group_heartbeat::handle,
+    ShareGroupDescribe => h::share_group_describe::handle,
+    ShareFetch => h::share_fetch::handle,
+    ShareAcknowledge => h::share_acknowledge::handle,
+    DescribeShareGroupOffsets => h::describe_share_group_offsets::handle,
+    AlterShareGroupOffsets => h::alter_share_group_offsets::handle,
+    DeleteShareGroupOffsets => h::delete_share_group_offsets::handle,
 }
 
 /// A request whose header is read.
@@ -96,6 +104,8 @@ pub struct Request {
     pub peer: IpAddr,
     /// The door that it came through.
     door: Rc<FrontDoor>,
+    /// The share sessions of its connection.
+    pub(crate) seat: Rc<Seat>,
 }
 
 impl Request {
@@ -107,8 +117,8 @@ impl Request {
         let mut reader = Reader::new(&frame);
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
-        let (peer, door) = (visitor.peer, visitor.door.clone());
-        Ok(Request { frame, body, api, version, correlation_id, peer, door })
+        let (peer, door, seat) = (visitor.peer, visitor.door.clone(), visitor.seat.clone());
+        Ok(Request { frame, body, api, version, correlation_id, peer, door, seat })
     }
 
     /// The body, to be decoded in place.
@@ -159,7 +169,8 @@ impl FrontDoor {
     /// The door as one connection comes to it.
     pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
         // An address of version 4 on a socket of version 6 is one of version 4.
-        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical() })
+        let seat = Seat::new(self.broker.clone());
+        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical(), seat })
     }
 
     /// Logs why a connection was closed, at most a line a second.
@@ -188,6 +199,7 @@ fn close(reason: String) -> (u16, Handling) {
 struct Visitor {
     door: Rc<FrontDoor>,
     peer: IpAddr,
+    seat: Rc<Seat>,
 }
 
 impl Requests for Visitor {

@@ -13,6 +13,7 @@ use crate::metrics::CoreMetrics;
 use crate::publish::{Published, cleaner_options, publish};
 use crate::request::FrontDoor;
 use crate::rules::Rules;
+use crate::sharing;
 use controller::{Controller, Endpoint, Image};
 use driver::Handle;
 use executor::{Event, Executor, JoinHandle, io, join_all};
@@ -160,6 +161,7 @@ impl Core {
             | CoreQuestion::GroupAnswer { .. }
             | CoreQuestion::GroupForget { .. }
             | CoreQuestion::Transaction(..)
+            | CoreQuestion::Share(_)
             | CoreQuestion::Mark(_) => {
                 self.coordinate(from, question, reply);
             }
@@ -218,6 +220,10 @@ impl Core {
             CoreQuestion::Transaction(partition, question) => {
                 let answer = ask_transactions::answer(broker.clone(), partition, question);
                 reply.work("transaction request", async move { CoreAnswer::Transaction(answer.await) });
+            }
+            CoreQuestion::Share(question) => {
+                let answer = sharing::answer(broker, question);
+                reply.work("share request", async move { CoreAnswer::Share(answer.await) });
             }
             CoreQuestion::Mark(items) => {
                 let marked = markers::mark(broker.clone(), items);
@@ -347,6 +353,7 @@ impl Core {
         );
         broker.open_partitions(&image).await?;
         drop(executor::spawn("group count", coordinators::count(broker.clone())));
+        drop(executor::spawn("share clock", sharing::keep_time(broker.clone())));
         assert!(self.broker.set(broker).is_ok(), "a core is opened once");
         Ok(())
     }
@@ -411,6 +418,7 @@ impl Core {
         let stopped = match self.broker.get() {
             Some(broker) => {
                 broker.coordinators.stop();
+                broker.share.stop();
                 broker.service.store().stop().await.map_err(|error| error.to_string())
             }
             None => Ok(()),

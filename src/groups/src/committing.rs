@@ -61,6 +61,7 @@ impl Coordinator {
             Some(Group::Classic(group)) => {
                 return group.check_commit(&request.member_id, instance, epoch, false);
             }
+            Some(Group::Share(_)) => return Err(ErrorCode::GroupIdNotFound.into()),
             Some(Group::Consumer(group)) => group,
         };
         if epoch < 0 && group.members.is_empty() {
@@ -113,6 +114,7 @@ impl Coordinator {
             Some(Group::Classic(group)) => {
                 group.check_commit(&request.member_id, request.group_instance_id.as_deref(), epoch, true)
             }
+            Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound.into()),
             Some(Group::Consumer(group)) if epoch < 0 && group.members.is_empty() => Ok(()),
             Some(Group::Consumer(group)) => {
                 let member = group.members.get(&*request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
@@ -145,7 +147,11 @@ impl Coordinator {
     /// Whether the offsets of a group may be fetched; false if there is no such group.
     fn check_fetch(&self, request: &OffsetFetchRequestGroup<'_>) -> Result<bool, Refused> {
         let Some(group) = self.groups.get(&*request.group_id) else { return Ok(false) };
-        let Group::Consumer(group) = group else { return Ok(true) };
+        let group = match group {
+            Group::Classic(_) => return Ok(true),
+            Group::Share(_) => return Err(ErrorCode::GroupIdNotFound.into()),
+            Group::Consumer(group) => group,
+        };
         let id = request.member_id.as_deref();
         if id.is_none() && request.member_epoch < 0 {
             return Ok(true);
@@ -163,7 +169,7 @@ impl Coordinator {
         out: &mut Effects,
     ) {
         let checked = match self.groups.get(&*request.group_id) {
-            None => Err(ErrorCode::GroupIdNotFound),
+            None | Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
             Some(Group::Classic(group)) if group.state != ClassicState::Empty && !group.is_of_consumers() => {
                 Err(ErrorCode::NonEmptyGroup)
             }

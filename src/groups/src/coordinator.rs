@@ -53,6 +53,8 @@ pub struct Usage {
     pub classic_groups: usize,
     /// Groups of the consumer protocol.
     pub consumer_groups: usize,
+    /// Share groups.
+    pub share_groups: usize,
     /// Members of all groups.
     pub members: usize,
     /// Committed offsets.
@@ -111,6 +113,11 @@ impl Coordinator {
             Request::DeleteGroups(request) => self.delete_groups(&call, request, &mut out),
             Request::DescribeGroups(request) => self.describe(&call, request, &mut out),
             Request::ListGroups(request) => self.list(&call, request, &mut out),
+            Request::ShareGroupHeartbeat(request) => self.share_heartbeat(&call, request, &mut out),
+            Request::ShareGroupDescribe(request) => self.share_describe(&call, request, &mut out),
+            Request::DescribeShareGroupOffsets(request) => self.share_positions(&call, request, &mut out),
+            Request::AlterShareGroupOffsets(request) => self.share_alter(&call, request, &mut out),
+            Request::DeleteShareGroupOffsets(request) => self.share_delete(&call, request, &mut out),
         }
         out
     }
@@ -125,6 +132,7 @@ impl Coordinator {
             match group {
                 Group::Classic(group) => group.loaded(&mut scene),
                 Group::Consumer(group) => group.loaded(&mut scene),
+                Group::Share(group) => group.loaded(&mut scene),
             }
         }
         out
@@ -163,6 +171,7 @@ impl Coordinator {
             (slot @ Group::Consumer(_), kind, Some(member)) => {
                 consumer::leave::time_is_up(slot, member, kind, &mut scene);
             }
+            (Group::Share(group), TimerKind::Session, Some(member)) => group.drop_member(member, &mut scene),
             _ => {}
         }
     }
@@ -179,7 +188,7 @@ impl Coordinator {
             let subscribed = |topic: &str| group.is_subscribed_to(topic);
             let from = group.offsets_age_from();
             let is_bare = self.offsets.expire(id, from, subscribed, limits, &mut out.records);
-            if is_bare && group.is_empty() {
+            if is_bare && group.is_empty() && !matches!(group, Group::Share(_)) {
                 self.remove_group(id, out);
             }
         }
@@ -196,6 +205,7 @@ impl Coordinator {
         match self.groups.remove(id) {
             Some(Group::Classic(group)) => out.records.push(records::classic_group_tombstone(&group.id)),
             Some(Group::Consumer(group)) => group.write_end(&mut out.records),
+            Some(Group::Share(group)) => group.write_end(&mut out.records),
             None => {}
         }
         self.timers.cancel_group(id);
@@ -221,10 +231,11 @@ impl Coordinator {
 
     /// How much it holds; linear in the groups.
     pub fn usage(&self) -> Usage {
-        let classic_groups = self.groups.values().filter(|group| matches!(group, Group::Classic(_))).count();
+        let count = |is_it: fn(&Group) -> bool| self.groups.values().filter(|group| is_it(group)).count();
         Usage {
-            classic_groups,
-            consumer_groups: self.groups.len() - classic_groups,
+            classic_groups: count(|group| matches!(group, Group::Classic(_))),
+            consumer_groups: count(|group| matches!(group, Group::Consumer(_))),
+            share_groups: count(|group| matches!(group, Group::Share(_))),
             members: self.groups.values().map(Group::members).sum(),
             offsets: self.offsets.len(),
             waiters: self.parked.len(),

@@ -1,5 +1,6 @@
 //! What comes out of a coordinator: records, and answers that may have to wait for them.
 
+use crate::share::plan::SharePlan;
 use kafka_wire::messages::consumer_group_describe_response::ConsumerGroupDescribeResponse;
 use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 use kafka_wire::messages::delete_groups_response::DeleteGroupsResponse;
@@ -11,6 +12,8 @@ use kafka_wire::messages::list_groups_response::ListGroupsResponse;
 use kafka_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kafka_wire::messages::offset_delete_response::OffsetDeleteResponse;
 use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
+use kafka_wire::messages::share_group_describe_response::ShareGroupDescribeResponse;
+use kafka_wire::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
 use kafka_wire::messages::sync_group_response::SyncGroupResponse;
 use kafka_wire::messages::txn_offset_commit_response::TxnOffsetCommitResponse;
 use model::{ProducerEpoch, ProducerId};
@@ -53,6 +56,10 @@ pub enum Response {
     DeleteGroups(DeleteGroupsResponse<'static>),
     DescribeGroups(DescribeGroupsResponse<'static>),
     ListGroups(ListGroupsResponse<'static>),
+    ShareGroupHeartbeat(ShareGroupHeartbeatResponse<'static>),
+    ShareGroupDescribe(ShareGroupDescribeResponse<'static>),
+    /// To the three about positions of share groups: whoever asked makes the answer of it.
+    SharePlans(Vec<SharePlan>),
 }
 
 /// An answer to one waiter.

@@ -1,9 +1,10 @@
-//! A group of either protocol.
+//! A group of any protocol.
 
 use crate::classic::{ClassicGroup, ClassicState};
 use crate::consumer::ConsumerGroup;
 use crate::offsets::delete::AgeFrom;
 use crate::request::Refused;
+use crate::share::ShareGroup;
 use kafka_wire::ErrorCode;
 
 /// A group.
@@ -11,6 +12,7 @@ use kafka_wire::ErrorCode;
 pub(crate) enum Group {
     Classic(ClassicGroup),
     Consumer(ConsumerGroup),
+    Share(ShareGroup),
 }
 
 impl Group {
@@ -18,10 +20,18 @@ impl Group {
     pub fn consumer_mut(&mut self) -> Result<&mut ConsumerGroup, Refused> {
         match self {
             Group::Consumer(group) => Ok(group),
-            Group::Classic(group) => {
-                let message = format!("Group {} is not a consumer group.", group.id);
+            other => {
+                let message = format!("Group {} is not a consumer group.", other.id());
                 Err(Refused::new(ErrorCode::GroupIdNotFound, message))
             }
+        }
+    }
+
+    pub fn id(&self) -> &str {
+        match self {
+            Group::Classic(group) => &group.id,
+            Group::Consumer(group) => &group.id,
+            Group::Share(group) => &group.id,
         }
     }
 
@@ -29,6 +39,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.members.len(),
             Group::Consumer(group) => group.members.len(),
+            Group::Share(group) => group.members.len(),
         }
     }
 
@@ -37,6 +48,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.state == ClassicState::Empty && group.pending_join.is_empty(),
             Group::Consumer(group) => group.members.is_empty(),
+            Group::Share(group) => group.members.is_empty(),
         }
     }
 
@@ -44,6 +56,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.state.name(),
             Group::Consumer(group) => group.state_name(),
+            Group::Share(group) => group.state_name(),
         }
     }
 
@@ -51,6 +64,7 @@ impl Group {
         match self {
             Group::Classic(_) => "classic",
             Group::Consumer(_) => "consumer",
+            Group::Share(_) => "share",
         }
     }
 
@@ -58,6 +72,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.protocol_type.as_deref().unwrap_or_default(),
             Group::Consumer(_) => crate::classic::CONSUMER_PROTOCOL,
+            Group::Share(_) => "share",
         }
     }
 
@@ -65,6 +80,7 @@ impl Group {
         match self {
             Group::Classic(group) => group.is_subscribed_to(topic),
             Group::Consumer(group) => group.is_subscribed_to(topic),
+            Group::Share(_) => false,
         }
     }
 

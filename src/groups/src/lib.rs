@@ -11,6 +11,7 @@
 //! Inside:
 //! - `membership`, `committing`, `admin`: find the group of a request, and hand it on.
 //! - `classic`: groups of the classic protocol; `consumer`: those of KIP-848, and changes between the two.
+//! - `share`: share groups (KIP-932): their members; [`SharePlan`]: where they have positions.
 //! - `assignors`: server-side assignment.
 //! - `offsets`: the store of offsets.
 //! - `records`: Kafka's records; `replay`: reading them back.
@@ -31,6 +32,7 @@ mod replay;
 mod request;
 mod scene;
 mod settings;
+mod share;
 mod timers;
 mod topics;
 mod wire;
@@ -43,4 +45,5 @@ pub use effects::{Answer, Effects, Producer, Record, Response, Waiter};
 pub use records::ReplayError;
 pub use request::{Context, Request};
 pub use settings::{Assignor, Migration, Settings};
+pub use share::plan::SharePlan;
 pub use topics::{Topic, Topics};

@@ -4,6 +4,7 @@
 //! - [`Stored`]: a record that was read back.
 
 use crate::effects::Record;
+use crate::share::replay as share;
 use crate::wire::encoded;
 use kafka_wire::messages::consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
 use kafka_wire::messages::consumer_group_current_member_assignment_value::ConsumerGroupCurrentMemberAssignmentValue;
@@ -45,11 +46,11 @@ const OFFSET_VERSION: i16 = 3;
 /// The only version of an offset's value with a time of expiry of its own.
 const OFFSET_EXPIRING_VERSION: i16 = 1;
 
-fn record(kind: i16, key: &impl Encode, value: &impl Encode, version: i16) -> Record {
+pub(crate) fn record(kind: i16, key: &impl Encode, value: &impl Encode, version: i16) -> Record {
     Record { key: encoded(kind, key, 0), value: Some(encoded(version, value, version)) }
 }
 
-fn tombstone(kind: i16, key: &impl Encode) -> Record {
+pub(crate) fn tombstone(kind: i16, key: &impl Encode) -> Record {
     Record { key: encoded(kind, key, 0), value: None }
 }
 
@@ -180,6 +181,8 @@ pub(crate) enum Stored<'a> {
     ),
     Current(ConsumerGroupCurrentMemberAssignmentKey<'a>, Option<ConsumerGroupCurrentMemberAssignmentValue>),
     Regex(ConsumerGroupRegularExpressionKey<'a>, Option<ConsumerGroupRegularExpressionValue<'a>>),
+    /// One of a share group.
+    Share(share::Stored<'a>),
     /// A type that means nothing to us.
     Other,
 }
@@ -204,7 +207,7 @@ impl fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
-fn decoded_value<'a, V: Decode<'a>>(value: Option<&'a [u8]>) -> Result<Option<V>, ReplayError> {
+pub(crate) fn decoded_value<'a, V: Decode<'a>>(value: Option<&'a [u8]>) -> Result<Option<V>, ReplayError> {
     let Some(bytes) = value else { return Ok(None) };
     let mut reader = Reader::new(bytes);
     let version = reader.i16().map_err(ReplayError::Value)?;
@@ -236,7 +239,7 @@ impl<'a> Stored<'a> {
             }
             CURRENT => Stored::Current(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
             REGEX => Stored::Regex(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
-            _ => Stored::Other,
+            other => share::Stored::read(other, reader, value)?.map_or(Stored::Other, Stored::Share),
         })
     }
 }

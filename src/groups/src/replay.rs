@@ -63,6 +63,7 @@ impl Coordinator {
                 self.replay_progress(&key.group_id, &key.member_id, progress);
             }
             Stored::Regex(key, value) => self.replay_regex(&key.group_id, &key.regular_expression, value),
+            Stored::Share(stored) => self.replay_share(&stored),
             Stored::Other => {}
         }
         Ok(())
@@ -84,9 +85,14 @@ impl Coordinator {
         }
     }
 
-    /// A group of one protocol has ended; if it has become one of the other meanwhile, that stays.
+    /// A group of one protocol has ended; if it has become one of another meanwhile, that stays.
     fn replay_end(&mut self, name: &str, is_consumer: bool) {
-        if self.groups.get(name).is_some_and(|group| matches!(group, Group::Consumer(_)) == is_consumer) {
+        let is_meant = self.groups.get(name).is_some_and(|group| match group {
+            Group::Classic(_) => !is_consumer,
+            Group::Consumer(_) => is_consumer,
+            Group::Share(_) => false,
+        });
+        if is_meant {
             self.groups.remove(name);
         }
     }
@@ -100,7 +106,7 @@ impl Coordinator {
         let id: Arc<str> = Arc::from(name);
         let slot = self.groups.entry(id.clone());
         let slot = slot.or_insert_with(|| Group::Consumer(ConsumerGroup::new(id.clone())));
-        if let Group::Classic(_) = slot {
+        if !matches!(slot, Group::Consumer(_)) {
             *slot = Group::Consumer(ConsumerGroup::new(id));
         }
         let Group::Consumer(group) = slot else { unreachable!("made one of the consumer protocol above") };

@@ -30,6 +30,11 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// A number of a group's settings: its own, else the broker's.
+    pub fn of_group(&self, group: &str, key: &str, broker: i32) -> i32 {
+        self.topics.group_number(group, key).unwrap_or(broker)
+    }
+
     /// Sets a member's timer, or one of the whole group.
     pub fn arm(&mut self, group: &Arc<str>, member: Option<&Arc<str>>, kind: TimerKind, delay_ms: i32) {
         let at = self.now.saturating_add(i64::from(delay_ms.max(0)));

@@ -24,4 +24,9 @@ pub trait Topics {
     fn by_id(&self, id: TopicId) -> Option<Topic>;
     /// Shows the name of every topic, internal ones too, in the order of names.
     fn each_name(&self, show: &mut dyn FnMut(&str));
+    /// A number that is set for a group alone, such as `consumer.session.timeout.ms`, within the broker's bounds;
+    /// `None` if the group goes by the broker's. What changes counts from a group's next request on.
+    fn group_number(&self, _group: &str, _key: &str) -> Option<i32> {
+        None
+    }
 }

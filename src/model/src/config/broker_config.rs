@@ -153,6 +153,40 @@ typed! {
         group_consumer_assignment_interval_ms: i32 = "group.consumer.assignment.interval.ms",
         /// Milliseconds between two evaluations of subscribed patterns.
         group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms",
+        /// Shortest time between two assignments of a share group.
+        share_assignment_interval_ms: i32 = "group.share.assignment.interval.ms",
+        /// Heartbeat interval of share groups.
+        share_heartbeat_interval_ms: i32 = "group.share.heartbeat.interval.ms",
+        /// Session timeout of share groups.
+        share_session_timeout_ms: i32 = "group.share.session.timeout.ms",
+        /// Members of a share group.
+        share_max_size: i32 = "group.share.max.size",
+        /// Share sessions remembered.
+        share_sessions_max: i32 = "group.share.max.share.sessions",
+        /// Times that a share group is given a record.
+        share_deliveries_max: i32 = "group.share.delivery.count.limit",
+        /// The least that a group may set there.
+        share_min_deliveries_max: i32 = "group.share.min.delivery.count.limit",
+        /// The most that a group may set there.
+        share_max_deliveries_max: i32 = "group.share.max.delivery.count.limit",
+        /// Records of a partition that a share group may have acquired.
+        share_locks_max: i32 = "group.share.partition.max.record.locks",
+        /// The least that a group may set there.
+        share_min_locks_max: i32 = "group.share.min.partition.max.record.locks",
+        /// The most that a group may set there.
+        share_max_locks_max: i32 = "group.share.max.partition.max.record.locks",
+        /// How long a member has a record.
+        share_lock_ms: i32 = "group.share.record.lock.duration.ms",
+        /// The least that a group may set there.
+        share_min_lock_ms: i32 = "group.share.min.record.lock.duration.ms",
+        /// The most that a group may set there.
+        share_max_lock_ms: i32 = "group.share.max.record.lock.duration.ms",
+        /// Partitions of the share state topic.
+        share_state_partitions: i32 = "share.coordinator.state.topic.num.partitions",
+        /// Milliseconds between two looks at share state that is of no more use.
+        share_prune_interval_ms: i32 = "share.coordinator.state.topic.prune.interval.ms",
+        /// Updates of a share partition between two snapshots.
+        share_updates_per_snapshot: i32 = "share.coordinator.snapshot.update.records.per.snapshot",
         /// Partitions of the transaction topic.
         transaction_log_partitions: i32 = "transaction.state.log.num.partitions",
         /// Largest transaction timeout.
