@@ -1,7 +1,7 @@
 //! Whole coordinators, driven by requests and time.
 //!
 //! - this module: the driver.
-//! - [`classic`], [`consumer`], [`migration`], [`offsets`], [`tools`]: what happens, step by step.
+//! - [`classic`], [`consumer`], [`migration`], [`offsets`], [`share`], [`tools`]: what happens, step by step.
 //! - [`random`]: what holds whatever happens.
 
 mod classic;
@@ -9,6 +9,7 @@ mod consumer;
 mod migration;
 mod offsets;
 mod random;
+mod share;
 mod tools;
 
 use crate::*;
