@@ -14,6 +14,7 @@ mod groups;
 mod hostile;
 mod kill9;
 mod restart;
+mod share;
 mod start;
 mod strain;
 

@@ -73,10 +73,13 @@ impl ShareGroup {
         let changed = self.take_profile(&id, request, context, scene);
         self.refresh_epoch(changed, scene);
         self.refresh_target(scene);
-        let moved = self.step_on(&id, scene);
-        scene.arm(&self.id, Some(&id), TimerKind::Session, self.session_timeout_ms(scene));
-        let wants_all = request.member_epoch == JOINS || request.subscribed_topic_names.is_some();
-        Ok(self.told(&id, wants_all || moved, scene))
+        self.step_on(&id, scene);
+        let timeout_ms = self.session_timeout_ms(scene);
+        scene.arm(&self.id, Some(&id), TimerKind::Session, timeout_ms);
+        // Of one that names an older epoch the last answer may have been lost, and what it said with it.
+        let is_behind = self.members.get(&id).is_some_and(|member| member.epoch != request.member_epoch);
+        let wants_all = is_behind || request.subscribed_topic_names.is_some();
+        Ok(self.told(&id, wants_all, scene))
     }
 
     fn told(
@@ -203,20 +206,15 @@ impl ShareGroup {
         self.members.keys().cloned().zip(targets).collect()
     }
 
-    /// Brings a member to its target; true if its partitions changed.
-    fn step_on(&mut self, id: &Arc<str>, scene: &mut Scene<'_>) -> bool {
+    /// Brings a member to its target.
+    fn step_on(&mut self, id: &Arc<str>, scene: &mut Scene<'_>) {
         let epoch = self.assignment_epoch;
         let target = self.targets.get(id).cloned().unwrap_or_default();
-        let Some(member) = self.members.get_mut(id) else { return false };
-        if member.epoch == epoch {
-            return false;
-        }
-        let moved = member.assigned != target;
+        let Some(member) = self.members.get_mut(id).filter(|member| member.epoch != epoch) else { return };
         member.previous_epoch = member.epoch;
         member.epoch = epoch;
         member.assigned = target;
         scene.out.records.push(records::current(&self.id, id, &member.value()));
-        moved
     }
 
     /// Takes a member out and raises the epoch.

@@ -18,7 +18,8 @@ impl ShareGroup {
     /// The log has been read: sessions begin anew.
     pub fn loaded(&self, scene: &mut Scene<'_>) {
         for id in self.members.keys() {
-            scene.arm(&self.id, Some(id), TimerKind::Session, self.session_timeout_ms(scene));
+            let timeout_ms = self.session_timeout_ms(scene);
+            scene.arm(&self.id, Some(id), TimerKind::Session, timeout_ms);
         }
     }
 
