@@ -90,10 +90,6 @@ impl Runs {
         self.0.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = (i64, &Run)> + '_ {
         self.0.iter().map(|(first, run)| (*first, run))
     }
@@ -145,11 +141,15 @@ impl Runs {
         self.0.retain(|_, run| !run.is_final_with(None));
         let mut tidied: BTreeMap<i64, Run> = BTreeMap::new();
         for (first, run) in std::mem::take(&mut self.0) {
-            match tidied.last_entry() {
-                Some(mut before) if is_one(before.get(), first, &run) => before.get_mut().last = run.last,
-                _ => {
-                    tidied.insert(first, run);
+            let joined = match tidied.values_mut().next_back() {
+                Some(before) if is_one(before, first, &run) => {
+                    before.last = run.last;
+                    true
                 }
+                _ => false,
+            };
+            if !joined {
+                tidied.insert(first, run);
             }
         }
         self.0 = tidied;

@@ -134,11 +134,11 @@ fn check(asked: &ShareFetchRequest<'_>, may_renew: bool) -> Result<(), ErrorCode
 
 fn visit(asked: &ShareFetchRequest<'_>, group: &str, member: &str) -> Visit {
     let added = asked.topics.iter().flat_map(|topic| {
-        topic.partitions.iter().map(|one| partition(topic.topic_id.0, one.partition_index))
+        topic.partitions.iter().map(move |one| partition(topic.topic_id.0, one.partition_index))
     });
     let forgotten = asked.forgotten_topics_data.iter();
     let forgotten =
-        forgotten.flat_map(|topic| topic.partitions.iter().map(|one| partition(topic.topic_id.0, *one)));
+        forgotten.flat_map(|topic| topic.partitions.iter().map(move |one| partition(topic.topic_id.0, *one)));
     Visit {
         group: group.to_owned(),
         member: member.to_owned(),

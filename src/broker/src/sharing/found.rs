@@ -160,7 +160,8 @@ mod tests {
             assert_eq!(cut(&slices, &lying, &[]).1, 0);
         }
         let whole = batch(5, 3, None);
-        assert_eq!(lying(&slices(&whole[..whole.len() - 1], 16), whole.len() - 1), [], "half a batch is none");
+        let half = whole.len() - 1;
+        assert!(lying(&slices(&whole[..half], 16), half).is_empty(), "half a batch is none");
     }
 
     #[test]

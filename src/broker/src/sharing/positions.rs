@@ -149,7 +149,7 @@ pub(crate) async fn clear(
 /// All partitions that a plan names.
 pub(crate) fn planned(plan: &SharePlan) -> Vec<TopicPartition> {
     let topics = plan.topics.iter();
-    topics.flat_map(|(id, _, partitions)| partitions.iter().map(|number| partition(id.0, *number))).collect()
+    topics.flat_map(|(id, _, partitions)| partitions.iter().map(move |number| partition(id.0, *number))).collect()
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn share_out(members: &[Candidate<'_>], readers: &[usize], all: &[One], targets:
         .iter()
         .map(|index| {
             let current = members[*index].current.iter();
-            let current = current.flat_map(|(topic, partitions)| partitions.iter().map(|one| (*topic, *one)));
+            let current = current.flat_map(|(topic, partitions)| partitions.iter().map(move |one| (*topic, *one)));
             current.filter(|one| there.contains(one)).collect()
         })
         .collect();

@@ -91,7 +91,7 @@ fn records_are_handed_out_once_and_the_position_follows_what_is_accepted() {
     let mut driver = Driver::new(0);
     assert_eq!(driver.acquire("a", &[(0, 4), (5, 9)], WISH), [(0, 9, 1)]);
     assert_eq!(driver.acquire("b", &[(10, 14)], WISH), [(10, 14, 1)]);
-    assert_eq!(driver.acquire("b", &[(10, 14)], WISH), [], "they are with somebody");
+    assert!(driver.acquire("b", &[(10, 14)], WISH).is_empty(), "they are with somebody");
     assert_eq!(driver.say("a", &[ack(5, 9, AckType::Accept)]), Ok(()));
     assert_eq!(driver.partition.start_offset(), 0, "what is before is still with somebody");
     assert_eq!(driver.say("a", &[ack(0, 4, AckType::Accept)]), Ok(()));
@@ -125,7 +125,7 @@ fn what_is_released_comes_again_and_what_came_too_often_does_not() {
         assert_eq!(driver.acquire("a", &[(0, 1)], WISH), [(0, 1, delivery)]);
         assert_eq!(driver.say("a", &[ack(0, 1, AckType::Release)]), Ok(()));
     }
-    assert_eq!(driver.acquire("a", &[(0, 1)], WISH), [], "three times are the limit");
+    assert!(driver.acquire("a", &[(0, 1)], WISH).is_empty(), "three times are the limit");
     assert_eq!(driver.partition.start_offset(), 2);
 }
 
@@ -144,7 +144,7 @@ fn a_change_counts_when_it_is_durable_and_not_if_it_never_is() {
     let mut driver = Driver::new(0);
     driver.acquire("a", &[(0, 4)], WISH);
     let write = driver.partition.acknowledge("a", 0, &[ack(0, 4, AckType::Release)]).expect("its own");
-    assert_eq!(driver.acquire("b", &[(0, 4)], WISH), [], "it is not free yet");
+    assert!(driver.acquire("b", &[(0, 4)], WISH).is_empty(), "it is not free yet");
     let again = driver.partition.acknowledge("a", 0, &[ack(0, 4, AckType::Accept)]);
     assert_eq!(again, Err(ErrorCode::InvalidRecordState), "one word at a time");
     assert_eq!(driver.partition.release("a"), None);
