@@ -22,6 +22,8 @@ use storage::{ReadBound, ReadError};
 
 /// Reads of one fetch that find nothing to hand out, such as control batches alone, before it gives up for now.
 const LOOKS: usize = 8;
+/// After how long what members have had for too long is taken back again when that could not be written.
+const WRITE_PAUSE_MS: i64 = 1_000;
 
 /// A share partition.
 pub(super) struct Leader {
@@ -36,6 +38,8 @@ pub(super) struct Leader {
     changed: Event,
     /// When it was last asked for.
     used_ms: Cell<i64>,
+    /// After a write that failed: until when nothing is taken back, in milliseconds since 1970.
+    rests_until: Cell<i64>,
     /// Its state was set by others, or its partition is gone.
     ended: Cell<bool>,
 }
@@ -50,6 +54,7 @@ impl Leader {
             turn: Semaphore::new(1),
             changed: Event::new(),
             used_ms: Cell::new(wall_clock_ms()),
+            rests_until: Cell::new(i64::MIN),
             ended: Cell::new(false),
         }
     }
@@ -82,7 +87,8 @@ impl Leader {
 
     /// When the next lock is up.
     pub(super) fn next_deadline(&self) -> Option<i64> {
-        self.core.borrow().as_ref().and_then(SharePartition::next_deadline)
+        let next = self.core.borrow().as_ref().and_then(SharePartition::next_deadline);
+        next.map(|at| at.max(self.rests_until.get()))
     }
 
     fn state_key(&self) -> StateKey {
@@ -237,8 +243,11 @@ impl Leader {
         match written {
             Ok(()) => {}
             Err(ErrorCode::FencedStateEpoch | ErrorCode::FencedLeaderEpoch) => broker.share.forget(self),
+            Err(_) if self.ended.get() => {}
             Err(code) => {
-                log::warn!("share group {}: state of {} cannot be written: {}", self.group, self.partition, code.name());
+                self.rests_until.set(wall_clock_ms().saturating_add(WRITE_PAUSE_MS));
+                let (group, partition) = (&self.group, self.partition);
+                log::warn!("share group {group}: state of {partition} cannot be written: {}", code.name());
             }
         }
     }
