@@ -119,7 +119,7 @@ impl Exposition {
         let mut before = '{';
         for (label, value) in labels {
             self.put(format_args!("{before}{label}=\""));
-            self.escaped(value);
+            escape(value, &mut self.text);
             self.text.push('"');
             before = ',';
         }
@@ -132,20 +132,21 @@ impl Exposition {
         self.put(format_args!(" {value}\n"));
     }
 
-    fn escaped(&mut self, value: &str) {
-        for letter in value.chars() {
-            match letter {
-                '\\' => self.text.push_str("\\\\"),
-                '"' => self.text.push_str("\\\""),
-                '\n' => self.text.push_str("\\n"),
-                other => self.text.push(other),
-            }
-        }
-    }
-
     fn put(&mut self, text: std::fmt::Arguments<'_>) {
         // A String takes whatever is written to it.
         let _ = self.text.write_fmt(text);
+    }
+}
+
+/// Adds a label's value to a text, with what would end it escaped.
+pub fn escape(value: &str, into: &mut String) {
+    for letter in value.chars() {
+        match letter {
+            '\\' => into.push_str("\\\\"),
+            '"' => into.push_str("\\\""),
+            '\n' => into.push_str("\\n"),
+            other => into.push(other),
+        }
     }
 }
 

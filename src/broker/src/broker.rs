@@ -1,5 +1,6 @@
 //! What a core of the broker knows.
 
+use crate::client_telemetry::Telemetry;
 use crate::coordinators::Coordinators;
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
@@ -53,6 +54,8 @@ pub struct Broker {
     pub(crate) coordinators: Coordinators,
     /// Share groups on this core.
     pub(crate) share: ShareCore,
+    /// The clients that push metrics and are kept by this core.
+    pub(crate) telemetry: Telemetry,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -77,6 +80,7 @@ impl Broker {
         let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
         // Members are spread over the cores by their names.
         let share_sessions = (config.share_sessions_max.max(1) as usize).div_ceil(cores.shards());
+        let telemetry = Telemetry::new(cores.shards());
         Rc::new(Broker {
             port: Cell::new(identity.port),
             identity,
@@ -88,6 +92,7 @@ impl Broker {
             producer_ids: Cell::new((0, 0)),
             coordinators: Coordinators::default(),
             share: ShareCore::new(share_sessions),
+            telemetry,
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),

@@ -1,5 +1,6 @@
 //! What cores ask each other.
 
+use crate::client_telemetry::{TelemetryAnswer, TelemetryQuestion};
 use crate::coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
 use crate::sharing::{ShareQuestion, ShareReply};
 use controller::{Change, ControlError, Image, Outcome};
@@ -28,6 +29,8 @@ pub enum CoreQuestion {
     Share(ShareQuestion),
     /// To write the ends of transactions into partitions of the other core.
     Mark(Vec<MarkerItem>),
+    /// Of a client that pushes metrics and is kept by the other core.
+    Telemetry(TelemetryQuestion),
     /// To change metadata; only the first core, which has the controller, is asked.
     Change(Change),
     /// Here is a new image: make it yours, with the partitions that it wants of you.
@@ -55,6 +58,8 @@ pub enum CoreAnswer {
     Share(ShareReply),
     /// To [`CoreQuestion::Mark`]: Kafka's errors, in order.
     Marked(Vec<ErrorCode>),
+    /// To [`CoreQuestion::Telemetry`].
+    Telemetry(Result<TelemetryAnswer, ErrorCode>),
     /// To [`CoreQuestion::Change`].
     Changed(Result<Outcome, ControlError>),
     /// To [`CoreQuestion::Apply`].

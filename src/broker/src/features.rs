@@ -1,5 +1,6 @@
 //! The features that this broker has, as levels that a cluster agrees on (KIP-584).
 
+use crate::broker::Broker;
 use controller::changes::FeatureRange;
 use kafka_wire::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
 
@@ -56,4 +57,10 @@ pub(crate) fn finalized(image: &controller::Image) -> Vec<FinalizedFeatureKey<'s
             min_version_level: level,
         })
         .collect()
+}
+
+/// Whether groups may have the consumer protocol: the cluster has agreed on it, and
+/// `group.coordinator.rebalance.protocols` has it.
+pub(crate) fn serves_consumer_groups(broker: &Broker) -> bool {
+    broker.config().protocols.consumer && broker.image().feature(GROUP_VERSION) >= 1
 }

@@ -6,6 +6,7 @@
 //! - [`broker`]: [`Broker`], what a core knows: the image, its configuration, the ways to the other cores.
 //! - [`coordinators`]: the coordinators of groups and transactions, around their pure cores; [`producer_ids`].
 //! - [`sharing`]: share groups: records in flight, sessions, durable state, around their pure cores.
+//! - [`client_telemetry`]: metrics that clients push; [`connection`]: what is known of a connection.
 //! - [`cores`]: what cores ask each other; [`route`]: from a partition's name to its core.
 //! - [`publish`]: a new image on its way to every core: which partitions it must make, change, remove.
 //! - [`sessions`]: fetch sessions (KIP-227).
@@ -22,6 +23,8 @@
 mod altering;
 mod authorized;
 mod broker;
+mod client_telemetry;
+mod connection;
 mod coordinators;
 mod cores;
 mod errors;
@@ -42,6 +45,7 @@ mod space;
 mod start;
 
 pub use broker::{Broker, Identity};
+pub use client_telemetry::{TelemetryAnswer, TelemetryQuestion};
 pub use coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
 pub use cores::{CoreAnswer, CoreQuestion, Cores};
 pub use request::FrontDoor;

@@ -4,13 +4,15 @@
 //! themselves (executor, pool, store, connections) is only attached here.
 //!
 //! - [`families`]: every metric's name and meaning; `docs/operations/metrics.md` is held to it by a test.
-//! - [`expose`]: the numbers of all cores in Prometheus' format.
+//! - [`expose`]: the numbers of all cores in Prometheus' format; [`clients`]: what clients have pushed.
 
+mod clients;
 mod expose;
 pub mod families;
 
 pub use expose::expose;
 
+use crate::client_telemetry::Shown;
 use crate::request::SERVED;
 use base::Instant;
 use base::metrics::{Counter, Gauge, Histogram};
@@ -48,6 +50,8 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::DescribeConfigs
             | ApiKey::DescribeLogDirs
             | ApiKey::DescribeCluster
+            | ApiKey::GetTelemetrySubscriptions
+            | ApiKey::PushTelemetry
             | ApiKey::ListConfigResources
             | ApiKey::DescribeTopicPartitions
             | ApiKey::DescribeQuorum
@@ -109,6 +113,11 @@ pub struct CoreMetrics {
     pub(crate) share_states: Gauge,
     pub(crate) share_delivered: Counter,
     pub(crate) share_expired: Counter,
+    /// Clients that push metrics; the numbers that they pushed, and how many these are; how many are not shown.
+    pub(crate) clients: Gauge,
+    pub(crate) client_series: Shown,
+    pub(crate) client_series_count: Gauge,
+    pub(crate) client_series_dropped: Counter,
     pub(crate) executor: OnceLock<ExecutorMetrics>,
     /// The counters of the core's pool and its budget in bytes.
     pub(crate) pool: OnceLock<(Arc<PoolUse>, u64)>,
@@ -135,6 +144,10 @@ impl Default for CoreMetrics {
             share_states: Gauge::default(),
             share_delivered: Counter::default(),
             share_expired: Counter::default(),
+            clients: Gauge::default(),
+            client_series: Shown::default(),
+            client_series_count: Gauge::default(),
+            client_series_dropped: Counter::default(),
             executor: OnceLock::new(),
             pool: OnceLock::new(),
             store: OnceLock::new(),

@@ -5,6 +5,7 @@
 //! in the table is what ApiVersions advertises: nothing else.
 
 use crate::broker::Broker;
+use crate::connection::Connection;
 use crate::handlers as h;
 use crate::sharing::seat::Seat;
 use base::Instant;
@@ -77,6 +78,8 @@ served! {
     ListTransactions => h::list_transactions::handle,
     ConsumerGroupHeartbeat => h::consumer_group_heartbeat::handle,
     ConsumerGroupDescribe => h::consumer_group_describe::handle,
+    GetTelemetrySubscriptions => h::get_telemetry_subscriptions::handle,
+    PushTelemetry => h::push_telemetry::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
     ShareGroupHeartbeat => h::share_group_heartbeat::handle,
@@ -102,6 +105,8 @@ pub struct Request {
     pub correlation_id: i32,
     /// The client's address.
     pub peer: IpAddr,
+    /// The connection that it came on.
+    pub(crate) connection: Rc<Connection>,
     /// The door that it came through.
     door: Rc<FrontDoor>,
     /// The share sessions of its connection.
@@ -117,8 +122,9 @@ impl Request {
         let mut reader = Reader::new(&frame);
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
-        let (peer, door, seat) = (visitor.peer, visitor.door.clone(), visitor.seat.clone());
-        Ok(Request { frame, body, api, version, correlation_id, peer, door, seat })
+        let (peer, connection, door) = (visitor.peer, visitor.connection.clone(), visitor.door.clone());
+        let seat = visitor.seat.clone();
+        Ok(Request { frame, body, api, version, correlation_id, peer, connection, door, seat })
     }
 
     /// The body, to be decoded in place.
@@ -170,7 +176,8 @@ impl FrontDoor {
     pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
         // An address of version 4 on a socket of version 6 is one of version 4.
         let seat = Seat::new(self.broker.clone());
-        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical(), seat })
+        let connection = Rc::new(Connection::new(peer));
+        Rc::new(Visitor { door: self.clone(), peer: peer.ip().to_canonical(), connection, seat })
     }
 
     /// Logs why a connection was closed, at most a line a second.
@@ -200,6 +207,7 @@ struct Visitor {
     door: Rc<FrontDoor>,
     peer: IpAddr,
     seat: Rc<Seat>,
+    connection: Rc<Connection>,
 }
 
 impl Requests for Visitor {

@@ -9,23 +9,14 @@ use controller::{ControlError, ErrorKind, Image, Resource, ResourceKind};
 use model::NodeId;
 use model::config::{
     BrokerConfig, ConfigError, Key, Kind, Layers, Scope, Settings, TopicConfig, Update, Value, describe,
-    lookup, lookup_broker, lookup_client_metrics, lookup_listener, require,
+    group_value::group_bounds, lookup, lookup_broker, lookup_client_metrics, lookup_listener, require,
 };
 use std::cell::RefCell;
 use std::sync::Arc;
+use telemetry::Selector;
 
 /// Milliseconds between two pushes of metrics: from 100 to an hour (KIP-714).
 const PUSH_INTERVAL_MS: std::ops::RangeInclusive<i64> = 100..=3_600_000;
-
-/// What a client metrics subscription can select clients by (KIP-714).
-const SELECTORS: [&str; 6] = [
-    "client_id",
-    "client_instance_id",
-    "client_software_name",
-    "client_software_version",
-    "client_source_address",
-    "client_source_port",
-];
 
 /// Keys that a broker can be given at run time for one of its listeners only.
 fn is_tls_material(name: &str) -> bool {
@@ -95,7 +86,9 @@ impl Rules {
         for protocol in ["consumer", "share", "streams"] {
             let (session, beat) =
                 (format!("{protocol}.session.timeout.ms"), format!("{protocol}.heartbeat.interval.ms"));
-            if let (Some(timeout), Some(interval)) = (effective(&session), effective(&beat))
+            let is_set = configs.contains_key(&session) || configs.contains_key(&beat);
+            if is_set
+                && let (Some(timeout), Some(interval)) = (effective(&session), effective(&beat))
                 && timeout <= interval
             {
                 let message = format!("{session}, {timeout}, must be more than {beat}, {interval}.");
@@ -180,19 +173,10 @@ fn check_dynamic(name: &str, every: bool) -> Result<(), ControlError> {
     }
 }
 
-/// Whether a group's value is between those that the broker sets as its bounds: `group.<protocol>.min.<rest>` and
-/// `group.<protocol>.max.<rest>`.
+/// Whether a group's value is between those that the broker sets as its bounds.
 fn check_bounds(key: &Key, value: &Value, layers: &Layers<'_>) -> Result<(), ControlError> {
-    let (Some(number), Some((protocol, rest))) = (value.as_i64(), key.name.split_once('.')) else {
-        return Ok(());
-    };
-    let rest = rest.strip_prefix("num.").unwrap_or(rest);
-    let bound = |which: &str| -> Result<Option<(&'static str, i64)>, ControlError> {
-        let Some(bound) = lookup_broker(&format!("group.{protocol}.{which}.{rest}")) else { return Ok(None) };
-        let value = layers.broker_value(bound).map_err(invalid)?;
-        Ok(value.and_then(|value| value.as_i64()).map(|value| (bound.name, value)))
-    };
-    let problem = match (bound("min")?, bound("max")?) {
+    let Some(number) = value.as_i64() else { return Ok(()) };
+    let problem = match group_bounds(key, layers).map_err(invalid)? {
         (Some((name, min)), _) if number < min => format!("at least {min}, by {name}"),
         (_, Some((name, max))) if number > max => format!("at most {max}, by {name}"),
         _ => return Ok(()),
@@ -201,7 +185,8 @@ fn check_bounds(key: &Key, value: &Value, layers: &Layers<'_>) -> Result<(), Con
     Err(ControlError::new(ErrorKind::InvalidConfig, message))
 }
 
-/// Whether clients' patterns are regular expressions is seen when a client is matched.
+/// A client metrics subscription. Kafka answers what is wrong with the whole with INVALID_REQUEST, and what is wrong
+/// with a value's form with INVALID_CONFIG.
 fn client_metrics(configs: &Settings) -> Result<(), ControlError> {
     for (name, text) in configs {
         let Some(key) = lookup_client_metrics(name) else {
@@ -215,29 +200,17 @@ fn client_metrics(configs: &Settings) -> Result<(), ControlError> {
                     format!("{name} cannot be {interval}: it must be from 100 to 3600000 (1 hour).");
                 return Err(ControlError::new(ErrorKind::InvalidRequest, message));
             }
-            Value::List(patterns) if name == "match" => patterns.iter().try_for_each(|one| selector(one))?,
+            Value::List(selectors) if name == "match" => check_selectors(&selectors)?,
             _ => {}
         }
     }
     Ok(())
 }
 
-/// One `name=pattern`.
-fn selector(text: &str) -> Result<(), ControlError> {
-    match text.split_once('=') {
-        Some((name, pattern))
-            if SELECTORS.contains(&name.trim()) && !pattern.is_empty() && !pattern.contains('=') =>
-        {
-            Ok(())
-        }
-        _ => {
-            let message =
-                format!("'{text}' selects no clients: it must be name=pattern, the name one of {}.", {
-                    SELECTORS.join(", ")
-                });
-            Err(ControlError::new(ErrorKind::InvalidConfig, message))
-        }
-    }
+/// The selectors of `match`. The patterns are regular expressions, compiled to see that they are.
+fn check_selectors(selectors: &[String]) -> Result<(), ControlError> {
+    let checked = selectors.iter().try_for_each(|one| Selector::parse(one).map(drop));
+    checked.map_err(|why| ControlError::new(ErrorKind::InvalidConfig, why.to_string()))
 }
 
 #[cfg(test)]
@@ -335,6 +308,13 @@ mod tests {
         };
         assert_eq!(validate("30000", "20000"), Ok(()));
         assert_eq!(validate("30000", "30000"), Err(ErrorKind::InvalidConfig));
+        // The broker's own contradiction is no group's fault.
+        let bad = settings(&[
+            ("group.share.session.timeout.ms", "1"),
+            ("group.share.min.session.timeout.ms", "1"),
+        ]);
+        let rules = Rules::new(NodeId(1), Arc::new(bad));
+        assert_eq!(rules.validate(&group, &settings(&[("consumer.session.timeout.ms", "50000")])), Ok(()));
     }
 
     #[test]
@@ -346,7 +326,7 @@ mod tests {
         assert_eq!(metrics(&[("interval.ms", "soon")]), Err(ErrorKind::InvalidConfig));
         assert_eq!(metrics(&[("no.such.key", "1")]), Err(ErrorKind::InvalidRequest));
         assert_eq!(metrics(&[("match", "client_id=a.*,client_software_name = b")]), Ok(()));
-        for wrong in ["client_id", "client_id=", "client=a", "client_id=a=b"] {
+        for wrong in ["client_id", "client_id=", "client=a", "client_id=a=b", "client_id=[a"] {
             assert_eq!(metrics(&[("match", wrong)]), Err(ErrorKind::InvalidConfig), "{wrong}");
         }
     }

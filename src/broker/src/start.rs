@@ -6,6 +6,7 @@
 //! there. The end goes the other way round.
 
 use crate::broker::{Broker, Identity};
+use crate::client_telemetry;
 use crate::coordinators::{self, ask_transactions, markers};
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
@@ -173,6 +174,12 @@ impl Core {
                 }
                 None => drop(reply),
             },
+            CoreQuestion::Telemetry(question) => {
+                let Some(broker) = self.broker.get().cloned() else { return };
+                reply.work("client telemetry", async move {
+                    CoreAnswer::Telemetry(client_telemetry::answer(broker, question).await)
+                });
+            }
             CoreQuestion::Change(change) => {
                 let (broker, published) = (self.broker.get().cloned(), self.published.clone());
                 let Some(controller) = broker.and_then(|broker| broker.controller().cloned()) else { return };
@@ -419,6 +426,7 @@ impl Core {
             Some(broker) => {
                 broker.coordinators.stop();
                 broker.share.stop();
+                broker.telemetry.stop();
                 broker.service.store().stop().await.map_err(|error| error.to_string())
             }
             None => Ok(()),

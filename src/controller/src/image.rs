@@ -149,6 +149,11 @@ impl Image {
         self.configs(&Resource::new(ResourceKind::Broker, name))
     }
 
+    /// What was set for a group; `None` when nothing was.
+    pub fn group_configs(&self, group: &str) -> Option<&Configs> {
+        self.configs(&Resource::new(ResourceKind::Group, group))
+    }
+
     /// The resources other than topics that have something set, by kind and name.
     pub fn configured_resources(&self) -> impl Iterator<Item = (&Resource, &Configs)> {
         self.configs.iter().map(|(resource, configs)| (resource, &**configs))

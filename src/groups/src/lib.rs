@@ -6,7 +6,8 @@
 //! For the shell:
 //! - [`Coordinator`]: the state; [`Usage`]: how much it holds.
 //! - [`Request`], [`Context`]: what goes in. [`Effects`] with [`Record`], [`Answer`], [`Response`]: what comes out.
-//! - [`Topics`]: what the coordinator asks of the cluster's metadata. [`Settings`]: what of its configuration.
+//! - [`Topics`]: what the coordinator asks of the cluster's metadata, settings of single groups too.
+//! - [`Settings`]: what of the broker's configuration it goes by.
 //!
 //! Inside:
 //! - `membership`, `committing`, `admin`: find the group of a request, and hand it on.

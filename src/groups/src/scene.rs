@@ -35,6 +35,21 @@ impl Scene<'_> {
         self.topics.group_number(group, key).unwrap_or(broker)
     }
 
+    /// After how much silence a member of a consumer group is taken for dead.
+    pub fn consumer_session_timeout_ms(&self, group: &str) -> i32 {
+        self.of_group(group, "consumer.session.timeout.ms", self.settings.consumer_session_timeout_ms)
+    }
+
+    /// How often members of a consumer group are told to send heartbeats.
+    pub fn consumer_heartbeat_interval_ms(&self, group: &str) -> i32 {
+        self.of_group(group, "consumer.heartbeat.interval.ms", self.settings.consumer_heartbeat_interval_ms)
+    }
+
+    /// The shortest time between two assignments of a consumer group.
+    pub fn consumer_assignment_interval_ms(&self, group: &str) -> i32 {
+        self.of_group(group, "consumer.assignment.interval.ms", self.settings.consumer_assignment_interval_ms)
+    }
+
     /// Sets a member's timer, or one of the whole group.
     pub fn arm(&mut self, group: &Arc<str>, member: Option<&Arc<str>>, kind: TimerKind, delay_ms: i32) {
         let at = self.now.saturating_add(i64::from(delay_ms.max(0)));

@@ -1,4 +1,4 @@
-//! The cluster's topics as a coordinator sees them.
+//! The cluster's topics, and what is configured for single groups, as a coordinator sees them.
 
 use model::TopicId;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Topic {
     pub partitions: i32,
 }
 
-/// All topics at one moment: over the metadata image in the broker, a list in tests.
+/// All topics, and settings of single groups, at one moment: over the metadata image in the broker, a list in tests.
 pub trait Topics {
     /// Grows whenever any topic changes; equal versions show equal topics.
     fn version(&self) -> i64;

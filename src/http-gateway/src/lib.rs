@@ -2,7 +2,7 @@
 //!
 //! - [`Bound`]: the port, taken before anything else is started, so that one that is in use ends the start.
 //! - [`Source`]: what this crate asks of the broker. It is read from the HTTP thread while the cores work, so it
-//!   must not lock, nor make a core wait.
+//!   must not make a core wait.
 //! - [`pulse`]: whether the cores turn.
 //!
 //! One thread of its own, pinned nowhere, does all of it; no core of the broker ever serves HTTP.

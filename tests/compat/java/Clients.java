@@ -38,6 +38,7 @@ final class Clients {
         consuming();
         Administration.tests();
         Groups.tests();
+        Telemetry.tests();
         Compat.end();
     }
 

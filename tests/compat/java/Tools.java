@@ -96,6 +96,28 @@ final class Tools {
             config(all, "--describe").ok().has("DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=1500000");
             config(all, "--alter", "--delete-config", "message.max.bytes").ok();
         });
+        Compat.test("config-group", () -> {
+            String[] entity = {"--entity-type", "groups", "--entity-name", "tools-" + Compat.RUN};
+            config(entity, "--alter", "--add-config", "consumer.session.timeout.ms=50000").ok();
+            config(entity, "--describe").ok().has("consumer.session.timeout.ms=50000",
+                    "DYNAMIC_GROUP_CONFIG:consumer.session.timeout.ms=50000",
+                    "DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000");
+            config(entity, "--describe", "--all").ok().has("share.auto.offset.reset=latest");
+            Compat.equal(config(entity, "--alter", "--add-config", "consumer.session.timeout.ms=1").code(), 1, "too short");
+            config(entity, "--alter", "--delete-config", "consumer.session.timeout.ms").ok();
+            Compat.check(!config(entity, "--describe").ok().out().contains("50000"), "the setting is still there");
+        });
+        Compat.test("client-metrics", () -> {
+            String command = "ClientMetricsCommand";
+            String name = "tools-" + Compat.RUN;
+            Compat.tool(command, "--alter", "--name", name, "--metrics", "org.apache.kafka.producer.", "--interval",
+                    "60000", "--match", "client_id=nobody").ok().has("Altered client metrics config for " + name);
+            Compat.tool(command, "--describe", "--name", name).ok()
+                    .has("metrics=org.apache.kafka.producer.", "interval.ms=60000", "match=client_id=nobody");
+            Compat.tool(command, "--list").ok().has(name);
+            Compat.tool(command, "--delete", "--name", name).ok().has("Deleted client metrics config for " + name);
+            Compat.check(!Compat.tool(command, "--list").ok().out().contains(name), "it is still listed");
+        });
     }
 
     private static Compat.Said config(String[] entity, String... args) throws Exception {

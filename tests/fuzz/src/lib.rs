@@ -8,6 +8,7 @@ pub mod compression;
 pub mod config;
 pub mod frames;
 pub mod metadata;
+pub mod otlp;
 pub mod record_batch;
 pub mod recovery;
 pub mod request;

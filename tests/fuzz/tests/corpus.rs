@@ -16,6 +16,7 @@ const TARGETS: &[Target] = &[
     ("config", fuzz::config::run, config),
     ("frames", fuzz::frames::run, frames),
     ("metadata", fuzz::metadata::run, metadata),
+    ("otlp", fuzz::otlp::run, pushes),
     ("record_batch", fuzz::record_batch::run, record_batches),
     ("recovery", fuzz::recovery::run, recovery),
     ("request", fuzz::request::run, requests),
@@ -182,4 +183,15 @@ fn recovery() -> Vec<Vec<u8>> {
             .collect::<Vec<_>>()
     });
     inputs.collect()
+}
+
+/// Pushes of a gauge and of a sum with an attribute.
+fn pushes() -> Vec<Vec<u8>> {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8][..], content].concat();
+    let value = [&[4 << 3 | 1][..], &1.5f64.to_bits().to_le_bytes()].concat();
+    let attribute = field(7, &[field(1, b"topic"), field(2, &field(1, b"t"))].concat());
+    let gauge = field(5, &field(1, &value));
+    let sum = field(7, &[field(1, &[value, attribute].concat()), vec![2 << 3, 2, 3 << 3, 1]].concat());
+    let push = |data: Vec<u8>| field(1, &field(2, &field(2, &[field(1, b"a.b"), data].concat())));
+    vec![push(gauge), push(sum)]
 }

@@ -17,6 +17,7 @@ mod restart;
 mod share;
 mod start;
 mod strain;
+mod telemetry;
 
 use integration::{Scratch, Setup};
 use std::path::PathBuf;

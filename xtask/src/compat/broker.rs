@@ -71,6 +71,8 @@ pub struct Broker {
     /// `host:port`, as it advertises itself.
     pub address: String,
     pub data: Option<PathBuf>,
+    /// `host:port` of the metrics, where it shows them.
+    pub http: Option<String>,
 }
 
 impl Broker {
@@ -91,12 +93,17 @@ impl Broker {
         let mut settings: Vec<(&str, String)> =
             REFERENCE.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         settings.extend(suite.settings.iter().map(|(k, v)| (*k, (*v).to_owned())));
+        let mut http = None;
         let mut command = match kind {
-            Kind::Flumen => flumen_command(place, &data, host, port, &settings)?,
+            Kind::Flumen => {
+                let at = format!("127.0.0.1:{}", free_port()?);
+                flumen_command(place, &data, (host, port), http.insert(at), &settings)
+            }
             _ => kafka_command(place, scratch, logs, &data, host, port, settings)?,
         };
         let child = process::spawn(command.stdin(Stdio::null()), &logs.join("broker"))?;
-        let mut broker = Self { child: Some(child), address: format!("{host}:{port}"), data: Some(data) };
+        let address = format!("{host}:{port}");
+        let mut broker = Self { child: Some(child), address, data: Some(data), http };
         broker.wait_until_it_answers(logs)?;
         Ok(broker)
     }
@@ -107,7 +114,7 @@ impl Broker {
         {
             return Err(format!("the tests insist on {host}:{port}, the broker is at {address}"));
         }
-        Ok(Self { child: None, address: address.to_owned(), data: None })
+        Ok(Self { child: None, address: address.to_owned(), data: None, http: None })
     }
 
     fn wait_until_it_answers(&mut self, logs: &Path) -> Result<(), String> {
@@ -163,19 +170,19 @@ impl Drop for Broker {
 fn flumen_command(
     place: &Place,
     data: &Path,
-    host: &str,
-    port: u16,
+    (host, port): (&str, u16),
+    http: &str,
     settings: &[(&str, String)],
-) -> Result<Command, String> {
+) -> Command {
     let mut command = Command::new(flumen(place));
     command.arg("start").arg("--data").arg(data);
     command.arg("--listen").arg(format!("127.0.0.1:{port}"));
-    command.arg("--http").arg(format!("127.0.0.1:{}", free_port()?));
+    command.arg("--http").arg(http);
     command.arg("--set").arg(format!("advertised.listeners=PLAINTEXT://{host}:{port}"));
     for (key, value) in settings {
         command.arg("--set").arg(format!("{key}={value}"));
     }
-    Ok(command)
+    command
 }
 
 /// Formats a directory and gives the command that starts Kafka in it, broker and controller in one.

@@ -31,7 +31,8 @@ pub const CLIENTS: Suite = Suite {
 };
 
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-const SOURCES: &[&str] = &["Compat.java", "Tools.java", "Clients.java", "Administration.java", "Groups.java"];
+const SOURCES: &[&str] =
+    &["Compat.java", "Tools.java", "Clients.java", "Administration.java", "Groups.java", "Telemetry.java"];
 
 /// The jars of Kafka 4.3.1, which hold a broker too.
 pub fn jars(place: &Place) -> Result<(), String> {
@@ -79,6 +80,9 @@ fn run(job: &Job<'_>, class: &str) -> Result<Outcome, String> {
     let mut command = java(job.place, 512);
     if let Some(data) = &job.data {
         command.arg(format!("-Ddata={}", data.display()));
+    }
+    if let Some(http) = &job.http {
+        command.arg(format!("-Dhttp={http}"));
     }
     job.program(command.arg(class))
 }

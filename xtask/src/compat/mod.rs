@@ -92,6 +92,8 @@ pub struct Job<'a> {
     pub address: String,
     /// The broker's data directory, where it is ours to look into.
     pub data: Option<PathBuf>,
+    /// `host:port` of the metrics, where the broker shows them.
+    pub http: Option<String>,
     /// Test name to reason, from the left-out file.
     pub left_out: BTreeMap<String, String>,
     /// An empty directory, removed afterwards.
@@ -261,6 +263,7 @@ fn with_broker(
         place,
         address: broker.address.clone(),
         data: broker.data.clone(),
+        http: broker.http.clone(),
         left_out,
         scratch: scratch.clone(),
         logs: logs.clone(),

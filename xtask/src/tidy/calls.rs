@@ -17,6 +17,7 @@ const SIMULATED: &[&str] = &[
     "src/groups/",
     "src/share/",
     "src/transactions/",
+    "src/telemetry/",
     "src/broker/",
     "shards/memory/",
     "shards/driver/",

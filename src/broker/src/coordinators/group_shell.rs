@@ -167,7 +167,7 @@ impl GroupShell {
             ErrorCode::UnknownServerError
         })?;
         let (client_id, client_host) = question.client();
-        let topics = ImageTopics(broker.image());
+        let topics = ImageTopics::of(broker);
         let context = Context {
             version: question.version,
             client_id: &client_id,
@@ -304,7 +304,7 @@ impl GroupShell {
     fn loaded(self: &Rc<Self>, broker: &Rc<Broker>, mut core: Coordinator) {
         // It may have been configured while it was read.
         core.configure(self.settings.borrow().clone());
-        let effects = core.loaded(wall_clock_ms(), &ImageTopics(broker.image()));
+        let effects = core.loaded(wall_clock_ms(), &ImageTopics::of(broker));
         self.core.replace(Some(core));
         self.take_in(broker, effects);
     }
@@ -339,7 +339,7 @@ impl GroupShell {
     }
 
     fn tick(self: &Rc<Self>, broker: &Rc<Broker>, now_ms: i64) {
-        let topics = ImageTopics(broker.image());
+        let topics = ImageTopics::of(broker);
         let effects = self.core.borrow_mut().as_mut().map(|core| core.tick(now_ms, &topics));
         if let Some(effects) = effects {
             self.take_in(broker, effects);

@@ -1,9 +1,10 @@
-//! What of the broker's configuration coordinators go by.
+//! What of the configuration coordinators go by: the broker's, and that of single groups.
 
+use crate::broker::Broker;
 use crate::features::TRANSACTION_VERSION;
 use controller::Image;
 use groups::{Assignor, Migration, Settings};
-use model::config::BrokerConfig;
+use model::config::{BrokerConfig, Settings as SetOfGroup, Value, group_override, group_value};
 
 /// For coordinators of groups.
 pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
@@ -38,6 +39,40 @@ pub(crate) fn of_transactions(config: &BrokerConfig, image: &Image) -> transacti
         expiration_ms: i64::from(config.transactional_id_expiration_ms),
         transaction_version: image.feature(TRANSACTION_VERSION),
         ..transactions::Config::default()
+    }
+}
+
+impl Broker {
+    /// What holds for a single group under one of the keys of groups (`share.record.lock.duration.ms`,
+    /// `streams.num.standby.replicas`, ...): what is set for it, within the bounds of this broker, else what this
+    /// broker has for all groups. `None` if groups have no such key.
+    pub fn group_value(&self, image: &Image, group: &str, key: &str) -> Option<Value> {
+        let nothing = SetOfGroup::new();
+        group_value(key, image.group_configs(group).unwrap_or(&nothing), &self.layers(image))
+    }
+
+    /// The same of a key that holds a number of 32 bits.
+    pub fn group_number(&self, image: &Image, group: &str, key: &str) -> Option<i32> {
+        match self.group_value(image, group, key)? {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The same of a key that holds a text.
+    pub fn group_text(&self, image: &Image, group: &str, key: &str) -> Option<String> {
+        match self.group_value(image, group, key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number that is set for a group itself, within the bounds of this broker; `None` if the broker's holds.
+    pub(crate) fn group_own_number(&self, image: &Image, group: &str, key: &str) -> Option<i32> {
+        match group_override(key, image.group_configs(group)?, &self.layers(image))? {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
     }
 }
 

@@ -21,9 +21,10 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
         return answer_as(&request, 0, &response, Vec::new());
     }
     if let Ok(asked) = request.decode::<ApiVersionsRequest<'_>>() {
-        if request.version >= 3
-            && !(is_name(&asked.client_software_name) && is_name(&asked.client_software_version))
-        {
+        let (name, number) = (&asked.client_software_name, &asked.client_software_version);
+        if request.version >= 3 && is_name(name) && is_name(number) {
+            request.connection.note_software(name, number);
+        } else if request.version >= 3 {
             response.error_code = ErrorCode::InvalidRequest as i16;
         }
     } else {

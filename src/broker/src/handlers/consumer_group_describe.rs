@@ -3,7 +3,7 @@
 use crate::authorized;
 use crate::broker::Broker;
 use crate::coordinators::ask::{ask_each, code_of};
-use crate::features::GROUP_VERSION;
+use crate::features::serves_consumer_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use groups::Response;
@@ -20,7 +20,7 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: ConsumerGroupDescribeRequest<'_> = decoded(request, request.decode())?;
-    if broker.image().feature(GROUP_VERSION) < 1 {
+    if !serves_consumer_groups(broker) {
         let groups = asked.group_ids.into_iter();
         let groups = groups.map(|name| refused(name, ErrorCode::UnsupportedVersion)).collect();
         return Ok(answer(request, &ConsumerGroupDescribeResponse { groups, ..Default::default() }));

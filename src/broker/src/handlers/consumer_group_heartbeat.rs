@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::coordinators::ask::{ask, code_of};
-use crate::features::GROUP_VERSION;
+use crate::features::serves_consumer_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use groups::Response;
@@ -12,14 +12,15 @@ use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartb
 use network::Answer;
 use std::rc::Rc;
 
-/// Answers when what it shows is durable. Below `group.version` 1 the protocol is off.
+/// Answers when what it shows is durable. Below `group.version` 1, and where
+/// `group.coordinator.rebalance.protocols` leaves it out, the protocol is off.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
     answered(run(&broker, &request)).await
 }
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: ConsumerGroupHeartbeatRequest<'_> = decoded(request, request.decode())?;
-    let is_on = broker.image().feature(GROUP_VERSION) >= 1;
+    let is_on = serves_consumer_groups(broker);
     let told = match is_on {
         true => ask(broker, request, &asked.group_id).await,
         false => Err(ErrorCode::UnsupportedVersion),

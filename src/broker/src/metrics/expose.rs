@@ -1,6 +1,6 @@
 //! The numbers of all cores as text.
 
-use super::{CoreMetrics, STAGES, families as f, stage_name};
+use super::{CoreMetrics, STAGES, clients, families as f, stage_name};
 use crate::request::SERVED;
 use base::exposition::{Exposition, Family};
 use base::metrics::Totals;
@@ -22,7 +22,8 @@ fn get(number: &AtomicU64) -> u64 {
     number.load(Ordering::Relaxed)
 }
 
-/// All metrics of all cores, in Prometheus' text format. What a core does not have yet is left out.
+/// All metrics of all cores, in Prometheus' text format, and what clients have pushed. What a core does not have yet is
+/// left out.
 pub fn expose(cores: Cores<'_>) -> String {
     let mut text = Exposition::new();
     requests(&mut text, cores);
@@ -33,7 +34,9 @@ pub fn expose(cores: Cores<'_>) -> String {
     storage(&mut text, cores);
     each(&mut text, &f::LISTENING, cores, |core| Some(u64::from(core.listening.load(Ordering::Relaxed))));
     text.family(&f::BUILD).sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    text.finish()
+    let mut text = text.finish();
+    clients::add(&mut text, cores);
+    text
 }
 
 /// A family with one number a core.
@@ -127,6 +130,9 @@ fn metadata(text: &mut Exposition, cores: Cores<'_>) {
     each(text, &f::SHARE_STATES, cores, |core| Some(core.share_states.get()));
     each(text, &f::SHARE_DELIVERED, cores, |core| Some(core.share_delivered.get()));
     each(text, &f::SHARE_EXPIRED, cores, |core| Some(core.share_expired.get()));
+    each(text, &f::CLIENTS, cores, |core| Some(core.clients.get()));
+    each(text, &f::CLIENT_SERIES, cores, |core| Some(core.client_series_count.get()));
+    each(text, &f::CLIENT_SERIES_DROPPED, cores, |core| Some(core.client_series_dropped.get()));
 }
 
 fn executors(text: &mut Exposition, cores: Cores<'_>) {

@@ -71,6 +71,12 @@ families! {
         "Records handed out to members of share groups, again and again ones included.";
     SHARE_EXPIRED = "flumen_share_expired_locks_total", Counter, "records", ["core"],
         "Records that members were given and did not acknowledge in time.";
+    CLIENTS = "flumen_clients", Gauge, "clients", ["core"],
+        "Clients that were told which metrics to push and were not silent since for three of their intervals.";
+    CLIENT_SERIES = "flumen_client_series", Gauge, "series", ["core"],
+        "Numbers pushed by clients that are shown at the end of this text.";
+    CLIENT_SERIES_DROPPED = "flumen_client_series_dropped_total", Counter, "series", ["core"],
+        "Numbers pushed by clients that are not shown: histograms, names that do not fit, those above the limits.";
     BUSY = "flumen_core_busy_seconds_total", Counter, "seconds", ["core"],
         "Time that the core spent in tasks.";
     PARKED = "flumen_core_parked_seconds_total", Counter, "seconds", ["core"],

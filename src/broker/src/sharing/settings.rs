@@ -1,7 +1,6 @@
 //! What of the configuration holds for a share group: its own settings within the broker's bounds, else the broker's.
 
 use crate::broker::Broker;
-use controller::{Image, Resource, ResourceKind};
 use model::config::{BrokerConfig, Settings};
 use share::Limits;
 use storage::ReadBound;
@@ -33,41 +32,21 @@ pub(crate) struct GroupSettings {
 impl Broker {
     /// The settings that hold for a group now.
     pub(crate) fn share_settings(&self, group: &str) -> GroupSettings {
-        of_group(&self.config(), &self.image(), group)
+        let (config, image) = (self.config(), self.image());
+        resolve(&config, image.group_configs(group), |key| self.group_own_number(&image, group, key))
     }
 }
 
-fn of_group(config: &BrokerConfig, image: &Image, group: &str) -> GroupSettings {
-    let nothing = Settings::new();
-    let own = image.configs(&Resource::new(ResourceKind::Group, group.to_owned())).unwrap_or(&nothing);
-    resolve(config, own)
-}
-
-fn resolve(config: &BrokerConfig, own: &Settings) -> GroupSettings {
-    // What was stored was checked; bounds may have moved since.
-    let number = |key: &str, broker: i32, min: i32, max: i32| {
-        let own = own.get(key).and_then(|text| text.trim().parse::<i32>().ok());
-        own.map_or(broker, |own| own.min(max).max(min))
-    };
-    let locks_max = number(
-        "share.partition.max.record.locks",
-        config.share_locks_max,
-        config.share_min_locks_max,
-        config.share_max_locks_max,
-    );
-    let deliveries_max = number(
-        "share.delivery.count.limit",
-        config.share_deliveries_max,
-        config.share_min_deliveries_max,
-        config.share_max_deliveries_max,
-    );
-    let lock_ms = number(
-        "share.record.lock.duration.ms",
-        config.share_lock_ms,
-        config.share_min_lock_ms,
-        config.share_max_lock_ms,
-    );
-    let text = |key: &str| own.get(key).map_or("", |text| text.trim());
+/// From what a group has set: texts, and numbers that are within the broker's bounds.
+fn resolve(
+    config: &BrokerConfig,
+    own: Option<&Settings>,
+    number: impl Fn(&str) -> Option<i32>,
+) -> GroupSettings {
+    let locks_max = number("share.partition.max.record.locks").unwrap_or(config.share_locks_max);
+    let deliveries_max = number("share.delivery.count.limit").unwrap_or(config.share_deliveries_max);
+    let lock_ms = number("share.record.lock.duration.ms").unwrap_or(config.share_lock_ms);
+    let text = |key: &str| own.and_then(|own| own.get(key)).map_or("", |text| text.trim());
     GroupSettings {
         limits: Limits {
             locks_max: i64::from(locks_max),
@@ -121,10 +100,15 @@ fn duration_ms(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::config::{Layers, Value, group_override};
 
     fn settings(own: &[(&str, &str)]) -> GroupSettings {
-        let own = own.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        resolve(&BrokerConfig::default(), &own)
+        let own: Settings =
+            own.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        resolve(&BrokerConfig::default(), Some(&own), |key| match group_override(key, &own, &Layers::empty()) {
+            Some(Value::Int(number)) => Some(number),
+            _ => None,
+        })
     }
 
     #[test]
@@ -135,12 +119,12 @@ mod tests {
         let own = settings(&[
             ("share.record.lock.duration.ms", "15000"),
             ("share.delivery.count.limit", "900"),
-            ("share.partition.max.record.locks", "1"),
+            ("share.partition.max.record.locks", "50000"),
             ("share.auto.offset.reset", "earliest"),
             ("share.isolation.level", "read_committed"),
             ("share.renew.acknowledge.enable", "false"),
         ]);
-        assert_eq!(own.limits, Limits { locks_max: 100, deliveries_max: 10, lock_ms: 15_000 });
+        assert_eq!(own.limits, Limits { locks_max: 4_000, deliveries_max: 10, lock_ms: 15_000 });
         assert_eq!((own.reset, own.bound, own.may_renew), (Reset::Earliest, ReadBound::LastStable, false));
     }
 

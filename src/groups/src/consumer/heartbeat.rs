@@ -37,7 +37,8 @@ impl ConsumerGroup {
             changed = self.take_profile(&id, profile, scene);
         }
         let gained = self.bring_on(&id, changed, request.topic_partitions.as_deref(), scene);
-        scene.arm(&self.id, Some(&id), TimerKind::Session, scene.settings.consumer_session_timeout_ms);
+        let session_ms = scene.consumer_session_timeout_ms(&self.id);
+        scene.arm(&self.id, Some(&id), TimerKind::Session, session_ms);
         let says_all = request.rebalance_timeout_ms != -1
             && (request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some())
             && request.topic_partitions.is_some();
@@ -58,7 +59,7 @@ impl ConsumerGroup {
         ConsumerGroupHeartbeatResponse {
             member_id: Some(text(id)),
             member_epoch: progress.map_or(0, |progress| progress.epoch),
-            heartbeat_interval_ms: scene.settings.consumer_heartbeat_interval_ms,
+            heartbeat_interval_ms: scene.consumer_heartbeat_interval_ms(&self.id),
             assignment: assigned,
             ..Default::default()
         }

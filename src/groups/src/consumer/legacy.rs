@@ -212,7 +212,7 @@ impl ConsumerGroup {
         scene.arm(&self.id, Some(&member.id), TimerKind::Session, classic.session_timeout_ms);
         let progress = &member.progress;
         let has_reason = progress.epoch < self.assignment_epoch
-            || self.is_target_due(scene.now, scene.settings)
+            || self.is_target_due(scene)
             || progress.state == MemberState::UnrevokedPartitions
             || (progress.state == MemberState::UnreleasedPartitions && !self.waits_for_others(member));
         if has_reason {

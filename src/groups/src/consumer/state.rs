@@ -37,7 +37,7 @@ impl ConsumerGroup {
     pub fn loaded(&self, scene: &mut Scene<'_>) {
         for member in self.members.values() {
             let session = member.profile.classic.as_ref().map(|classic| classic.session_timeout_ms);
-            let session = session.unwrap_or(scene.settings.consumer_session_timeout_ms);
+            let session = session.unwrap_or_else(|| scene.consumer_session_timeout_ms(&self.id));
             scene.arm(&self.id, Some(&member.id), TimerKind::Session, session);
             if member.progress.state == MemberState::UnrevokedPartitions && !member.profile.is_classic() {
                 let timeout = member.profile.rebalance_timeout_ms;

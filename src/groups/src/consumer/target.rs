@@ -25,15 +25,18 @@ impl ConsumerGroup {
     }
 
     /// Whether the target is behind the group, and may be computed already.
-    pub fn is_target_due(&self, now: i64, settings: &Settings) -> bool {
-        let interval = i64::from(settings.consumer_assignment_interval_ms);
-        let is_early = self.assigned_ms.is_some_and(|at| (0..interval).contains(&now.saturating_sub(at)));
-        self.epoch > self.assignment_epoch && !is_early
+    pub fn is_target_due(&self, scene: &Scene<'_>) -> bool {
+        if self.epoch <= self.assignment_epoch {
+            return false;
+        }
+        let interval = i64::from(scene.consumer_assignment_interval_ms(&self.id));
+        let age = self.assigned_ms.map(|at| scene.now.saturating_sub(at));
+        !age.is_some_and(|age| (0..interval).contains(&age))
     }
 
     /// Computes the target if it is behind, but not more often than the assignment interval allows.
     pub fn refresh_target(&mut self, scene: &mut Scene<'_>) {
-        if !self.is_target_due(scene.now, scene.settings) {
+        if !self.is_target_due(scene) {
             return;
         }
         let assignor = self.preferred_assignor(scene.settings);

@@ -267,3 +267,35 @@ fn a_thousand_members_get_what_there_is() {
     }
     assert!(owned.values().all(|(_, partitions)| partitions.len() == 2));
 }
+
+#[test]
+fn what_is_set_for_a_group_counts_from_the_next_heartbeat() {
+    let mut driver = Driver::eager();
+    let set = |driver: &mut Driver, key: &str, number| driver.cluster.numbers.insert(key.to_owned(), number);
+    assert_eq!(driver.beat(&first_beat("a")).heartbeat_interval_ms, 5_000);
+    set(&mut driver, "consumer.heartbeat.interval.ms", 7_000);
+    set(&mut driver, "consumer.session.timeout.ms", 60_000);
+    driver.pass(44_000);
+    assert_eq!(driver.beat(&quiet_beat("a", 1)).heartbeat_interval_ms, 7_000);
+    driver.pass(59_000);
+    assert_eq!(driver.beat(&quiet_beat("a", 1)).error_code, 0, "longer than the broker's session");
+    let mut reloaded = driver.reloaded();
+    reloaded.pass(59_000);
+    assert_eq!(reloaded.beat(&quiet_beat("a", 1)).error_code, 0, "the same after loading");
+    set(&mut driver, "consumer.session.timeout.ms", 10_000);
+    driver.pass(11_000);
+    assert_eq!(driver.beat(&quiet_beat("a", 1)).error_code, 0, "not before a heartbeat");
+    driver.pass(11_000);
+    assert_eq!(code(driver.beat(&quiet_beat("a", 1)).error_code), ErrorCode::UnknownMemberId);
+}
+
+#[test]
+fn a_group_has_its_own_assignment_interval() {
+    for (own, epoch) in [(None, 1), (Some(0), 2)] {
+        let mut driver = Driver::new(Settings::default());
+        let number = own.map(|number| ("consumer.assignment.interval.ms".to_owned(), number));
+        driver.cluster.numbers.extend(number);
+        driver.beat(&first_beat("a"));
+        assert_eq!(driver.beat(&first_beat("b")).member_epoch, epoch, "{own:?}");
+    }
+}

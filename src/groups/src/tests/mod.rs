@@ -36,6 +36,8 @@ use std::sync::Arc;
 /// The topics of a test.
 #[derive(Clone, Debug, Default)]
 struct Cluster {
+    /// What is set for the one group of the test.
+    numbers: BTreeMap<String, i32>,
     version: i64,
     topics: Vec<Topic>,
 }
@@ -55,6 +57,10 @@ impl Topics for Cluster {
 
     fn each_name(&self, show: &mut dyn FnMut(&str)) {
         self.topics.iter().for_each(|topic| show(&topic.name));
+    }
+
+    fn group_number(&self, group: &str, key: &str) -> Option<i32> {
+        self.numbers.get(key).copied().filter(|_| group == GROUP)
     }
 }
 

@@ -49,6 +49,33 @@ impl Field for Idle {
     }
 }
 
+/// The protocols besides the classic one that groups may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protocols {
+    /// Consumer groups (KIP-848).
+    pub consumer: bool,
+    /// Share groups (KIP-932).
+    pub share: bool,
+    /// Streams groups (KIP-1071).
+    pub streams: bool,
+}
+
+/// Kafka does not let the classic protocol be switched off.
+impl Field for Protocols {
+    fn from_value(value: Option<Value>) -> Result<Self, String> {
+        let names = <Vec<String>>::from_value(value)?;
+        let has = |name: &str| names.iter().any(|one| one == name);
+        match has("classic") {
+            true => Ok(Protocols {
+                consumer: has("consumer"),
+                share: has("share"),
+                streams: has("streams"),
+            }),
+            false => Err("a list that has classic in it, which cannot be switched off".to_owned()),
+        }
+    }
+}
+
 /// Numbers of cores, rising and without repetition.
 impl Field for Vec<u16> {
     fn from_value(value: Option<Value>) -> Result<Self, String> {
@@ -151,6 +178,8 @@ typed! {
         group_consumer_migration_policy: String = "group.consumer.migration.policy",
         /// Shortest time between two assignments of a consumer group.
         group_consumer_assignment_interval_ms: i32 = "group.consumer.assignment.interval.ms",
+        /// Protocols that groups may have.
+        protocols: Protocols = "group.coordinator.rebalance.protocols",
         /// Milliseconds between two evaluations of subscribed patterns.
         group_consumer_regex_refresh_interval_ms: i32 = "group.consumer.regex.refresh.interval.ms",
         /// Shortest time between two assignments of a share group.
@@ -165,22 +194,10 @@ typed! {
         share_sessions_max: i32 = "group.share.max.share.sessions",
         /// Times that a share group is given a record.
         share_deliveries_max: i32 = "group.share.delivery.count.limit",
-        /// The least that a group may set there.
-        share_min_deliveries_max: i32 = "group.share.min.delivery.count.limit",
-        /// The most that a group may set there.
-        share_max_deliveries_max: i32 = "group.share.max.delivery.count.limit",
         /// Records of a partition that a share group may have acquired.
         share_locks_max: i32 = "group.share.partition.max.record.locks",
-        /// The least that a group may set there.
-        share_min_locks_max: i32 = "group.share.min.partition.max.record.locks",
-        /// The most that a group may set there.
-        share_max_locks_max: i32 = "group.share.max.partition.max.record.locks",
         /// How long a member has a record.
         share_lock_ms: i32 = "group.share.record.lock.duration.ms",
-        /// The least that a group may set there.
-        share_min_lock_ms: i32 = "group.share.min.record.lock.duration.ms",
-        /// The most that a group may set there.
-        share_max_lock_ms: i32 = "group.share.max.record.lock.duration.ms",
         /// Partitions of the share state topic.
         share_state_partitions: i32 = "share.coordinator.state.topic.num.partitions",
         /// Milliseconds between two looks at share state that is of no more use.
@@ -221,6 +238,8 @@ typed! {
         io_features_disable: Vec<String> = "flumen.io.features.disable",
         /// Cores to run on; empty for all that the process may use.
         cores: Vec<u16> = "flumen.cores",
+        /// Largest push of client metrics.
+        telemetry_max_bytes: i32 = "telemetry.max.bytes",
         /// Address of the HTTP interface; empty for none.
         http_listen: String = "flumen.http.listen",
     }

@@ -11,22 +11,22 @@ keys! {
         "Server-side assignors on offer to consumer groups; the first is taken when a member names none.";
     "group.consumer.heartbeat.interval.ms" Int = "5000" [Medium honoured at_least(1)]
         "Milliseconds between heartbeats of members of consumer groups.";
-    "group.consumer.max.assignment.interval.ms" Int = "15000" [Medium at_least(0)]
+    "group.consumer.max.assignment.interval.ms" Int = "15000" [Medium honoured at_least(0)]
         "Largest assignment interval in milliseconds that a consumer group may set.";
-    "group.consumer.max.heartbeat.interval.ms" Int = "15000" [Medium at_least(1)]
+    "group.consumer.max.heartbeat.interval.ms" Int = "15000" [Medium honoured at_least(1)]
         "Largest heartbeat interval in milliseconds that a consumer group may set.";
-    "group.consumer.max.session.timeout.ms" Int = "60000" [Medium at_least(1)]
+    "group.consumer.max.session.timeout.ms" Int = "60000" [Medium honoured at_least(1)]
         "Largest session timeout in milliseconds that a consumer group may set.";
     "group.consumer.max.size" Int = "2147483647" [Medium honoured at_least(1)]
         "Members that a consumer group may have.";
     "group.consumer.migration.policy" String = "bidirectional" [Medium honoured
         valid(Valid::OneOfAnyCase(&["BIDIRECTIONAL", "DISABLED", "DOWNGRADE", "UPGRADE"]))]
         "Which way a group may change between the classic and the consumer protocol while it has members.";
-    "group.consumer.min.assignment.interval.ms" Int = "0" [Medium at_least(0)]
+    "group.consumer.min.assignment.interval.ms" Int = "0" [Medium honoured at_least(0)]
         "Smallest assignment interval in milliseconds that a consumer group may set.";
-    "group.consumer.min.heartbeat.interval.ms" Int = "5000" [Medium at_least(1)]
+    "group.consumer.min.heartbeat.interval.ms" Int = "5000" [Medium honoured at_least(1)]
         "Smallest heartbeat interval in milliseconds that a consumer group may set.";
-    "group.consumer.min.session.timeout.ms" Int = "45000" [Medium at_least(1)]
+    "group.consumer.min.session.timeout.ms" Int = "45000" [Medium honoured at_least(1)]
         "Smallest session timeout in milliseconds that a consumer group may set.";
     "group.consumer.regex.refresh.interval.ms" Int = "600000" [Medium honoured at_least(10_000) when_set]
         "Milliseconds between two evaluations of pattern subscriptions against the topics there are.";
@@ -38,7 +38,7 @@ keys! {
         "Threads for long work of the group coordinator, such as assignments and patterns.";
     "group.coordinator.cached.buffer.max.bytes" Int = "1048588" [Medium cluster_wide at_least(524_288)]
         "Largest write buffer in bytes that the group coordinator keeps for reuse.";
-    "group.coordinator.rebalance.protocols" List = "classic,consumer,streams" [Medium
+    "group.coordinator.rebalance.protocols" List = "classic,consumer,streams" [Medium honoured
         some_of(&["consumer", "classic", "share", "streams"])]
         "Group protocols on offer.";
     "group.coordinator.threads" Int = "4" [High at_least(1)]

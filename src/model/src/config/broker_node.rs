@@ -59,7 +59,7 @@ keys! {
         "Milliseconds this node waits for the answer to a request of its own, retries included.";
     "server.max.startup.time.ms" Long = "9223372036854775807" [Medium at_least(0) when_set]
         "Milliseconds a start may take before the process gives up.";
-    "telemetry.max.bytes" Int = "1048576" [Low at_least(1)]
+    "telemetry.max.bytes" Int = "1048576" [Low honoured at_least(1)]
         "Largest push of client metrics accepted, in bytes after decompression.";
     "unstable.api.versions.enable" Boolean = "false" [High when_set]
         "Whether versions of requests that are still in development are offered. For development only.";

@@ -15,33 +15,33 @@ keys! {
         "Milliseconds between heartbeats of members of share groups.";
     "group.share.initialize.retry.interval.ms" Int = "30000" [Low at_least(1) when_set]
         "Milliseconds before the start of a share partition's state is tried again.";
-    "group.share.max.assignment.interval.ms" Int = "15000" [Medium at_least(0)]
+    "group.share.max.assignment.interval.ms" Int = "15000" [Medium honoured at_least(0)]
         "Largest assignment interval in milliseconds that a share group may set.";
     "group.share.max.delivery.count.limit" Int = "10" [Medium honoured between(5, 25)]
         "Largest number of deliveries that a share group may set.";
-    "group.share.max.heartbeat.interval.ms" Int = "15000" [Medium at_least(1)]
+    "group.share.max.heartbeat.interval.ms" Int = "15000" [Medium honoured at_least(1)]
         "Largest heartbeat interval in milliseconds that a share group may set.";
     "group.share.max.partition.max.record.locks" Int = "4000" [Medium honoured between(2_000, 10_000)]
         "Largest number of acquired records a partition that a share group may set.";
     "group.share.max.record.lock.duration.ms" Int = "60000" [Medium honoured between(30_000, 3_600_000)]
         "Longest record lock in milliseconds that a share group may set.";
-    "group.share.max.session.timeout.ms" Int = "60000" [Medium at_least(1)]
+    "group.share.max.session.timeout.ms" Int = "60000" [Medium honoured at_least(1)]
         "Largest session timeout in milliseconds that a share group may set.";
     "group.share.max.share.sessions" Int = "2000" [Medium honoured at_least(1)]
         "Share sessions remembered on one broker at one time.";
     "group.share.max.size" Int = "200" [Medium honoured between(1, 1_000)]
         "Members that a share group may have.";
-    "group.share.min.assignment.interval.ms" Int = "0" [Medium at_least(0)]
+    "group.share.min.assignment.interval.ms" Int = "0" [Medium honoured at_least(0)]
         "Smallest assignment interval in milliseconds that a share group may set.";
     "group.share.min.delivery.count.limit" Int = "2" [Medium honoured between(2, 5)]
         "Smallest number of deliveries that a share group may set.";
-    "group.share.min.heartbeat.interval.ms" Int = "5000" [Medium at_least(1)]
+    "group.share.min.heartbeat.interval.ms" Int = "5000" [Medium honoured at_least(1)]
         "Smallest heartbeat interval in milliseconds that a share group may set.";
     "group.share.min.partition.max.record.locks" Int = "100" [Medium honoured between(100, 2_000)]
         "Smallest number of acquired records a partition that a share group may set.";
     "group.share.min.record.lock.duration.ms" Int = "15000" [Medium honoured between(1_000, 30_000)]
         "Shortest record lock in milliseconds that a share group may set.";
-    "group.share.min.session.timeout.ms" Int = "45000" [Medium at_least(1)]
+    "group.share.min.session.timeout.ms" Int = "45000" [Medium honoured at_least(1)]
         "Smallest session timeout in milliseconds that a share group may set.";
     "group.share.partition.max.record.locks" Int = "2000" [Medium honoured between(100, 10_000)]
         "Records of one partition that a share group may have acquired at one time.";

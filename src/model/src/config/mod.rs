@@ -7,6 +7,7 @@
 //! - [`value`]: parsing and errors. [`layers`]: topic over dynamic broker over dynamic default
 //!   over file over default.
 //! - [`TopicConfig`] and [`BrokerConfig`]: the resolved values, typed, for those who act on them.
+//! - [`group_value()`]: what holds for a single group.
 //! - [`describe`]: the listings of DescribeConfigs. [`render_markdown`]: `docs/configuration.md`.
 
 mod broker_config;
@@ -25,6 +26,7 @@ mod client_metrics;
 pub mod describe;
 mod flumen;
 mod group;
+pub mod group_value;
 pub mod key;
 pub mod layers;
 mod listener;
@@ -37,10 +39,11 @@ pub mod value;
 #[cfg(test)]
 mod tests;
 
-pub use broker_config::{BrokerConfig, DEFAULT_NODE_ID, Durability, Idle};
+pub use broker_config::{BrokerConfig, DEFAULT_NODE_ID, Durability, Idle, Protocols};
 pub use client_metrics::CLIENT_METRICS;
 pub use describe::{Described, Synonym};
 pub use group::GROUP;
+pub use group_value::{GROUP_KEYS, group_override, group_value};
 pub use key::{Effect, Importance, Key, Kind, Listing, Update, Valid};
 pub use layers::{Layers, Settings, Source};
 pub use listener::Listener;

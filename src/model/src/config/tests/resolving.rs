@@ -207,3 +207,51 @@ fn flumens_own_keys_arrive() {
     assert_eq!(config.io_features_disable, ["send_zc", "msg_ring"]);
     assert_eq!((config.connections_max_idle_ms, config.rack.as_deref()), (None, Some("r1")));
 }
+
+#[test]
+fn a_group_has_its_own_value_within_the_brokers_bounds() {
+    let file = settings(&[("group.consumer.session.timeout.ms", "46000")]);
+    let narrow = settings(&[
+        ("group.consumer.session.timeout.ms", "46000"),
+        ("group.consumer.min.session.timeout.ms", "46000"),
+        ("group.consumer.max.session.timeout.ms", "50000"),
+    ]);
+    let value = |name: &str, group: &[(&str, &str)], file: &Settings| {
+        group_value(name, &settings(group), &Layers::fixed(file)).map(|value| value.to_string())
+    };
+    let session = "consumer.session.timeout.ms";
+    for (set, file, expected) in [
+        (None, &nothing(), "45000"),
+        (None, &file, "46000"),
+        (Some("55000"), &file, "55000"),
+        (Some("55000"), &narrow, "50000"),
+        (Some("45000"), &narrow, "46000"),
+        (Some("soon"), &file, "46000"),
+    ] {
+        let group: Vec<(&str, &str)> = set.map(|text| (session, text)).into_iter().collect();
+        assert_eq!(value(session, &group, file).as_deref(), Some(expected), "{set:?}");
+        assert_eq!(group_override(session, &settings(&group), &Layers::fixed(file)).is_some(), {
+            set.is_some_and(|text| text != "soon")
+        });
+    }
+    let standby = "streams.num.standby.replicas";
+    assert_eq!(value(standby, &[(standby, "9")], &nothing()).as_deref(), Some("2"), "there is no smallest");
+    let reset = "share.auto.offset.reset";
+    assert_eq!(value(reset, &[(reset, "earliest")], &nothing()).as_deref(), Some("earliest"));
+    assert_eq!(value(reset, &[], &nothing()).as_deref(), Some("latest"));
+    assert_eq!(value("no.such.key", &[("no.such.key", "1")], &nothing()), None);
+}
+
+#[test]
+fn the_classic_protocol_cannot_be_left_out() {
+    let protocols = |text: &str| {
+        let file = settings(&[("group.coordinator.rebalance.protocols", text)]);
+        BrokerConfig::resolve(&Layers::fixed(&file)).map(|config| config.protocols)
+    };
+    let of = |consumer, share, streams| Ok(Protocols { consumer, share, streams });
+    assert_eq!(BrokerConfig::default().protocols, Protocols { consumer: true, share: false, streams: true });
+    assert_eq!(protocols("classic"), of(false, false, false));
+    assert_eq!(protocols("share,classic"), of(false, true, false));
+    let refused = protocols("consumer").expect_err("no classic").to_string();
+    assert!(refused.contains("classic"), "{refused}");
+}
