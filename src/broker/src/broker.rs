@@ -6,6 +6,7 @@ use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::metrics::CoreMetrics;
 use crate::quotas::Quotas;
 use crate::sessions::Sessions;
+use crate::sharing::ShareCore;
 use crate::space::Space;
 use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
 use executor::Either;
@@ -54,6 +55,8 @@ pub struct Broker {
     pub(crate) coordinators: Coordinators,
     /// What holds for how much clients may use.
     pub(crate) quotas: Quotas,
+    /// Share groups on this core.
+    pub(crate) share: ShareCore,
     /// The clients that push metrics and are kept by this core.
     pub(crate) telemetry: Telemetry,
     /// The port that clients are told; known when it is listened on.
@@ -78,6 +81,8 @@ impl Broker {
         metrics: Arc<CoreMetrics>,
     ) -> Rc<Broker> {
         let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
+        // Members are spread over the cores by their names.
+        let share_sessions = (config.share_sessions_max.max(1) as usize).div_ceil(cores.shards());
         let telemetry = Telemetry::new(cores.shards());
         Rc::new(Broker {
             port: Cell::new(identity.port),
@@ -90,6 +95,7 @@ impl Broker {
             producer_ids: Cell::new((0, 0)),
             coordinators: Coordinators::default(),
             quotas: Quotas::new(image.quotas()),
+            share: ShareCore::new(share_sessions),
             telemetry,
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),

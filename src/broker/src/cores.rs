@@ -3,6 +3,7 @@
 use crate::client_telemetry::{TelemetryAnswer, TelemetryQuestion};
 use crate::coordinators::{GroupQuestion, GroupReply, TransactionQuestion, TransactionReply};
 use crate::quotas::{Meters, Moment};
+use crate::sharing::{ShareQuestion, ShareReply};
 use controller::{Change, ControlError, Image, Outcome};
 use groups::Response;
 use kafka_wire::ErrorCode;
@@ -25,6 +26,8 @@ pub enum CoreQuestion {
     GroupForget { ticket: u64 },
     /// To the coordinator of a partition of `__transaction_state`.
     Transaction(i32, TransactionQuestion),
+    /// About share groups.
+    Share(ShareQuestion),
     /// To write the ends of transactions into partitions of the other core.
     Mark(Vec<MarkerItem>),
     /// Of a client that pushes metrics and is kept by the other core.
@@ -53,6 +56,8 @@ pub enum CoreAnswer {
     Taken,
     /// To [`CoreQuestion::Transaction`].
     Transaction(TransactionReply),
+    /// To [`CoreQuestion::Share`].
+    Share(ShareReply),
     /// To [`CoreQuestion::Mark`]: Kafka's errors, in order.
     Marked(Vec<ErrorCode>),
     /// To [`CoreQuestion::Telemetry`].

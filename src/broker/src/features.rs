@@ -6,11 +6,13 @@ use kafka_wire::messages::api_versions_response::{FinalizedFeatureKey, Supported
 
 /// Name, lowest level, highest level, level of a new cluster. The numbers of `metadata.version` are Kafka's: 7 is
 /// 3.3-IV3, the lowest that Kafka 4 accepts, 30 is 4.3-IV0. Flumen's records are its own; the level tells tools which
-/// Kafka this broker answers like. `group.version` 1 is the consumer protocol (KIP-848), `streams.version` 1 the
-/// streams protocol (KIP-1071), `transaction.version` 2 an epoch for each transaction (KIP-890).
+/// Kafka this broker answers like. `group.version` 1 is the consumer protocol (KIP-848), `share.version` 1 share groups
+/// (KIP-932), `streams.version` 1 the streams protocol (KIP-1071), `transaction.version` 2 an epoch for each transaction
+/// (KIP-890).
 const FEATURES: &[(&str, i16, i16, i16)] = &[
     (GROUP_VERSION, 0, 1, 1),
     ("metadata.version", 7, 30, 30),
+    (SHARE_VERSION, 0, 1, 1),
     (STREAMS_VERSION, 0, 1, 1),
     (TRANSACTION_VERSION, 0, 2, 2),
 ];
@@ -20,6 +22,8 @@ pub(crate) const GROUP_VERSION: &str = "group.version";
 
 /// The feature that says whether there are streams groups.
 const STREAMS_VERSION: &str = "streams.version";
+/// The feature that says whether there are share groups.
+pub(crate) const SHARE_VERSION: &str = "share.version";
 
 /// The feature that says how transactions end.
 pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";

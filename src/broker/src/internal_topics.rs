@@ -1,7 +1,7 @@
 //! Topics that the broker makes for itself when they are first needed.
 
 use crate::broker::Broker;
-use controller::changes::names::TRANSACTION_STATE;
+use controller::changes::names::{SHARE_GROUP_STATE, TRANSACTION_STATE};
 use controller::changes::{CreateTopics, NewTopic, internal_topic};
 use controller::{Change, ControlError, ErrorKind, Outcome};
 use model::config::BrokerConfig;
@@ -10,6 +10,7 @@ use model::config::BrokerConfig;
 pub(crate) fn new_topic(name: &str, config: &BrokerConfig) -> NewTopic {
     let partitions = match name {
         TRANSACTION_STATE => config.transaction_log_partitions,
+        SHARE_GROUP_STATE => config.share_state_partitions,
         _ => config.offsets_topic_partitions,
     };
     internal_topic(name, partitions, -1).unwrap_or_else(|| NewTopic::named(name))
@@ -40,6 +41,7 @@ mod tests {
         let config = BrokerConfig {
             offsets_topic_partitions: 5,
             transaction_log_partitions: 7,
+            share_state_partitions: 9,
             ..BrokerConfig::default()
         };
         let compacted = ("cleanup.policy".to_owned(), Some("compact".to_owned()));
@@ -48,6 +50,9 @@ mod tests {
             assert_eq!((topic.name.as_str(), topic.partitions), (name, partitions));
             assert!(topic.configs.contains(&compacted));
         }
+        let topic = new_topic(SHARE_GROUP_STATE, &config);
+        assert_eq!(topic.partitions, 9);
+        assert!(topic.configs.contains(&("retention.ms".to_owned(), Some("-1".to_owned()))));
         assert_eq!(new_topic("t", &config), NewTopic::named("t"));
     }
 }

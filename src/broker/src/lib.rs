@@ -5,6 +5,7 @@
 //! - [`response`]: a response as a list of slices: what was encoded, and what is sent from where it lies.
 //! - [`broker`]: [`Broker`], what a core knows: the image, its configuration, the ways to the other cores.
 //! - [`coordinators`]: the coordinators of groups and transactions, around their pure cores; [`producer_ids`].
+//! - [`sharing`]: share groups: records in flight, sessions, durable state, around their pure cores.
 //! - [`client_telemetry`]: metrics that clients push; [`connection`]: what is known of a connection.
 //! - [`cores`]: what cores ask each other; [`route`]: from a partition's name to its core.
 //! - [`publish`]: a new image on its way to every core: which partitions it must make, change, remove.
@@ -41,6 +42,7 @@ mod response;
 mod route;
 mod rules;
 mod sessions;
+mod sharing;
 mod space;
 mod start;
 
@@ -50,5 +52,6 @@ pub use coordinators::{GroupQuestion, GroupReply, TransactionQuestion, Transacti
 pub use cores::{CoreAnswer, CoreQuestion, Cores};
 pub use request::FrontDoor;
 pub use rules::Rules;
+pub use sharing::{AckItem, FetchWish, Fetched, ShareQuestion, ShareReply, StateAsk, StateGiven};
 pub use space::Space;
 pub use start::{CoreOptions, Running, StartError, start};

@@ -43,6 +43,8 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::ListGroups
             | ApiKey::ConsumerGroupDescribe
             | ApiKey::StreamsGroupDescribe
+            | ApiKey::ShareGroupDescribe
+            | ApiKey::DescribeShareGroupOffsets
             | ApiKey::DescribeProducers
             | ApiKey::DescribeTransactions
             | ApiKey::ListTransactions
@@ -125,6 +127,13 @@ pub struct CoreMetrics {
     pub(crate) group_members: Gauge,
     pub(crate) group_offsets: Gauge,
     pub(crate) group_waiters: Gauge,
+    pub(crate) share_sessions: Gauge,
+    pub(crate) share_partitions: Gauge,
+    pub(crate) share_acquired: Gauge,
+    pub(crate) share_window: Gauge,
+    pub(crate) share_states: Gauge,
+    pub(crate) share_delivered: Counter,
+    pub(crate) share_expired: Counter,
     /// Clients that push metrics; the numbers that they pushed, and how many these are; how many are not shown.
     pub(crate) clients: Gauge,
     pub(crate) client_series: Shown,
@@ -150,6 +159,13 @@ impl Default for CoreMetrics {
             group_members: Gauge::default(),
             group_offsets: Gauge::default(),
             group_waiters: Gauge::default(),
+            share_sessions: Gauge::default(),
+            share_partitions: Gauge::default(),
+            share_acquired: Gauge::default(),
+            share_window: Gauge::default(),
+            share_states: Gauge::default(),
+            share_delivered: Counter::default(),
+            share_expired: Counter::default(),
             clients: Gauge::default(),
             client_series: Shown::default(),
             client_series_count: Gauge::default(),
@@ -205,8 +221,8 @@ impl CoreMetrics {
 
     /// How much the core's coordinators hold.
     pub(crate) fn note_groups(&self, usage: &groups::Usage) {
-        let groups = usage.classic_groups + usage.consumer_groups + usage.streams_groups;
-        self.groups.set(groups as u64);
+        let groups = [usage.classic_groups, usage.consumer_groups, usage.share_groups, usage.streams_groups];
+        self.groups.set(groups.iter().sum::<usize>() as u64);
         self.group_members.set(usage.members as u64);
         self.group_offsets.set(usage.offsets as u64);
         self.group_waiters.set(usage.waiters as u64);

@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::connection::Connection;
 use crate::handlers as h;
 use crate::quotas::{Charge, Timed, Toll};
+use crate::sharing::seat::Seat;
 use base::Instant;
 use controller::QuotaKey;
 use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, Str, WireError};
@@ -85,6 +86,13 @@ served! {
     PushTelemetry => h::push_telemetry::handle,
     ListConfigResources => h::list_config_resources::handle,
     DescribeTopicPartitions => h::describe_topic_partitions::handle,
+    ShareGroupHeartbeat => h::share_group_heartbeat::handle,
+    ShareGroupDescribe => h::share_group_describe::handle,
+    ShareFetch => h::share_fetch::handle,
+    ShareAcknowledge => h::share_acknowledge::handle,
+    DescribeShareGroupOffsets => h::describe_share_group_offsets::handle,
+    AlterShareGroupOffsets => h::alter_share_group_offsets::handle,
+    DeleteShareGroupOffsets => h::delete_share_group_offsets::handle,
     StreamsGroupHeartbeat => h::streams_group_heartbeat::handle,
     StreamsGroupDescribe => h::streams_group_describe::handle,
 }
@@ -109,6 +117,8 @@ pub struct Request {
     pub(crate) connection: Rc<Connection>,
     /// The door that it came through.
     door: Rc<FrontDoor>,
+    /// The share sessions of its connection.
+    pub(crate) seat: Rc<Seat>,
 }
 
 impl Request {
@@ -121,7 +131,8 @@ impl Request {
         RequestHeader::read(&mut reader).map_err(|error| format!("a header of {}: {error}", api.name()))?;
         let body = reader.position();
         let (peer, connection, door) = (visitor.peer, visitor.connection.clone(), visitor.door.clone());
-        Ok(Request { frame, body, api, version, correlation_id, peer, charge: None, connection, door })
+        let seat = visitor.seat.clone();
+        Ok(Request { frame, body, api, version, correlation_id, peer, charge: None, connection, door, seat })
     }
 
     /// The body, to be decoded in place.
@@ -178,9 +189,10 @@ impl FrontDoor {
     /// The door as one connection comes to it.
     pub(crate) fn visitor(self: &Rc<Self>, peer: SocketAddr) -> Rc<dyn Requests> {
         // An address of version 4 on a socket of version 6 is one of version 4.
+        let seat = Seat::new(self.broker.clone());
         let connection = Rc::new(Connection::new(peer));
         let peer = peer.ip().to_canonical();
-        Rc::new(Visitor { door: self.clone(), peer, toll: Rc::default(), connection })
+        Rc::new(Visitor { door: self.clone(), peer, toll: Rc::default(), connection, seat })
     }
 
     /// Lets a new connection in, or says how long it waits before it is closed: its address makes too many.
@@ -219,6 +231,7 @@ struct Visitor {
     door: Rc<FrontDoor>,
     peer: IpAddr,
     toll: Rc<Toll>,
+    seat: Rc<Seat>,
     connection: Rc<Connection>,
 }
 

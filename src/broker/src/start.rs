@@ -15,6 +15,7 @@ use crate::publish::{Published, cleaner_options, publish};
 use crate::quotas::{Meters, Moment, Windows};
 use crate::request::FrontDoor;
 use crate::rules::Rules;
+use crate::sharing;
 use controller::{Controller, Endpoint, Image};
 use driver::Handle;
 use executor::{Event, Executor, JoinHandle, io, join_all};
@@ -162,6 +163,7 @@ impl Core {
             | CoreQuestion::GroupAnswer { .. }
             | CoreQuestion::GroupForget { .. }
             | CoreQuestion::Transaction(..)
+            | CoreQuestion::Share(_)
             | CoreQuestion::Mark(_) => {
                 self.coordinate(from, question, reply);
             }
@@ -229,6 +231,10 @@ impl Core {
             CoreQuestion::Transaction(partition, question) => {
                 let answer = ask_transactions::answer(broker.clone(), partition, question);
                 reply.work("transaction request", async move { CoreAnswer::Transaction(answer.await) });
+            }
+            CoreQuestion::Share(question) => {
+                let answer = sharing::answer(broker, question);
+                reply.work("share request", async move { CoreAnswer::Share(answer.await) });
             }
             CoreQuestion::Mark(items) => {
                 let marked = markers::mark(broker.clone(), items);
@@ -364,6 +370,7 @@ impl Core {
         );
         broker.open_partitions(&image).await?;
         drop(executor::spawn("group count", coordinators::count(broker.clone())));
+        drop(executor::spawn("share clock", sharing::keep_time(broker.clone())));
         assert!(self.broker.set(broker).is_ok(), "a core is opened once");
         Ok(())
     }
@@ -432,6 +439,7 @@ impl Core {
         let stopped = match self.broker.get() {
             Some(broker) => {
                 broker.coordinators.stop();
+                broker.share.stop();
                 broker.telemetry.stop();
                 broker.service.store().stop().await.map_err(|error| error.to_string())
             }

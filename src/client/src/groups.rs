@@ -11,6 +11,10 @@ use kafka_wire::messages::delete_groups_request::DeleteGroupsRequest;
 use kafka_wire::messages::delete_groups_response::DeleteGroupsResponse;
 use kafka_wire::messages::describe_groups_request::DescribeGroupsRequest;
 use kafka_wire::messages::describe_groups_response::DescribeGroupsResponse;
+use kafka_wire::messages::describe_share_group_offsets_request::{
+    DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+};
+use kafka_wire::messages::describe_share_group_offsets_response::DescribeShareGroupOffsetsResponse;
 use kafka_wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_wire::messages::find_coordinator_response::FindCoordinatorResponse;
 use kafka_wire::messages::list_groups_request::ListGroupsRequest;
@@ -21,6 +25,8 @@ use kafka_wire::messages::offset_commit_request::{
 use kafka_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kafka_wire::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
+use kafka_wire::messages::share_group_describe_request::ShareGroupDescribeRequest;
+use kafka_wire::messages::share_group_describe_response::ShareGroupDescribeResponse;
 use kafka_wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
 use kafka_wire::messages::streams_group_describe_response::StreamsGroupDescribeResponse;
 use kafka_wire::{ApiKey, ErrorCode};
@@ -40,7 +46,7 @@ pub struct ListedGroup {
     pub group: String,
     /// `Empty`, `Stable` and so on; empty if the broker is too old to say.
     pub state: String,
-    /// `classic`, `consumer` or `streams`; empty if the broker is too old to say.
+    /// `classic`, `consumer`, `share` or `streams`; empty if the broker is too old to say.
     pub kind: String,
     /// What its members agree on: `consumer` for groups that read topics.
     pub protocol: String,
@@ -85,12 +91,13 @@ impl Client {
         })
     }
 
-    /// The members of a group of the classic protocol, the consumer protocol (KIP-848) or the streams protocol
-    /// (KIP-1071).
+    /// The members of a group of the classic protocol, the consumer protocol (KIP-848), the streams protocol
+    /// (KIP-1071), or of a share group (KIP-932).
     pub fn group_members(&mut self, group: &ListedGroup) -> Result<Vec<GroupMember>, ClientError> {
         let id = group.group.as_str();
         match group.kind.to_ascii_lowercase().as_str() {
             "consumer" => self.retry(|client| client.consumer_members(id)),
+            "share" => self.retry(|client| client.share_members(id)),
             "streams" => self.retry(|client| client.streams_members(id)),
             _ => self.retry(|client| client.classic_members(id)),
         }
@@ -125,6 +132,48 @@ impl Client {
             host: member.client_host.to_string(),
         });
         Ok(members.collect())
+    }
+
+    fn share_members(&mut self, group: &str) -> Result<Vec<GroupMember>, ClientError> {
+        let node = self.coordinator(group)?;
+        let api = ApiKey::ShareGroupDescribe;
+        let response: ShareGroupDescribeResponse<'_> = self.call(node, api, |_| {
+            ShareGroupDescribeRequest { group_ids: vec![group.to_owned().into()], ..Default::default() }
+        })?;
+        let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
+        check(api, subject(group), found.error_code)?;
+        let members = found.members.iter().map(|member| GroupMember {
+            member: member.member_id.to_string(),
+            client: member.client_id.to_string(),
+            host: member.client_host.to_string(),
+        });
+        Ok(members.collect())
+    }
+
+    /// The positions of a share group: all before them is done with (KIP-932).
+    pub fn share_positions(&mut self, group: &str) -> Result<GroupOffsets, ClientError> {
+        self.retry(|client| {
+            let node = client.coordinator(group)?;
+            let api = ApiKey::DescribeShareGroupOffsets;
+            let response: DescribeShareGroupOffsetsResponse<'_> = client.call(node, api, |_| {
+                let group_id = group.to_owned().into();
+                let one = DescribeShareGroupOffsetsRequestGroup { group_id, topics: None };
+                DescribeShareGroupOffsetsRequest { groups: vec![one] }
+            })?;
+            let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
+            check(api, subject(group), found.error_code)?;
+            let mut offsets = GroupOffsets::new();
+            for topic in &found.topics {
+                for partition in &topic.partitions {
+                    let place = (topic.topic_name.to_string(), partition.partition_index);
+                    check(api, format!("{}-{}", place.0, place.1), partition.error_code)?;
+                    if partition.start_offset >= 0 {
+                        offsets.insert(place, partition.start_offset);
+                    }
+                }
+            }
+            Ok(offsets)
+        })
     }
 
     fn streams_members(&mut self, group: &str) -> Result<Vec<GroupMember>, ClientError> {

@@ -14,6 +14,10 @@ use kafka_wire::messages::describe_groups_request::DescribeGroupsRequest;
 use kafka_wire::messages::describe_groups_response::{DescribeGroupsResponse, DescribedGroup};
 use kafka_wire::messages::list_groups_request::ListGroupsRequest;
 use kafka_wire::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
+use kafka_wire::messages::share_group_describe_request::ShareGroupDescribeRequest;
+use kafka_wire::messages::share_group_describe_response::{
+    DescribedGroup as DescribedShareGroup, ShareGroupDescribeResponse,
+};
 use kafka_wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
 use kafka_wire::messages::streams_group_describe_response::{
     DescribedGroup as DescribedStreamsGroup, StreamsGroupDescribeResponse,
@@ -96,6 +100,29 @@ impl Coordinator {
         let groups = request.group_ids.iter().map(describe).collect();
         let answer = ConsumerGroupDescribeResponse { groups, ..Default::default() };
         out.answer(call.waiter, Response::ConsumerGroupDescribe(answer), true);
+    }
+
+    pub(crate) fn share_describe(
+        &mut self,
+        call: &Call<'_>,
+        request: &ShareGroupDescribeRequest<'_>,
+        out: &mut Effects,
+    ) {
+        let describe = |name: &Str<'_>| match self.groups.get(&**name) {
+            Some(Group::Share(group)) => group.describe(call.context.topics),
+            other => {
+                let why = if other.is_some() { "is not a share group" } else { "not found" };
+                DescribedShareGroup {
+                    group_id: text(name),
+                    error_code: ErrorCode::GroupIdNotFound.code(),
+                    error_message: Some(Str::Owned(format!("Group {name} {why}."))),
+                    ..Default::default()
+                }
+            }
+        };
+        let groups = request.group_ids.iter().map(describe).collect();
+        let answer = ShareGroupDescribeResponse { groups, ..Default::default() };
+        out.answer(call.waiter, Response::ShareGroupDescribe(answer), true);
     }
 
     pub(crate) fn streams_describe(

@@ -66,6 +66,7 @@ impl Coordinator {
                 return group.check_commit(&request.member_id, instance, epoch, false);
             }
             Some(Group::Streams(group)) => return check_streams_commit(group, request, context),
+            Some(Group::Share(_)) => return Err(ErrorCode::GroupIdNotFound.into()),
             Some(Group::Consumer(group)) => group,
         };
         if epoch < 0 && group.members.is_empty() {
@@ -120,6 +121,7 @@ impl Coordinator {
             Some(Group::Classic(group)) => {
                 group.check_commit(&request.member_id, request.group_instance_id.as_deref(), epoch, true)
             }
+            Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound.into()),
             Some(Group::Consumer(group)) if epoch < 0 && group.members.is_empty() => Ok(()),
             Some(Group::Consumer(group)) => {
                 let member = group.members.get(&*request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
@@ -154,12 +156,15 @@ impl Coordinator {
     fn check_fetch(&self, request: &OffsetFetchRequestGroup<'_>) -> Result<bool, Refused> {
         let Some(group) = self.groups.get(&*request.group_id) else { return Ok(false) };
         let id = request.member_id.as_deref();
+        if matches!(group, Group::Share(_)) {
+            return Err(ErrorCode::GroupIdNotFound.into());
+        }
         if id.is_none() && request.member_epoch < 0 {
             return Ok(true);
         }
         let id = id.unwrap_or_default();
         match group {
-            Group::Classic(_) => {}
+            Group::Classic(_) | Group::Share(_) => {}
             Group::Consumer(group) => {
                 let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
                 group.check_offsets(member, request.member_epoch, false)?;
@@ -179,7 +184,7 @@ impl Coordinator {
         out: &mut Effects,
     ) {
         let checked = match self.groups.get(&*request.group_id) {
-            None => Err(ErrorCode::GroupIdNotFound),
+            None | Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
             Some(Group::Classic(group)) if group.state != ClassicState::Empty && !group.is_of_consumers() => {
                 Err(ErrorCode::NonEmptyGroup)
             }

@@ -55,6 +55,8 @@ pub struct Usage {
     pub consumer_groups: usize,
     /// Groups of the streams protocol.
     pub streams_groups: usize,
+    /// Share groups.
+    pub share_groups: usize,
     /// Members of all groups.
     pub members: usize,
     /// Committed offsets.
@@ -115,6 +117,11 @@ impl Coordinator {
             Request::DeleteGroups(request) => self.delete_groups(&call, request, &mut out),
             Request::DescribeGroups(request) => self.describe(&call, request, &mut out),
             Request::ListGroups(request) => self.list(&call, request, &mut out),
+            Request::ShareGroupHeartbeat(request) => self.share_heartbeat(&call, request, &mut out),
+            Request::ShareGroupDescribe(request) => self.share_describe(&call, request, &mut out),
+            Request::DescribeShareGroupOffsets(request) => self.share_positions(&call, request, &mut out),
+            Request::AlterShareGroupOffsets(request) => self.share_alter(&call, request, &mut out),
+            Request::DeleteShareGroupOffsets(request) => self.share_delete(&call, request, &mut out),
         }
         out
     }
@@ -130,6 +137,7 @@ impl Coordinator {
                 Group::Classic(group) => group.loaded(&mut scene),
                 Group::Consumer(group) => group.loaded(&mut scene),
                 Group::Streams(group) => group.loaded(&mut scene),
+                Group::Share(group) => group.loaded(&mut scene),
             }
         }
         out
@@ -170,6 +178,7 @@ impl Coordinator {
             }
             (Group::Streams(group), TimerKind::Delay, None) => group.delay_is_up(&mut scene),
             (Group::Streams(group), kind, Some(member)) => group.time_is_up(member, kind, &mut scene),
+            (Group::Share(group), TimerKind::Session, Some(member)) => group.drop_member(member, &mut scene),
             _ => {}
         }
     }
@@ -186,7 +195,7 @@ impl Coordinator {
             let subscribed = |topic: &str| group.is_subscribed_to(topic);
             let from = group.offsets_age_from();
             let is_bare = self.offsets.expire(id, from, subscribed, limits, &mut out.records);
-            if is_bare && group.is_empty() {
+            if is_bare && group.is_empty() && !matches!(group, Group::Share(_)) {
                 self.remove_group(id, out);
             }
         }
@@ -204,6 +213,7 @@ impl Coordinator {
             Some(Group::Classic(group)) => out.records.push(records::classic_group_tombstone(&group.id)),
             Some(Group::Consumer(group)) => group.write_end(&mut out.records),
             Some(Group::Streams(group)) => group.write_end(&mut out.records),
+            Some(Group::Share(group)) => group.write_end(&mut out.records),
             None => {}
         }
         self.timers.cancel_group(id);
@@ -233,6 +243,7 @@ impl Coordinator {
         Usage {
             classic_groups: count(|group| matches!(group, Group::Classic(_))),
             consumer_groups: count(|group| matches!(group, Group::Consumer(_))),
+            share_groups: count(|group| matches!(group, Group::Share(_))),
             streams_groups: count(|group| matches!(group, Group::Streams(_))),
             members: self.groups.values().map(Group::members).sum(),
             offsets: self.offsets.len(),

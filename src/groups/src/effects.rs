@@ -1,5 +1,6 @@
 //! What comes out of a coordinator: records, and answers that may have to wait for them.
 
+use crate::share::plan::SharePlan;
 use crate::streams::configure::InternalTopic;
 use kafka_wire::messages::consumer_group_describe_response::ConsumerGroupDescribeResponse;
 use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
@@ -12,6 +13,8 @@ use kafka_wire::messages::list_groups_response::ListGroupsResponse;
 use kafka_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kafka_wire::messages::offset_delete_response::OffsetDeleteResponse;
 use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
+use kafka_wire::messages::share_group_describe_response::ShareGroupDescribeResponse;
+use kafka_wire::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
 use kafka_wire::messages::streams_group_describe_response::StreamsGroupDescribeResponse;
 use kafka_wire::messages::streams_group_heartbeat_response::StreamsGroupHeartbeatResponse;
 use kafka_wire::messages::sync_group_response::SyncGroupResponse;
@@ -58,6 +61,10 @@ pub enum Response {
     DeleteGroups(DeleteGroupsResponse<'static>),
     DescribeGroups(DescribeGroupsResponse<'static>),
     ListGroups(ListGroupsResponse<'static>),
+    ShareGroupHeartbeat(ShareGroupHeartbeatResponse<'static>),
+    ShareGroupDescribe(ShareGroupDescribeResponse<'static>),
+    /// To the three about positions of share groups: whoever asked makes the answer of it.
+    SharePlans(Vec<SharePlan>),
 }
 
 /// The answer to a StreamsGroupHeartbeat.

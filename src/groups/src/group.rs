@@ -4,6 +4,7 @@ use crate::classic::{ClassicGroup, ClassicState};
 use crate::consumer::ConsumerGroup;
 use crate::offsets::delete::AgeFrom;
 use crate::request::Refused;
+use crate::share::ShareGroup;
 use crate::streams::{STREAMS_PROTOCOL, StreamsGroup};
 use kafka_wire::ErrorCode;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub(crate) enum Group {
     Classic(ClassicGroup),
     Consumer(ConsumerGroup),
     Streams(StreamsGroup),
+    Share(ShareGroup),
 }
 
 impl Group {
@@ -22,6 +24,7 @@ impl Group {
             Group::Classic(group) => &group.id,
             Group::Consumer(group) => &group.id,
             Group::Streams(group) => &group.id,
+            Group::Share(group) => &group.id,
         }
     }
 
@@ -50,6 +53,7 @@ impl Group {
             Group::Classic(group) => group.members.len(),
             Group::Consumer(group) => group.members.len(),
             Group::Streams(group) => group.members.len(),
+            Group::Share(group) => group.members.len(),
         }
     }
 
@@ -59,6 +63,7 @@ impl Group {
             Group::Classic(group) => group.state == ClassicState::Empty && group.pending_join.is_empty(),
             Group::Consumer(group) => group.members.is_empty(),
             Group::Streams(group) => group.members.is_empty(),
+            Group::Share(group) => group.members.is_empty(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Group {
             Group::Classic(group) => group.state.name(),
             Group::Consumer(group) => group.state_name(),
             Group::Streams(group) => group.state_name(),
+            Group::Share(group) => group.state_name(),
         }
     }
 
@@ -75,6 +81,7 @@ impl Group {
             Group::Classic(_) => "classic",
             Group::Consumer(_) => "consumer",
             Group::Streams(_) => "streams",
+            Group::Share(_) => "share",
         }
     }
 
@@ -83,6 +90,7 @@ impl Group {
             Group::Classic(group) => group.protocol_type.as_deref().unwrap_or_default(),
             Group::Consumer(_) => crate::classic::CONSUMER_PROTOCOL,
             Group::Streams(_) => STREAMS_PROTOCOL,
+            Group::Share(_) => "share",
         }
     }
 
@@ -91,6 +99,7 @@ impl Group {
             Group::Classic(group) => group.is_subscribed_to(topic),
             Group::Consumer(group) => group.is_subscribed_to(topic),
             Group::Streams(group) => group.is_subscribed_to(topic),
+            Group::Share(_) => false,
         }
     }
 

@@ -13,6 +13,7 @@
 //! - `membership`, `committing`, `admin`: find the group of a request, and hand it on.
 //! - `classic`: groups of the classic protocol; `consumer`: those of KIP-848, and changes between the two.
 //! - `streams`: groups of KIP-1071, whose members share out tasks.
+//! - `share`: share groups (KIP-932): their members; [`SharePlan`]: where they have positions.
 //! - `assignors`: server-side assignment.
 //! - `offsets`: the store of offsets.
 //! - `records`: Kafka's records; `replay`: reading them back.
@@ -33,6 +34,7 @@ mod replay;
 mod request;
 mod scene;
 mod settings;
+mod share;
 mod streams;
 mod timers;
 mod topics;
@@ -46,5 +48,6 @@ pub use effects::{Answer, Effects, Producer, Record, Response, StreamsHeartbeat,
 pub use records::ReplayError;
 pub use request::{Context, Request};
 pub use settings::{Assignor, Migration, Settings, StreamsSettings};
+pub use share::plan::SharePlan;
 pub use streams::configure::InternalTopic;
 pub use topics::{Topic, Topics};

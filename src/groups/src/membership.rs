@@ -12,6 +12,7 @@ use crate::group::Group;
 use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
+use crate::share::heartbeat as share;
 use crate::wire::text;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
@@ -21,6 +22,8 @@ use kafka_wire::messages::heartbeat_response::HeartbeatResponse;
 use kafka_wire::messages::join_group_request::JoinGroupRequest;
 use kafka_wire::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 use kafka_wire::messages::leave_group_response::LeaveGroupResponse;
+use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
+use kafka_wire::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
 use kafka_wire::messages::sync_group_request::SyncGroupRequest;
 use std::sync::Arc;
 
@@ -52,7 +55,7 @@ impl Coordinator {
             }
             return;
         }
-        if matches!(groups.get(&id), Some(Group::Streams(_))) {
+        if matches!(groups.get(&id), Some(Group::Share(_) | Group::Streams(_))) {
             return join.refuse(ErrorCode::InconsistentGroupProtocol, &request.member_id, &mut scene);
         }
         let mut is_new = false;
@@ -83,7 +86,7 @@ impl Coordinator {
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let answer = match groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId.into()),
-            None | Some(Group::Streams(_)) => Err(ErrorCode::UnknownMemberId.into()),
+            None | Some(Group::Share(_) | Group::Streams(_)) => Err(ErrorCode::UnknownMemberId.into()),
             Some(Group::Classic(group)) => {
                 return group.sync(request, call.context.version, call.waiter, &mut scene);
             }
@@ -99,7 +102,7 @@ impl Coordinator {
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let beat: Result<(), Refused> = match groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId.into()),
-            None | Some(Group::Streams(_)) => Err(ErrorCode::UnknownMemberId.into()),
+            None | Some(Group::Share(_) | Group::Streams(_)) => Err(ErrorCode::UnknownMemberId.into()),
             Some(Group::Classic(group)) => group.heartbeat(request, &mut scene),
             Some(Group::Consumer(group)) => group.classic_heartbeat(request, &mut scene),
         };
@@ -116,7 +119,7 @@ impl Coordinator {
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let left = match groups.get_mut(&*request.group_id) {
             _ if request.group_id.is_empty() => Err(ErrorCode::InvalidGroupId),
-            None | Some(Group::Streams(_)) => Err(ErrorCode::UnknownMemberId),
+            None | Some(Group::Share(_) | Group::Streams(_)) => Err(ErrorCode::UnknownMemberId),
             Some(Group::Classic(group)) => Ok(group.leave(leaving, &mut scene)),
             Some(Group::Consumer(group)) => Ok(group.classic_leave(leaving, &mut scene)),
         };
@@ -172,6 +175,44 @@ impl Coordinator {
             to_consumer(slot, &mut scene)?;
         }
         slot.consumer_mut()?.heartbeat(request, call.context, &mut scene)
+    }
+
+    pub(crate) fn share_heartbeat(
+        &mut self,
+        call: &Call<'_>,
+        request: &ShareGroupHeartbeatRequest<'_>,
+        out: &mut Effects,
+    ) {
+        let answer = self.try_share_heartbeat(call, request, out);
+        let shows_state = answer.is_ok();
+        let answer = answer.unwrap_or_else(|refused| ShareGroupHeartbeatResponse {
+            error_code: refused.code.code(),
+            error_message: Some(text(&refused.message)),
+            ..Default::default()
+        });
+        out.answer(call.waiter, Response::ShareGroupHeartbeat(answer), shows_state);
+    }
+
+    fn try_share_heartbeat(
+        &mut self,
+        call: &Call<'_>,
+        request: &ShareGroupHeartbeatRequest<'_>,
+        out: &mut Effects,
+    ) -> Result<ShareGroupHeartbeatResponse<'static>, Refused> {
+        share::check(request)?;
+        let name = &*request.group_id;
+        if request.member_epoch == share::JOINS {
+            self.share_for(name)?;
+        }
+        let Coordinator { settings, groups, timers, parked, .. } = self;
+        let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
+        match groups.get_mut(name) {
+            Some(Group::Share(group)) => group.heartbeat(request, call.context, &mut scene),
+            other => {
+                let why = if other.is_some() { "is not a share group" } else { "not found" };
+                Err(Refused::new(ErrorCode::GroupIdNotFound, format!("Group {name} {why}.")))
+            }
+        }
     }
 }
 

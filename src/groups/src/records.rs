@@ -6,6 +6,7 @@
 //! Those of streams groups are with these: `streams::records`.
 
 use crate::effects::Record;
+use crate::share::replay as share;
 use crate::streams::records as streams;
 use crate::wire::encoded;
 use kafka_wire::messages::consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
@@ -185,6 +186,8 @@ pub(crate) enum Stored<'a> {
     Regex(ConsumerGroupRegularExpressionKey<'a>, Option<ConsumerGroupRegularExpressionValue<'a>>),
     /// One of a streams group.
     Streams(streams::Stored<'a>),
+    /// One of a share group.
+    Share(share::Stored<'a>),
     /// A type that means nothing to us.
     Other,
 }
@@ -241,7 +244,10 @@ impl<'a> Stored<'a> {
             }
             CURRENT => Stored::Current(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
             REGEX => Stored::Regex(Decode::decode(reader, 0).map_err(bad)?, decoded_value(value)?),
-            _ => streams::Stored::read(kind, reader, value)?.map_or(Stored::Other, Stored::Streams),
+            other => match share::Stored::read(other, reader, value)? {
+                Some(stored) => Stored::Share(stored),
+                None => streams::Stored::read(other, reader, value)?.map_or(Stored::Other, Stored::Streams),
+            },
         })
     }
 }

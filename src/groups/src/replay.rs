@@ -68,6 +68,7 @@ impl Coordinator {
             }
             Stored::Regex(key, value) => self.replay_regex(&key.group_id, &key.regular_expression, value),
             Stored::Streams(record) => self.replay_streams(record),
+            Stored::Share(stored) => self.replay_share(&stored),
             Stored::Other => {}
         }
         Ok(())

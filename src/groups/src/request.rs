@@ -2,10 +2,13 @@
 
 use crate::topics::Topics;
 use kafka_wire::ErrorCode;
+use kafka_wire::messages::alter_share_group_offsets_request::AlterShareGroupOffsetsRequest;
 use kafka_wire::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
 use kafka_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use kafka_wire::messages::delete_groups_request::DeleteGroupsRequest;
+use kafka_wire::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequest;
 use kafka_wire::messages::describe_groups_request::DescribeGroupsRequest;
+use kafka_wire::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequest;
 use kafka_wire::messages::heartbeat_request::HeartbeatRequest;
 use kafka_wire::messages::join_group_request::JoinGroupRequest;
 use kafka_wire::messages::leave_group_request::LeaveGroupRequest;
@@ -13,6 +16,8 @@ use kafka_wire::messages::list_groups_request::ListGroupsRequest;
 use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
 use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
 use kafka_wire::messages::offset_fetch_request::OffsetFetchRequest;
+use kafka_wire::messages::share_group_describe_request::ShareGroupDescribeRequest;
+use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use kafka_wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
 use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use kafka_wire::messages::sync_group_request::SyncGroupRequest;
@@ -38,6 +43,11 @@ pub enum Request<'a> {
     DeleteGroups(DeleteGroupsRequest<'a>),
     DescribeGroups(DescribeGroupsRequest<'a>),
     ListGroups(ListGroupsRequest<'a>),
+    ShareGroupHeartbeat(ShareGroupHeartbeatRequest<'a>),
+    ShareGroupDescribe(ShareGroupDescribeRequest<'a>),
+    DescribeShareGroupOffsets(DescribeShareGroupOffsetsRequest<'a>),
+    AlterShareGroupOffsets(AlterShareGroupOffsetsRequest<'a>),
+    DeleteShareGroupOffsets(DeleteShareGroupOffsetsRequest<'a>),
 }
 
 /// What is around a request.

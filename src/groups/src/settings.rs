@@ -33,6 +33,14 @@ pub struct Settings {
     pub offsets_check_interval_ms: i64,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
+    /// `group.share.heartbeat.interval.ms`.
+    pub share_heartbeat_interval_ms: i32,
+    /// `group.share.session.timeout.ms`.
+    pub share_session_timeout_ms: i32,
+    /// `group.share.assignment.interval.ms`.
+    pub share_assignment_interval_ms: i32,
+    /// `group.share.max.size`.
+    pub share_max_size: usize,
 }
 
 impl Default for Settings {
@@ -53,6 +61,10 @@ impl Default for Settings {
             offsets_retention_ms: 10_080 * 60_000,
             offsets_check_interval_ms: 600_000,
             offset_metadata_max_bytes: 4_096,
+            share_heartbeat_interval_ms: 5_000,
+            share_session_timeout_ms: 45_000,
+            share_assignment_interval_ms: 1_000,
+            share_max_size: 200,
         }
     }
 }

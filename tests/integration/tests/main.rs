@@ -17,6 +17,7 @@ mod kill9;
 mod quotas;
 mod recompress;
 mod restart;
+mod share;
 mod start;
 mod strain;
 mod telemetry;

@@ -15,6 +15,7 @@ const SIMULATED: &[&str] = &[
     "src/network/",
     "src/controller/",
     "src/groups/",
+    "src/share/",
     "src/transactions/",
     "src/telemetry/",
     "src/broker/",

@@ -6,7 +6,7 @@ use base::mistakes;
 use executor::{sleep, wall_clock_ms};
 use kafka_wire::ErrorCode;
 use memory::Slice;
-use model::TopicPartition;
+use model::{Offset, TopicPartition};
 use shard::operation::{AppendItem, Operation};
 use shard::{Outcome, PartitionError};
 use std::cell::Cell;
@@ -22,6 +22,15 @@ pub(crate) async fn append(
     partition: TopicPartition,
     batch: Vec<u8>,
 ) -> Result<(), (ErrorCode, String)> {
+    append_at(broker, partition, batch).await.map(drop)
+}
+
+/// [`append`] that tells the offset of the first record.
+pub(crate) async fn append_at(
+    broker: &Broker,
+    partition: TopicPartition,
+    batch: Vec<u8>,
+) -> Result<Offset, (ErrorCode, String)> {
     let items = vec![AppendItem { partition, batches: Slice::from(batch) }];
     let operation = Operation::Append { items, origin: Origin::Coordinator, durable: true };
     let appended = match broker.service.begin(operation).await {
@@ -29,7 +38,7 @@ pub(crate) async fn append(
         _ => None,
     };
     match appended {
-        Some(Ok(_)) => Ok(()),
+        Some(Ok(done)) => Ok(done.base_offset),
         Some(Err(error)) => Err((failed_append(&error), format!("{error:?}"))),
         None => Err((ErrorCode::UnknownServerError, "an append without a result".to_owned())),
     }

@@ -95,7 +95,8 @@ pub(crate) async fn ask_all(broker: &Rc<Broker>, request: &Request) -> Vec<Told>
     join_all(calls.collect()).await
 }
 
-async fn ask_at(broker: &Rc<Broker>, place: Place, mut question: GroupQuestion) -> Told {
+/// Asks a coordinator.
+pub(crate) async fn ask_at(broker: &Rc<Broker>, place: Place, mut question: GroupQuestion) -> Told {
     if place.shard == broker.shard() {
         // This core's own coordinators need no message.
         return broker.coordinators.begin(broker, &question)?.answer().await;

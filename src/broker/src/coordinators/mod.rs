@@ -14,19 +14,19 @@
 //! the partition, loads its log, and goes with the partition. `docs/groups.md` says what is durable before which
 //! answer; keeping that is the work of [`writes`].
 
-mod append;
+pub(crate) mod append;
 pub(crate) mod ask;
 pub(crate) mod ask_transactions;
 mod group_shell;
 mod late;
 pub(crate) mod markers;
 mod question;
-mod replay;
+pub(crate) mod replay;
 mod settings;
 mod topics;
 mod transaction_shell;
 mod waiters;
-mod writes;
+pub(crate) mod writes;
 
 pub use ask_transactions::{TransactionQuestion, TransactionReply};
 pub use question::{GroupQuestion, GroupReply};
@@ -153,6 +153,7 @@ impl Coordinators {
             sum.classic_groups += one.classic_groups;
             sum.consumer_groups += one.consumer_groups;
             sum.streams_groups += one.streams_groups;
+            sum.share_groups += one.share_groups;
             sum.members += one.members;
             sum.offsets += one.offsets;
             sum.waiters += one.waiters;
@@ -168,6 +169,7 @@ impl Broker {
             return;
         }
         self.coordinate_transactions(image);
+        self.share_coordinate(image, !deleted.is_empty());
         let wanted = self.wanted(image, CONSUMER_OFFSETS);
         {
             let mut shells = self.coordinators.groups.borrow_mut();
@@ -213,10 +215,11 @@ impl Broker {
         self.coordinators.shells().iter().for_each(|shell| shell.configure(&settings));
         let config = settings::of_transactions(&self.config(), &self.image());
         self.coordinators.transactions.borrow().values().for_each(|shell| shell.configure(&config));
+        self.share_configure();
     }
 
     /// The partitions of a topic whose coordinators are this core's, with their leader epochs.
-    fn wanted(&self, image: &Image, topic: &str) -> BTreeMap<i32, (TopicPartition, i32)> {
+    pub(crate) fn wanted(&self, image: &Image, topic: &str) -> BTreeMap<i32, (TopicPartition, i32)> {
         let Some(topic) = image.topic(topic) else { return BTreeMap::new() };
         let all = (0..).map(PartitionId).zip(&topic.partitions);
         let all =
@@ -230,6 +233,7 @@ impl Broker {
 pub(crate) async fn count(broker: Rc<Broker>) {
     while !broker.coordinators.stopped.get() {
         broker.metrics.note_groups(&broker.coordinators.usage());
+        broker.share_count();
         executor::sleep(COUNT_PAUSE).await;
     }
 }

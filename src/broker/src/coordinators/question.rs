@@ -63,20 +63,31 @@ impl GroupQuestion {
         Ok(GroupQuestion { frame, body: 0, ..GroupQuestion::whole(place, request) })
     }
 
+    /// A question of another kind than the request, which the broker asks for its sake.
+    ///
+    /// # Errors
+    /// If its version cannot carry it.
+    pub(crate) fn instead(
+        place: Place,
+        request: &Request,
+        (api, version): (ApiKey, i16),
+        message: &impl Encode,
+    ) -> Result<GroupQuestion, WireError> {
+        let mut writer = Writer::new();
+        message.encode(&mut writer, version)?;
+        let frame = Slice::from(writer.into_parts().0);
+        Ok(GroupQuestion { api, version, frame, body: 0, ..GroupQuestion::whole(place, request) })
+    }
+
     /// The answer waits for other members.
     pub(crate) fn waits_for_others(&self) -> bool {
         matches!(self.api, ApiKey::JoinGroup | ApiKey::SyncGroup)
     }
 
-    fn makes_members(&self) -> bool {
-        let makes = [ApiKey::JoinGroup, ApiKey::ConsumerGroupHeartbeat, ApiKey::StreamsGroupHeartbeat];
-        makes.contains(&self.api)
-    }
-
     /// What a coordinator is told of the client: its name for itself, and its address as Kafka writes it. Only
     /// requests that make members have them.
     pub(crate) fn client(&self) -> (String, String) {
-        if self.body == 0 || !self.makes_members() {
+        if self.body == 0 || !makes_members(self.api) {
             return (String::new(), String::new());
         }
         let header = RequestHeader::read(&mut Reader::new(&self.frame));
@@ -115,7 +126,31 @@ impl GroupQuestion {
             ApiKey::DeleteGroups => GroupRequest::DeleteGroups(Decode::decode(reader, version)?),
             ApiKey::DescribeGroups => GroupRequest::DescribeGroups(Decode::decode(reader, version)?),
             ApiKey::ListGroups => GroupRequest::ListGroups(Decode::decode(reader, version)?),
+            ApiKey::ShareGroupHeartbeat => {
+                GroupRequest::ShareGroupHeartbeat(Decode::decode(reader, version)?)
+            }
+            ApiKey::ShareGroupDescribe => GroupRequest::ShareGroupDescribe(Decode::decode(reader, version)?),
+            ApiKey::DescribeShareGroupOffsets => {
+                GroupRequest::DescribeShareGroupOffsets(Decode::decode(reader, version)?)
+            }
+            ApiKey::AlterShareGroupOffsets => {
+                GroupRequest::AlterShareGroupOffsets(Decode::decode(reader, version)?)
+            }
+            ApiKey::DeleteShareGroupOffsets => {
+                GroupRequest::DeleteShareGroupOffsets(Decode::decode(reader, version)?)
+            }
             other => return Err(WireError::UnknownApi(other as i16)),
         })
     }
+}
+
+/// Requests that make members, who are told apart by their clients.
+fn makes_members(api: ApiKey) -> bool {
+    let makes = [
+        ApiKey::JoinGroup,
+        ApiKey::ConsumerGroupHeartbeat,
+        ApiKey::ShareGroupHeartbeat,
+        ApiKey::StreamsGroupHeartbeat,
+    ];
+    makes.contains(&api)
 }

@@ -26,6 +26,10 @@ pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
         offsets_check_interval_ms: config.offsets_retention_check_interval_ms,
         offset_metadata_max_bytes: count(config.offset_metadata_max_bytes),
+        share_heartbeat_interval_ms: config.share_heartbeat_interval_ms,
+        share_session_timeout_ms: config.share_session_timeout_ms,
+        share_assignment_interval_ms: config.share_assignment_interval_ms,
+        share_max_size: count(config.share_max_size),
     }
 }
 

@@ -139,6 +139,13 @@ fn metadata(text: &mut Exposition, cores: Cores<'_>) {
     each(text, &f::GROUP_MEMBERS, cores, |core| Some(core.group_members.get()));
     each(text, &f::GROUP_OFFSETS, cores, |core| Some(core.group_offsets.get()));
     each(text, &f::GROUP_WAITERS, cores, |core| Some(core.group_waiters.get()));
+    each(text, &f::SHARE_SESSIONS, cores, |core| Some(core.share_sessions.get()));
+    each(text, &f::SHARE_PARTITIONS, cores, |core| Some(core.share_partitions.get()));
+    each(text, &f::SHARE_ACQUIRED, cores, |core| Some(core.share_acquired.get()));
+    each(text, &f::SHARE_WINDOW, cores, |core| Some(core.share_window.get()));
+    each(text, &f::SHARE_STATES, cores, |core| Some(core.share_states.get()));
+    each(text, &f::SHARE_DELIVERED, cores, |core| Some(core.share_delivered.get()));
+    each(text, &f::SHARE_EXPIRED, cores, |core| Some(core.share_expired.get()));
     each(text, &f::CLIENTS, cores, |core| Some(core.clients.get()));
     each(text, &f::CLIENT_SERIES, cores, |core| Some(core.client_series_count.get()));
     each(text, &f::CLIENT_SERIES_DROPPED, cores, |core| Some(core.client_series_dropped.get()));

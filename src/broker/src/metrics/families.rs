@@ -54,13 +54,27 @@ families! {
     PARTITIONS = "flumen_partitions", Gauge, "partitions", ["core"],
         "Partitions that the core owns.";
     GROUPS = "flumen_groups", Gauge, "groups", ["core"],
-        "Groups whose coordinator the core is, of both protocols, and those that only keep offsets; counted every 10 s, as the next three.";
+        "Groups whose coordinator the core is, of all protocols, and those that only keep offsets; counted every 10 s, as the next three.";
     GROUP_MEMBERS = "flumen_group_members", Gauge, "members", ["core"],
         "Members of these groups.";
     GROUP_OFFSETS = "flumen_group_offsets", Gauge, "offsets", ["core"],
         "Committed offsets of these groups.";
     GROUP_WAITERS = "flumen_group_waiters", Gauge, "requests", ["core"],
         "Requests that wait for other members of their group to join or to sync.";
+    SHARE_SESSIONS = "flumen_share_sessions", Gauge, "sessions", ["core"],
+        "Share sessions kept for members of share groups; counted every 10 s, as the next four.";
+    SHARE_PARTITIONS = "flumen_share_partitions", Gauge, "partitions", ["core"],
+        "Partitions as share groups read them: one for each group that reads one of the core's partitions.";
+    SHARE_ACQUIRED = "flumen_share_acquired_records", Gauge, "records", ["core"],
+        "Records of these that members have and have not acknowledged yet.";
+    SHARE_WINDOW = "flumen_share_window_offsets", Gauge, "offsets", ["core"],
+        "Offsets between the positions of share groups and the last that they were given.";
+    SHARE_STATES = "flumen_share_states", Gauge, "states", ["core"],
+        "Share partitions whose durable state the core keeps.";
+    SHARE_DELIVERED = "flumen_share_delivered_records_total", Counter, "records", ["core"],
+        "Records handed out to members of share groups, again and again ones included.";
+    SHARE_EXPIRED = "flumen_share_expired_locks_total", Counter, "records", ["core"],
+        "Records that members were given and did not acknowledge in time.";
     CLIENTS = "flumen_clients", Gauge, "clients", ["core"],
         "Clients that were told which metrics to push and were not silent since for three of their intervals.";
     CLIENT_SERIES = "flumen_client_series", Gauge, "series", ["core"],

@@ -50,7 +50,10 @@ pub(super) fn run(args: &DescribeArgs) -> Result<(), Failure> {
         return Err(Failure::other(what, "`flumen group list` shows what there is"));
     };
     let members = client.group_members(&group)?;
-    let committed = client.group_offsets(&group.group)?;
+    let committed = match group.kind.eq_ignore_ascii_case("share") {
+        true => client.share_positions(&group.group)?,
+        false => client.group_offsets(&group.group)?,
+    };
     let progress = look(&mut client, committed)?;
     let mut output = Output::stdout();
     match args.output.is_json() {

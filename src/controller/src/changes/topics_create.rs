@@ -2,7 +2,7 @@
 
 use super::Named;
 use super::configs::check_texts;
-use super::names::{CLUSTER_METADATA, CONSUMER_OFFSETS, TRANSACTION_STATE, check_name};
+use super::names::{CLUSTER_METADATA, CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE, check_name};
 use super::plan::Plan;
 use crate::error::{ControlError, ErrorKind};
 use crate::image::Configs;
@@ -66,6 +66,12 @@ pub fn internal_topic(name: &str, partitions: i32, replication_factor: i16) -> O
             ("compression.type", "uncompressed"),
             ("segment.bytes", "104857600"),
             ("unclean.leader.election.enable", "false"),
+        ],
+        SHARE_GROUP_STATE => &[
+            ("cleanup.policy", "delete"),
+            ("compression.type", "producer"),
+            ("retention.ms", "-1"),
+            ("segment.bytes", "104857600"),
         ],
         _ => return None,
     };

@@ -1,7 +1,8 @@
 //! Whole coordinators, driven by requests and time.
 //!
 //! - this module: the driver.
-//! - [`classic`], [`consumer`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by step.
+//! - [`classic`], [`consumer`], [`share`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by
+//!   step.
 //! - [`topology`]: what topologies come to.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
@@ -10,6 +11,7 @@ mod consumer;
 mod migration;
 mod offsets;
 mod random;
+mod share;
 mod streams;
 mod streams_random;
 mod tools;

@@ -238,6 +238,7 @@ impl World {
                             || group.members.contains_key(group.leader.as_ref().expect("some"))
                     );
                 }
+                Group::Share(group) => assert!(group.assignment_epoch <= group.epoch),
                 Group::Consumer(group) => {
                     let mut owned = BTreeSet::new();
                     for member in group.members.values() {
@@ -256,7 +257,7 @@ impl World {
         }
         let waiting = self.driver.coordinator.groups.values().filter_map(|group| match group {
             Group::Classic(group) => Some(group.members.values()),
-            Group::Consumer(_) | Group::Streams(_) => None,
+            Group::Consumer(_) | Group::Share(_) | Group::Streams(_) => None,
         });
         let waiting = waiting.flatten().flat_map(|member| member.joining.iter().chain(&member.syncing));
         let waiting = waiting.filter(|parked| parked.waiter.is_some()).count();

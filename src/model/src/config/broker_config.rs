@@ -194,6 +194,28 @@ typed! {
         group_streams_num_standby_replicas: i32 = "group.streams.num.standby.replicas",
         /// Members of a streams group.
         group_streams_max_size: i32 = "group.streams.max.size",
+        /// Shortest time between two assignments of a share group.
+        share_assignment_interval_ms: i32 = "group.share.assignment.interval.ms",
+        /// Heartbeat interval of share groups.
+        share_heartbeat_interval_ms: i32 = "group.share.heartbeat.interval.ms",
+        /// Session timeout of share groups.
+        share_session_timeout_ms: i32 = "group.share.session.timeout.ms",
+        /// Members of a share group.
+        share_max_size: i32 = "group.share.max.size",
+        /// Share sessions remembered.
+        share_sessions_max: i32 = "group.share.max.share.sessions",
+        /// Times that a share group is given a record.
+        share_deliveries_max: i32 = "group.share.delivery.count.limit",
+        /// Records of a partition that a share group may have acquired.
+        share_locks_max: i32 = "group.share.partition.max.record.locks",
+        /// How long a member has a record.
+        share_lock_ms: i32 = "group.share.record.lock.duration.ms",
+        /// Partitions of the share state topic.
+        share_state_partitions: i32 = "share.coordinator.state.topic.num.partitions",
+        /// Milliseconds between two looks at share state that is of no more use.
+        share_prune_interval_ms: i32 = "share.coordinator.state.topic.prune.interval.ms",
+        /// Updates of a share partition between two snapshots.
+        share_updates_per_snapshot: i32 = "share.coordinator.snapshot.update.records.per.snapshot",
         /// Partitions of the transaction topic.
         transaction_log_partitions: i32 = "transaction.state.log.num.partitions",
         /// Largest transaction timeout.
