@@ -144,7 +144,7 @@ impl Broker {
         }
         let Some(command) = &mut self.command else { return Err("the broker is not ours to start".into()) };
         self.starts += 1;
-        let log = if self.starts == 1 { "broker".into() } else { format!("broker-{}", self.starts) };
+        let log: String = if self.starts == 1 { "broker".into() } else { format!("broker-{}", self.starts) };
         self.child = Some(process::spawn(command.stdin(Stdio::null()), &self.logs.join(log))?);
         self.wait_until_it_answers()
     }
