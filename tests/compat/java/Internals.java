@@ -1,10 +1,5 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.net.ServerSocket;
-import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -20,12 +15,11 @@ import org.apache.kafka.common.TopicPartition;
 
 /**
  * Programs that read what the coordinators write: Kafka's formatters over {@code __consumer_offsets} and
- * {@code __transaction_state}, and kminion. What they tell is compared with what was committed.
+ * {@code __transaction_state}, and franz-go's decoders. What they tell is compared with what was committed.
  */
 final class Internals {
     private static final String FORMATTERS = "org.apache.kafka.tools.consumer.";
     private static final String OFFSETS = "__consumer_offsets";
-    private static final HttpClient HTTP = HttpClient.newHttpClient();
 
     public static void main(String[] args) {
         Compat.begin(args);
@@ -35,7 +29,7 @@ final class Internals {
         Compat.test("offsets-deleted", Internals::offsetsDeleted);
         Compat.test("group-metadata", Internals::groupMetadata);
         Compat.test("transaction-log", Internals::transactionLog);
-        Compat.test("kminion", Internals::kminion);
+        Compat.test("franz-go-decoders", Internals::franzGo);
         Compat.end();
     }
 
@@ -203,52 +197,34 @@ final class Internals {
                 "partitions of the open one");
     }
 
-    /** A monitor of others, which knows the lag of groups from reading the topic alone. */
-    private static void kminion() throws Exception {
-        String topic = Clients.create("internal-lag", 2);
-        Clients.send(topic, 0, 0, 50);
-        Clients.send(topic, 1, 0, 70);
+    /** A reader in Go with decoders of its own: the offsets and the members that a monitor of groups shows. */
+    private static void franzGo() throws Exception {
+        String topic = Clients.create("internal-go", 2);
+        String group = "go" + Compat.RUN;
         var zero = new TopicPartition(topic, 0);
         var one = new TopicPartition(topic, 1);
-        String group = "lag" + Compat.RUN;
-        try (var consumer = Clients.consumer("group.id=" + group, "enable.auto.commit=false")) {
-            consumer.assign(List.of(zero, one));
-            consumer.commitSync(Map.of(zero, new OffsetAndMetadata(20), one, new OffsetAndMetadata(70)));
-        }
-        int port;
-        try (ServerSocket free = new ServerSocket(0)) {
-            port = free.getLocalPort();
-        }
-        Map<String, String> environment = Map.of("KAFKA_BROKERS", Compat.address, "EXPORTER_HOST", "127.0.0.1",
-                "EXPORTER_PORT", "" + port, "MINION_CONSUMERGROUPS_SCRAPEMODE", "offsetsTopic");
-        try (Program program = new Program("kminion", List.of(System.getProperty("kminion")), environment)) {
-            Set<String> wanted = Set.of(lag(group, topic, 0, 30), lag(group, topic, 1, 0));
-            String[] told = {""};
-            long end = System.nanoTime() + 40_000_000_000L;
-            while (!told[0].lines().toList().containsAll(wanted)) {
-                Compat.check(program.runs(), "it has ended");
-                if (System.nanoTime() > end) {
-                    throw new AssertionError("not " + wanted + " within 40 s, but "
-                            + told[0].lines().filter(line -> line.contains(group)).toList());
-                }
-                Thread.sleep(500);
-                told[0] = metrics(port);
+        try (var consumer = Clients.consumer("group.id=" + group, "client.id=java", "enable.auto.commit=false")) {
+            consumer.subscribe(List.of(topic));
+            Compat.eventually("both partitions are assigned", () -> {
+                consumer.poll(Duration.ofMillis(100));
+                return consumer.assignment().size() == 2;
+            });
+            consumer.commitSync(Map.of(zero, new OffsetAndMetadata(20, "half"), one, new OffsetAndMetadata(69, "less")));
+            consumer.commitSync(Map.of(one, new OffsetAndMetadata(70, "all")));
+            var member = consumer.groupMetadata();
+            List<String> told;
+            List<String> command = List.of(System.getProperty("reader"), Compat.address);
+            try (Program reader = new Program("franz-go", command, Map.of())) {
+                int code = reader.ended(60);
+                Compat.equal(code, 0, "exit code (" + reader.errors() + ")");
+                told = reader.lines().stream().filter(line -> line.split(" ")[1].equals(group)).toList();
             }
-        }
-    }
-
-    private static String lag(String group, String topic, int partition, int lag) {
-        return "kminion_kafka_consumer_group_topic_partition_lag{group_id=\"" + group + "\",partition_id=\"" + partition
-                + "\",topic_name=\"" + topic + "\"} " + lag;
-    }
-
-    private static String metrics(int port) throws Exception {
-        var request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/metrics"))
-                .timeout(Duration.ofSeconds(10)).build();
-        try {
-            return HTTP.send(request, HttpResponse.BodyHandlers.ofString()).body();
-        } catch (java.io.IOException notYet) {
-            return "";
+            Set<String> offsets = new HashSet<>(told.stream().filter(line -> line.startsWith("offset ")).toList());
+            String start = "offset " + group + " " + topic + " ";
+            Compat.equal(offsets, Set.of(start + "0 20 half", start + "1 69 less", start + "1 70 all"), "offsets");
+            String last = told.stream().filter(line -> line.startsWith("group ")).reduce("", (before, line) -> line);
+            Compat.equal(last, "group " + group + " range " + member.generationId() + " " + member.memberId() + "/java",
+                    "group");
         }
     }
 }

@@ -10,8 +10,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::broker::{Broker, Kind, free_port};
 use super::Job;
+use super::broker::{Broker, Kind, free_port};
 
 pub struct Control<'a> {
     job: &'a Job<'a>,

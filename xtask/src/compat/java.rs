@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Job, Outcome, Place, Suite, process};
+use super::{Job, Outcome, Place, Suite, franz_go, process};
 
 pub const TOOLS: Suite = Suite {
     name: "java-tools",
@@ -32,14 +32,14 @@ pub const CLIENTS: Suite = Suite {
 
 pub const INTERNAL_TOPICS: Suite = Suite {
     name: "internal-topics",
-    about: "readers of __consumer_offsets and __transaction_state: Kafka's formatters, kminion",
+    about: "readers of __consumer_offsets and __transaction_state: Kafka's formatters, franz-go's decoders",
     settings: &[],
     fixed: None,
     limit: Duration::from_secs(180),
-    prepare: |place| prepare(place).and_then(|()| kminion(place)),
+    prepare: |place| prepare(place).and_then(|()| franz_go::prepare_reader(place)),
     run: |job| {
         let mut command = java(job.place, 512);
-        command.arg(format!("-Dkminion={}", job.place.target.join("kminion/kminion").display()));
+        command.arg(format!("-Dreader={}", job.place.target.join("franz-go/offsets").display()));
         job.program(command.arg("Internals"))
     },
 };
@@ -127,15 +127,6 @@ pub fn java(place: &Place, megabytes: u32) -> Command {
         .arg(format!("-Dlog4j2.configurationFile={}", place.tests.join("java/log4j2.properties").display()));
     command.arg("-cp").arg(format!("{0}/classes:{0}/libs/*", dir.display()));
     command
-}
-
-/// kminion, which reads `__consumer_offsets` to tell the lag of groups.
-fn kminion(place: &Place) -> Result<(), String> {
-    let binary = place.build_dir("kminion")?.join("kminion");
-    let mut go = Command::new("go");
-    go.args(["build", "-mod=readonly", "-o"]).arg(&binary).arg("github.com/cloudhut/kminion/v2");
-    go.current_dir(place.tests.join("kminion"));
-    process::step(&mut go, &place.target.join("logs/go-kminion"), Duration::from_secs(600)).map(drop)
 }
 
 fn run(job: &Job<'_>, class: &str) -> Result<Outcome, String> {

@@ -239,7 +239,10 @@ fn parse(args: &[String], left_out: &[(String, String, String)]) -> Result<Optio
 }
 
 fn rounds(text: &str) -> Result<u32, String> {
-    text.parse().ok().filter(|&rounds| rounds > 0).ok_or_else(|| format!("--rounds {text}: no number of rounds"))
+    text.parse()
+        .ok()
+        .filter(|&rounds| rounds > 0)
+        .ok_or_else(|| format!("--rounds {text}: no number of rounds"))
 }
 
 fn named(name: &str) -> Result<&'static Suite, String> {
