@@ -102,9 +102,9 @@ const STEPS: &[Step] = &[
     Step {
         name: "compat",
         about: "foreign clients against the broker",
-        cargo: &["xtask", "compat"],
+        cargo: &["xtask", "compat", "--rounds", "3"],
         environment: &[],
-        limit: minutes(35),
+        limit: minutes(40),
     },
 ];
 

@@ -19,16 +19,16 @@ final class Tools {
         records();
         performance();
         cluster();
-        dump();
         groups();
+        TransactionTools.tests();
         Compat.end();
     }
 
-    private static String topic(String name) {
+    static String topic(String name) {
         return Compat.topic(name);
     }
 
-    private static void create(String topic, int partitions) throws Exception {
+    static void create(String topic, int partitions) throws Exception {
         Compat.tool("TopicCommand", "--create", "--topic", topic, "--partitions", "" + partitions,
                 "--replication-factor", "1").ok();
     }
@@ -150,12 +150,12 @@ final class Tools {
         });
     }
 
-    private static Compat.Said config(String[] entity, String... args) throws Exception {
+    static Compat.Said config(String[] entity, String... args) throws Exception {
         return Compat.tool(CONFIGS, Stream.concat(Stream.of(entity), Stream.of(args)).toArray(String[]::new));
     }
 
     /** The broker's id, from the line "host:port (id: 1 rack: null …) -> (" of BrokerApiVersions. */
-    private static String brokerId() throws Exception {
+    static String brokerId() throws Exception {
         String out = Compat.tool("BrokerApiVersionsCommand").ok().out();
         int start = out.indexOf("(id: ") + 5;
         return out.substring(start, out.indexOf(' ', start));
@@ -170,7 +170,7 @@ final class Tools {
         return Compat.tool(CONSUMER, Stream.concat(Stream.of(first), Stream.of(args)).toArray(String[]::new));
     }
 
-    private static void produce(String topic, int count, String... args) throws Exception {
+    static void produce(String topic, int count, String... args) throws Exception {
         String[] first = {"--topic", topic, "--reader-property", "parse.key=true", "--reader-property", "key.separator=:"};
         Compat.toolReading(lines(count), "ConsoleProducer",
                 Stream.concat(Stream.of(first), Stream.of(args)).toArray(String[]::new)).ok();
@@ -252,7 +252,7 @@ final class Tools {
     }
 
     /** Waits until the topic's ends add up: acks=0 may be visible a little later. */
-    private static void eventuallyHolds(String topic, long records) throws Exception {
+    static void eventuallyHolds(String topic, long records) throws Exception {
         Compat.eventually(topic + " holds " + records, () -> Compat.tool("GetOffsetShell", "--topic", topic).ok().out()
                 .lines().mapToLong(l -> Long.parseLong(l.substring(l.lastIndexOf(':') + 1))).sum() == records);
     }
@@ -276,27 +276,12 @@ final class Tools {
                 .ok().has("metadata.version"));
         Compat.test("quorum", () -> Compat.call("MetadataQuorumCommand", "", "--bootstrap-server", Compat.address,
                 "describe", "--status").ok().has("ClusterId:", "LeaderId:"));
+        Compat.test("quorum-replication", () -> Compat.call("MetadataQuorumCommand", "", "--bootstrap-server",
+                Compat.address, "describe", "--replication").ok().has("NodeId", "Leader"));
         Compat.test("leader-election", () -> Compat.call("LeaderElectionCommand", "", "--bootstrap-server",
                 Compat.address, "--election-type", "preferred", "--all-topic-partitions").ok());
         Compat.test("reassign-list", () -> Compat.tool("reassign.ReassignPartitionsCommand", "--list").ok()
                 .has("No partition reassignments found"));
-    }
-
-    /** Kafka's own reader over a segment file. The topic is small, so its records are in the first. */
-    private static void dump() {
-        Compat.test("dump-log-segments", () -> {
-            Compat.check(System.getProperty("data") != null, "the broker's data directory is not ours to read");
-            String topic = topic("dumped");
-            create(topic, 1);
-            produce(topic, 5);
-            String segment;
-            try (Stream<Path> files = Files.walk(Path.of(System.getProperty("data")))) {
-                segment = files.map(Path::toString).filter(f -> f.contains(topic) && f.endsWith("00000.log"))
-                        .findFirst().orElseThrow();
-            }
-            Compat.call("DumpLogSegments", "", "--files", segment, "--print-data-log", "--deep-iteration").ok()
-                    .has("baseOffset: 0", "isvalid: true", "payload: value 4");
-        });
     }
 
     private static void groups() {
@@ -326,6 +311,28 @@ final class Tools {
                     "--topic", topic, "--to-earliest", "--execute").ok().out().contains("NEW-OFFSET"));
             Compat.tool(command, "--group", group, "--delete-offsets", "--topic", topic).ok();
             Compat.tool(command, "--group", group, "--delete").ok();
+        });
+        Compat.test("consumer-groups-members-and-states", () -> {
+            String command = "consumer.group.ConsumerGroupCommand";
+            String topic = topic("stated");
+            create(topic, 2);
+            for (String protocol : List.of("classic", "consumer")) {
+                String group = "stated-" + protocol + Compat.RUN;
+                try (var member = Clients.consumer("group.id=" + group, "group.protocol=" + protocol, "client.id=me")) {
+                    member.subscribe(List.of(topic));
+                    Compat.eventually("it has its partitions", () -> {
+                        member.poll(java.time.Duration.ofMillis(100));
+                        return member.assignment().size() == 2;
+                    });
+                    Compat.tool(command, "--describe", "--group", group, "--members", "--verbose").ok()
+                            .has(group, "me", topic + ":0,1");
+                    Compat.tool(command, "--describe", "--group", group, "--state").ok().has(group, "Stable");
+                    Compat.tool(command, "--list", "--state", "Stable", "--type", protocol).ok().has(group);
+                }
+                Compat.tool(command, "--list", "--state", "Empty").ok().has(group);
+                Compat.check(!Compat.tool(command, "--list", "--state", "Stable").ok().out().contains(group),
+                        "a group without members is listed as stable");
+            }
         });
         Compat.test("consumer-performance", () -> {
             String topic = topic("perf-read");

@@ -1,4 +1,6 @@
 //! The broker under test: Flumen, Apache Kafka as the reference, or one that runs already.
+//!
+//! One that is ours can be stopped or killed and started again: it keeps its directory, its port and its settings.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -68,6 +70,10 @@ fn flumen(place: &Place) -> PathBuf {
 
 pub struct Broker {
     child: Option<Child>,
+    /// Starts it; none for one that is not ours.
+    command: Option<Command>,
+    starts: u32,
+    logs: PathBuf,
     /// `host:port`, as it advertises itself.
     pub address: String,
     pub data: Option<PathBuf>,
@@ -85,52 +91,96 @@ impl Broker {
         logs: &Path,
     ) -> Result<Self, String> {
         let (host, port) = match (suite.fixed, kind) {
-            (_, Kind::Running(address)) => return Self::running(address, suite),
+            (_, Kind::Running(address)) => return Self::running(address, suite, logs),
             (Some(fixed), _) => fixed,
             (None, _) => ("127.0.0.1", free_port()?),
         };
-        let data = scratch.join("data");
-        let mut settings: Vec<(&str, String)> =
-            REFERENCE.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-        settings.extend(suite.settings.iter().map(|(k, v)| (*k, (*v).to_owned())));
-        let mut http = None;
-        let mut command = match kind {
-            Kind::Flumen => {
-                let at = format!("127.0.0.1:{}", free_port()?);
-                flumen_command(place, &data, (host, port), http.insert(at), &settings)
-            }
-            _ => kafka_command(place, scratch, logs, &data, host, port, settings)?,
-        };
-        let child = process::spawn(command.stdin(Stdio::null()), &logs.join("broker"))?;
-        let address = format!("{host}:{port}");
-        let mut broker = Self { child: Some(child), address, data: Some(data), http };
-        broker.wait_until_it_answers(logs)?;
+        let mut broker = Self::configure(kind, place, suite.settings, (host, port), scratch, logs)?;
+        broker.launch()?;
         Ok(broker)
     }
 
-    fn running(address: &str, suite: &Suite) -> Result<Self, String> {
+    /// A broker with a directory and settings of its own, which does not run yet.
+    pub fn configure(
+        kind: &Kind,
+        place: &Place,
+        settings: &[(&str, &str)],
+        (host, port): (&str, u16),
+        scratch: &Path,
+        logs: &Path,
+    ) -> Result<Self, String> {
+        for directory in [scratch, logs] {
+            fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+        }
+        let data = scratch.join("data");
+        let all: Vec<(&str, String)> =
+            REFERENCE.iter().chain(settings).map(|(k, v)| (*k, (*v).to_owned())).collect();
+        let mut http = None;
+        let command = match kind {
+            Kind::Flumen => {
+                let at = format!("127.0.0.1:{}", free_port()?);
+                flumen_command(place, &data, (host, port), http.insert(at), &all)
+            }
+            _ => kafka_command(place, scratch, logs, &data, host, port, all)?,
+        };
+        Ok(Self {
+            child: None,
+            command: Some(command),
+            starts: 0,
+            logs: logs.to_owned(),
+            address: format!("{host}:{port}"),
+            data: Some(data),
+            http,
+        })
+    }
+
+    fn running(address: &str, suite: &Suite, logs: &Path) -> Result<Self, String> {
         if let Some((host, port)) = suite.fixed
             && address != format!("{host}:{port}")
         {
             return Err(format!("the tests insist on {host}:{port}, the broker is at {address}"));
         }
-        Ok(Self { child: None, address: address.to_owned(), data: None, http: None })
+        let (address, logs) = (address.to_owned(), logs.to_owned());
+        Ok(Self { child: None, command: None, starts: 0, logs, address, data: None, http: None })
     }
 
-    fn wait_until_it_answers(&mut self, logs: &Path) -> Result<(), String> {
-        let started = Instant::now();
+    /// Starts it, or starts it again, and waits until it answers.
+    pub fn launch(&mut self) -> Result<(), String> {
+        if self.child.is_some() {
+            return Err("the broker runs already".into());
+        }
+        let Some(command) = &mut self.command else { return Err("the broker is not ours to start".into()) };
+        self.starts += 1;
+        let log: String = if self.starts == 1 { "broker".into() } else { format!("broker-{}", self.starts) };
+        self.child = Some(process::spawn(command.stdin(Stdio::null()), &self.logs.join(log))?);
+        self.wait_until_it_answers()
+    }
+
+    /// Kills it, as the kernel does when memory runs out.
+    pub fn kill(&mut self) -> Result<(), String> {
+        if let Some(status) = self.ended() {
+            self.child = None;
+            return Err(format!("the broker ended by itself with {status}"));
+        }
+        let Some(mut child) = self.child.take() else { return Err("the broker does not run".into()) };
+        process::signal_group(&child, "KILL");
+        child.wait().map(drop).map_err(|e| e.to_string())
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<(), String> {
+        let (started, logs) = (Instant::now(), self.logs.display().to_string());
         while started.elapsed() < Duration::from_secs(60) {
             if let Some(status) = self.ended() {
                 // Waited for, so its number may be somebody else's by now: no signal from Drop.
                 self.child = None;
-                return Err(format!("the broker ended at its start with {status}, see {}", logs.display()));
+                return Err(format!("the broker ended at its start with {status}, see {logs}"));
             }
             if answers(&self.address) {
                 return Ok(());
             }
             sleep(Duration::from_millis(50));
         }
-        Err(format!("the broker did not answer ApiVersions within 60 s, see {}", logs.display()))
+        Err(format!("the broker did not answer ApiVersions within 60 s, see {logs}"))
     }
 
     fn ended(&mut self) -> Option<std::process::ExitStatus> {

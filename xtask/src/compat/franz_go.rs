@@ -27,6 +27,15 @@ fn prepare(place: &Place) -> Result<(), String> {
     process::step(&mut go, &place.target.join("logs/go"), Duration::from_secs(600)).map(drop)
 }
 
+/// The program in `tests/compat/franz-go/offsets`, which decodes `__consumer_offsets`.
+pub fn prepare_reader(place: &Place) -> Result<(), String> {
+    let binary = place.build_dir("franz-go")?.join("offsets");
+    let mut go = Command::new("go");
+    go.args(["build", "-mod=readonly", "-o"]).arg(&binary).arg("./offsets");
+    go.current_dir(place.tests.join("franz-go"));
+    process::step(&mut go, &place.target.join("logs/go-offsets"), Duration::from_secs(300)).map(drop)
+}
+
 fn run(job: &Job<'_>) -> Result<Outcome, String> {
     let list = job.place.tests.join("franz-go/tests.txt");
     let text = fs::read_to_string(&list).map_err(|e| format!("{}: {e}", list.display()))?;

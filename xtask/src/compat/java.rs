@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Job, Outcome, Place, Suite, process};
+use super::{Job, Outcome, Place, Suite, franz_go, process};
 
 pub const TOOLS: Suite = Suite {
     name: "java-tools",
@@ -30,14 +30,67 @@ pub const CLIENTS: Suite = Suite {
     run: |job| run(job, "Clients"),
 };
 
+pub const INTERNAL_TOPICS: Suite = Suite {
+    name: "internal-topics",
+    about: "readers of __consumer_offsets and __transaction_state: Kafka's formatters, franz-go's decoders",
+    settings: &[],
+    fixed: None,
+    limit: Duration::from_secs(180),
+    prepare: |place| prepare(place).and_then(|()| franz_go::prepare_reader(place)),
+    run: |job| {
+        let mut command = java(job.place, 512);
+        command.arg(format!("-Dreader={}", job.place.target.join("franz-go/offsets").display()));
+        job.program(command.arg("Internals"))
+    },
+};
+
+pub const SEGMENTS: Suite = Suite {
+    name: "segments",
+    about: "segment files: read by Kafka's DumpLogSegments, moved under Kafka 4.3.1, and moved here from it",
+    settings: &[("log.cleaner.backoff.ms", "200")],
+    fixed: None,
+    limit: Duration::from_secs(300),
+    prepare,
+    run: |job| controlling(job, "Segments"),
+};
+
+pub const COPIER: Suite = Suite {
+    name: "copier",
+    about: "Kafka's TransactionalMessageCopier with random aborts, and kill -9 of the broker: see --rounds",
+    settings: &[],
+    fixed: None,
+    limit: Duration::from_secs(900),
+    prepare,
+    run: |job| controlling(job, "Copier"),
+};
+
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-const SOURCES: &[&str] =
-    &["Compat.java", "Tools.java", "Clients.java", "Administration.java", "Groups.java", "Telemetry.java"];
+const SOURCES: &[&str] = &[
+    "Administration.java",
+    "Brokers.java",
+    "Clients.java",
+    "Compat.java",
+    "Copier.java",
+    "Groups.java",
+    "Internals.java",
+    "Member.java",
+    "Program.java",
+    "Segments.java",
+    "Streams.java",
+    "Telemetry.java",
+    "Tools.java",
+    "TransactionTools.java",
+];
 
 /// The jars of Kafka 4.3.1, which hold a broker too.
 pub fn jars(place: &Place) -> Result<(), String> {
-    let dir = place.build_dir("java")?;
-    let sources = place.tests.join("java");
+    copy_jars(place, "java")
+}
+
+/// The jars that `tests/compat/<name>/pom.xml` names, in `libs` of the build directory of that name.
+pub fn copy_jars(place: &Place, name: &str) -> Result<(), String> {
+    let dir = place.build_dir(name)?;
+    let sources = place.tests.join(name);
     let libs = dir.join("libs");
     // Written last, so that a copy cut short is done again.
     let complete = dir.join("complete.xml");
@@ -49,14 +102,15 @@ pub fn jars(place: &Place) -> Result<(), String> {
             .args(["-q", "-B", PLUGIN])
             .arg(format!("-DoutputDirectory={}", libs.display()))
             .current_dir(&sources);
-        process::step(&mut maven, &place.target.join("logs/maven"), Duration::from_secs(600))?;
+        let log = place.target.join(format!("logs/maven-{name}"));
+        process::step(&mut maven, &log, Duration::from_secs(600))?;
         fs::write(&complete, pom).map_err(|e| format!("{}: {e}", complete.display()))?;
     }
     Ok(())
 }
 
 /// The jars and our classes.
-fn prepare(place: &Place) -> Result<(), String> {
+pub fn prepare(place: &Place) -> Result<(), String> {
     jars(place)?;
     let (dir, sources) = (place.target.join("java"), place.tests.join("java"));
     let mut compiler = Command::new("javac");
@@ -78,11 +132,17 @@ pub fn java(place: &Place, megabytes: u32) -> Command {
 
 fn run(job: &Job<'_>, class: &str) -> Result<Outcome, String> {
     let mut command = java(job.place, 512);
-    if let Some(data) = &job.data {
-        command.arg(format!("-Ddata={}", data.display()));
-    }
     if let Some(http) = &job.http {
         command.arg(format!("-Dhttp={http}"));
     }
     job.program(command.arg(class))
+}
+
+/// The same for a program that stops and starts brokers, and may look into their files.
+fn controlling(job: &Job<'_>, class: &str) -> Result<Outcome, String> {
+    let mut command = java(job.place, 512);
+    if let Some(data) = &job.data {
+        command.arg(format!("-Ddata={}", data.display()));
+    }
+    job.controlling_program(command.arg(class))
 }

@@ -10,17 +10,21 @@
 
 mod broker;
 mod cargo_crate;
+mod control;
 mod franz_go;
 mod java;
 mod kafkajs;
 mod kcat;
+mod mixed;
 mod namespace;
 mod outcome;
 mod process;
 mod python;
 mod rdkafka;
 mod rskafka;
+mod streams;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use broker::{Broker, Kind};
+use control::Control;
 use outcome::Outcome;
 
 /// One foreign client.
@@ -54,6 +59,11 @@ const SUITES: &[&Suite] = &[
     &python::CONFLUENT,
     &python::AIOKAFKA,
     &kafkajs::SUITE,
+    &mixed::SUITE,
+    &java::INTERNAL_TOPICS,
+    &java::SEGMENTS,
+    &java::COPIER,
+    &streams::SUITE,
     &franz_go::SUITE,
     &rdkafka::SUITE,
     &rskafka::SUITE,
@@ -85,9 +95,15 @@ impl Place {
     }
 }
 
+/// How often suites that go in rounds do so, where `--rounds` does not say.
+const ROUNDS: u32 = 20;
+
 /// What a suite's `run` is given.
 pub struct Job<'a> {
     pub place: &'a Place,
+    pub broker: RefCell<Broker>,
+    /// Broker settings on top of the reference ones.
+    pub settings: &'static [(&'static str, &'static str)],
     /// `host:port`
     pub address: String,
     /// The broker's data directory, where it is ours to look into.
@@ -101,15 +117,33 @@ pub struct Job<'a> {
     /// Where output is kept for reading after a failure.
     pub logs: PathBuf,
     pub limit: Duration,
+    /// For suites that do the same again and again.
+    pub rounds: u32,
 }
 
 impl Job<'_> {
     /// Runs one of our own test programs and reads its lines. It gets as arguments the broker's
-    /// address and the names to leave out, with commas between.
+    /// address and the names to leave out, with commas between, and in `COMPAT_LOGS` a directory for
+    /// the output of what it starts itself.
     pub fn program(&self, command: &mut Command) -> Result<Outcome, String> {
+        self.watched(command, &mut || Ok(()))
+    }
+
+    /// The same for one that stops, kills and starts brokers.
+    pub fn controlling_program(&self, command: &mut Command) -> Result<Outcome, String> {
+        let mut control = Control::new(self)?;
+        command.env("COMPAT_CONTROL", control.directory()).env("COMPAT_ROUNDS", self.rounds.to_string());
+        self.watched(command, &mut || control.serve())
+    }
+
+    fn watched(
+        &self,
+        command: &mut Command,
+        watch: &mut dyn FnMut() -> Result<(), String>,
+    ) -> Result<Outcome, String> {
         let names = self.left_out.keys().map(String::as_str).collect::<Vec<_>>().join(",");
-        command.arg(&self.address).arg(names).current_dir(&self.scratch);
-        let finished = process::run(command, &self.logs.join("tests"), self.limit)?;
+        command.arg(&self.address).arg(names).current_dir(&self.scratch).env("COMPAT_LOGS", &self.logs);
+        let finished = process::run_watched(command, &self.logs.join("tests"), self.limit, watch)?;
         let mut outcome = Outcome::parse(&finished.stdout);
         if !finished.success && outcome.failed.is_empty() {
             outcome.fail("program", finished.why);
@@ -123,14 +157,16 @@ struct Options {
     suites: Vec<&'static Suite>,
     everything: bool,
     prepare_only: bool,
+    rounds: u32,
     /// Set when this process was started inside a namespace to run one suite.
     inside: bool,
 }
 
 const USAGE: &str = "\
-usage: cargo xtask compat [--broker flumen|kafka|HOST:PORT] [--suite NAME[,NAME]] [--all] [--prepare] [--list]
+usage: cargo xtask compat [--broker flumen|kafka|HOST:PORT] [--suite NAME[,NAME]] [--rounds N] [--all] [--prepare] [--list]
   --broker   what to test: target/release/flumen (default), Apache Kafka, or a running broker
   --suite    only these suites
+  --rounds   how often suites that go in rounds do so: 20 if not said
   --all      also what tests/compat/left-out.txt leaves out
   --prepare  download and build, run nothing
   --list     name the suites and what each leaves out";
@@ -164,7 +200,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             println!("{}: prepared in {:.0} s", suite.name, started.elapsed().as_secs_f64());
             continue;
         }
-        let outcome = run_suite(&place, suite, &options.broker, reasons, options.everything);
+        let outcome = run_suite(&place, suite, &options, reasons);
         outcome.print(suite.name, started.elapsed());
         total.add(outcome);
     }
@@ -181,6 +217,7 @@ fn parse(args: &[String], left_out: &[(String, String, String)]) -> Result<Optio
         suites: SUITES.to_vec(),
         everything: false,
         prepare_only: false,
+        rounds: ROUNDS,
         inside: false,
     };
     let mut args = args.iter();
@@ -189,6 +226,7 @@ fn parse(args: &[String], left_out: &[(String, String, String)]) -> Result<Optio
         match arg.as_str() {
             "--broker" => options.broker = Kind::parse(value()?)?,
             "--suite" => options.suites = value()?.split(',').map(named).collect::<Result<_, _>>()?,
+            "--rounds" => options.rounds = rounds(value()?)?,
             "--all" => options.everything = true,
             "--prepare" => options.prepare_only = true,
             "--inside-namespace" => options.inside = true,
@@ -200,6 +238,13 @@ fn parse(args: &[String], left_out: &[(String, String, String)]) -> Result<Optio
         }
     }
     Ok(Some(options))
+}
+
+fn rounds(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|&rounds| rounds > 0)
+        .ok_or_else(|| format!("--rounds {text}: no number of rounds"))
 }
 
 fn named(name: &str) -> Result<&'static Suite, String> {
@@ -232,15 +277,15 @@ fn reasons(
 fn run_suite(
     place: &Place,
     suite: &'static Suite,
-    kind: &Kind,
+    options: &Options,
     left_out: BTreeMap<String, String>,
-    everything: bool,
 ) -> Outcome {
+    let kind = &options.broker;
     let result = (suite.prepare)(place).and_then(|()| match (suite.fixed, kind) {
         (Some(_), Kind::Flumen | Kind::Kafka) => {
-            namespace::outside(place, suite, kind, &left_out, everything)
+            namespace::outside(place, suite, kind, &left_out, options.everything)
         }
-        _ => with_broker(place, suite, kind, left_out),
+        _ => with_broker(place, suite, kind, left_out, options.rounds),
     });
     result.unwrap_or_else(Outcome::could_not_run)
 }
@@ -251,6 +296,7 @@ fn with_broker(
     suite: &Suite,
     kind: &Kind,
     left_out: BTreeMap<String, String>,
+    rounds: u32,
 ) -> Result<Outcome, String> {
     let logs = place.target.join("logs").join(suite.name);
     let scratch = place.target.join("run").join(suite.name);
@@ -258,19 +304,22 @@ fn with_broker(
         let _ = fs::remove_dir_all(dir);
         fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     }
-    let mut broker = Broker::start(kind, place, suite, &scratch, &logs)?;
+    let broker = Broker::start(kind, place, suite, &scratch, &logs)?;
     let job = Job {
         place,
         address: broker.address.clone(),
         data: broker.data.clone(),
         http: broker.http.clone(),
+        broker: RefCell::new(broker),
+        settings: suite.settings,
         left_out,
         scratch: scratch.clone(),
         logs: logs.clone(),
         limit: suite.limit,
+        rounds,
     };
     let result = (suite.run)(&job);
-    let stopped = broker.stop();
+    let stopped = job.broker.borrow_mut().stop();
     let _ = fs::remove_dir_all(&scratch);
     let mut outcome = result.map_err(|e| format!("{e} (output: {})", logs.display()))?;
     outcome.finish(&job.left_out);

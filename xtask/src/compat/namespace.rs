@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Kind, Outcome, Place, Suite, process, with_broker};
+use super::{Kind, Outcome, Place, ROUNDS, Suite, process, with_broker};
 
 /// Runs a suite, prepared already, in a namespace of its own.
 pub fn outside(
@@ -54,7 +54,7 @@ pub fn inside(
     kind: &Kind,
     left_out: BTreeMap<String, String>,
 ) -> Result<(), String> {
-    let outcome = with_broker(place, suite, kind, left_out)?;
+    let outcome = with_broker(place, suite, kind, left_out, ROUNDS)?;
     print!("{}", outcome.lines());
     Ok(())
 }

@@ -38,6 +38,16 @@ pub struct Finished {
 
 /// Runs a command to its end or to the limit, whichever comes first; then its whole group goes.
 pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<Finished, String> {
+    run_watched(command, log, limit, &mut || Ok(()))
+}
+
+/// The same, and `watch` is called ten times a second at least. Its error ends the command.
+pub fn run_watched(
+    command: &mut Command,
+    log: &Path,
+    limit: Duration,
+    watch: &mut dyn FnMut() -> Result<(), String>,
+) -> Result<Finished, String> {
     if let Some(dir) = log.parent() {
         fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     }
@@ -52,6 +62,11 @@ pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<Finishe
             signal_group(&child, "KILL");
             let _ = child.wait();
             break None;
+        }
+        if let Err(why) = watch() {
+            signal_group(&child, "KILL");
+            let _ = child.wait();
+            return Err(why);
         }
         sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));

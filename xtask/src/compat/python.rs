@@ -36,7 +36,7 @@ pub const AIOKAFKA: Suite = Suite {
     run: |job| run(job, "test_aiokafka.py"),
 };
 
-fn prepare(place: &Place) -> Result<(), String> {
+pub fn prepare(place: &Place) -> Result<(), String> {
     let dir = place.build_dir("python")?;
     let log = place.target.join("logs/pip");
     let requirements = place.tests.join("python/requirements.txt");

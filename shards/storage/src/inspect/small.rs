@@ -10,7 +10,7 @@ use model::{LeaderEpoch, Offset};
 /// An entry of an `.index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetEntry {
-    /// First offset of a batch, relative to the segment's.
+    /// Last offset of a batch, relative to the segment's.
     pub offset_delta: u32,
     /// The byte in the segment at which it begins.
     pub position: u32,

@@ -12,7 +12,7 @@ const ENTRIES_MAX: usize = 8192;
 /// A place in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Base offset of the batch there, relative to the segment's.
+    /// Last offset of the batch there, relative to the segment's: whoever looks for a later one may begin here.
     pub offset_delta: u32,
     /// Where the batch begins.
     pub position: u32,
@@ -46,7 +46,8 @@ impl Index {
         if self.since_last > self.interval_bytes {
             self.since_last = 0;
             let (max_timestamp, max_timestamp_delta) = self.max_timestamp.unwrap_or((-1, 0));
-            let offset_delta = (header.base_offset - base) as u32;
+            // Kafka's tools compare the entry with the batch's last offset.
+            let offset_delta = (header.last_offset().max(header.base_offset) - base) as u32;
             self.entries.push(IndexEntry { offset_delta, position, max_timestamp, max_timestamp_delta });
             if self.entries.len() > ENTRIES_MAX {
                 self.thin();

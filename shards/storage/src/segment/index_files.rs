@@ -49,6 +49,9 @@ pub(crate) fn times(bytes: &[u8]) -> impl Iterator<Item = (i64, u32)> {
 
 /// The index that both files make together, for a segment whose file holds `written` bytes; `None` when they
 /// contradict themselves or it. The batches from the last entry's position on are still to be pushed.
+///
+/// Kafka notes a time when the batch of an entry is counted already, Flumen before that. The next time behind an entry
+/// is right for both: nothing before the entry is newer.
 pub(crate) fn decode(offset_file: &[u8], time_file: &[u8], written: u32) -> Option<Index> {
     if !offset_file.len().is_multiple_of(OFFSET_ENTRY_BYTES)
         || !time_file.len().is_multiple_of(TIME_ENTRY_BYTES)
@@ -70,9 +73,100 @@ pub(crate) fn decode(offset_file: &[u8], time_file: &[u8], written: u32) -> Opti
             newest = (timestamp, delta);
             times.next();
         }
-        let (max_timestamp, max_timestamp_delta) = newest;
+        let next = times.peek().copied().unwrap_or(newest);
+        if next.0 < newest.0 {
+            return None;
+        }
+        let (max_timestamp, max_timestamp_delta) = next;
         entries.push(IndexEntry { offset_delta, position, max_timestamp, max_timestamp_delta });
     }
     let max_timestamp = (newest.0 >= 0).then_some(newest);
     Some(Index::of_entries(entries, max_timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::BatchHeader;
+
+    const BYTES: u32 = 300;
+
+    /// The largest timestamp of batch `number`, of two records; times go back now and then.
+    fn time(number: u32) -> i64 {
+        5000 + i64::from(number) * 10 - i64::from(number % 5 == 3) * 45
+    }
+
+    fn header(number: u32) -> BatchHeader {
+        BatchHeader {
+            base_offset: i64::from(number) * 2,
+            bytes: BYTES as usize,
+            leader_epoch: 0,
+            crc: 0,
+            attributes: 0,
+            last_offset_delta: 1,
+            base_timestamp: time(number),
+            max_timestamp: time(number),
+            producer_id: -1,
+            producer_epoch: -1,
+            base_sequence: -1,
+            count: 2,
+        }
+    }
+
+    /// The files that Kafka writes with an entry for every `every`th batch.
+    fn of_kafka(count: u32, every: u32) -> (Vec<u8>, Vec<u8>) {
+        let (mut offsets, mut times) = (Vec::new(), Vec::new());
+        let (mut newest, mut noted) = ((-1, 0), -1);
+        for number in 0..count {
+            let last = number * 2 + 1;
+            if time(number) > newest.0 {
+                newest = (time(number), last);
+            }
+            if number % every == every - 1 {
+                offsets.extend([last.to_be_bytes(), (number * BYTES).to_be_bytes()].concat());
+                if newest.0 > noted {
+                    noted = newest.0;
+                    times.extend(newest.0.to_be_bytes());
+                    times.extend(newest.1.to_be_bytes());
+                }
+            }
+        }
+        (offsets, times)
+    }
+
+    #[test]
+    fn nobody_is_led_behind_what_is_looked_for() {
+        let count = 200;
+        let mut index = Index::default();
+        for number in 0..count {
+            index.push(0, number * BYTES, &header(number), 1000);
+        }
+        for (files, least) in [(encode(&index), 40), (of_kafka(count, 4), 50), (of_kafka(count, 1), 200)] {
+            let index = decode(&files.0, &files.1, count * BYTES).expect("whole");
+            assert!(index.entries().len() >= least);
+            for number in 0..count {
+                let at = index.position_for_offset(number * 2);
+                assert!(at <= number * BYTES && number * BYTES - at <= 6 * BYTES, "offset {}", number * 2);
+                let at = index.position_for_timestamp(time(number));
+                let first = (0..count).find(|&other| time(other) >= time(number)).expect("one");
+                assert!(at <= first * BYTES, "time {}", time(number));
+                assert!(first * BYTES - at <= 24 * BYTES, "time {}", time(number));
+            }
+        }
+    }
+
+    #[test]
+    fn files_that_contradict_themselves_are_none() {
+        let (offsets, times) = of_kafka(40, 4);
+        let written = 40 * BYTES;
+        assert!(decode(&offsets, &times, written).is_some());
+        assert!(decode(&offsets[1..], &times, written).is_none());
+        assert!(decode(&offsets, &times[1..], written).is_none());
+        assert!(decode(&offsets, &times, 30 * BYTES).is_none());
+        assert!(decode(&[&offsets[8..], &offsets[..8]].concat(), &times, written).is_none());
+        let swapped = [&times[12..24], &times[..12], &times[24..]].concat();
+        assert!(decode(&offsets, &swapped, written).is_none());
+        // What a crash leaves of files that were made larger than they are.
+        assert!(decode(&[&offsets[..], &[0; 80]].concat(), &times, written).is_none());
+    }
 }

@@ -1,0 +1,104 @@
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.Future;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+
+/**
+ * Kafka's TransactionalMessageCopier, which reads, writes and commits in transactions and aborts one in three, while
+ * the broker is killed twice in every round. What it has copied in all rounds must be there once, in order.
+ */
+final class Copier {
+    private static final int RECORDS = 5000;
+    private static final String TRANSACTION_SIZE = "20";
+    private static final Pattern REMAINING = Pattern.compile("\"remaining\":(\\d+)");
+
+    private static String from;
+    private static String to;
+    private static int copied;
+
+    public static void main(String[] args) {
+        Compat.begin(args);
+        Clients.admin = Admin.create(Map.of("bootstrap.servers", Compat.address));
+        int rounds = Integer.parseInt(System.getenv("COMPAT_ROUNDS"));
+        Compat.test("topics", () -> {
+            from = Clients.create("copier-from", 1);
+            to = Clients.create("copier-to", 1);
+        });
+        for (int round = 1; round <= rounds; round++) {
+            int seed = round;
+            Compat.test("round-" + round, () -> round(new Random(seed)));
+        }
+        Compat.test("each-once-in-order", Copier::compare);
+        Compat.end();
+    }
+
+    private static void round(Random chance) throws Exception {
+        fill();
+        try (Program copier = Program.java("copier", System.getProperty("java.class.path"),
+                "org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", Compat.address,
+                "--input-topic", from, "--input-partition", "0", "--output-topic", to,
+                "--transaction-size", TRANSACTION_SIZE, "--transaction-timeout", "20000",
+                "--transactional-id", "copier" + Compat.RUN, "--consumer-group", "copier" + Compat.RUN,
+                "--enable-random-aborts")) {
+            for (int percent : List.of(85, 40)) {
+                copier.await("its first " + (100 - percent) + " %", 60,
+                        line -> remaining(line) * 100 <= (long) RECORDS * percent);
+                Thread.sleep(chance.nextInt(200));
+                Compat.check(copier.runs(), "it had ended before the broker was killed");
+                Brokers.crash(Brokers.TESTED);
+            }
+            int code = copier.ended(120);
+            Compat.equal(code, 0, "the copier's exit code (" + copier.errors() + ")");
+        }
+    }
+
+    /** What is left to copy, as a line of the copier says; all, where it says nothing. */
+    private static long remaining(String line) {
+        Matcher found = REMAINING.matcher(line);
+        // Until it knows, it says the largest number there is.
+        return found.find() && found.group(1).length() < 10 ? Long.parseLong(found.group(1)) : RECORDS;
+    }
+
+    private static void fill() throws Exception {
+        try (var producer = Clients.producer("linger.ms=5")) {
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (int n = 0; n < RECORDS; n++) {
+                sent.add(producer.send(new ProducerRecord<>(from, 0, "k", Integer.toString(copied + n))));
+            }
+            for (var each : sent) {
+                each.get();
+            }
+        }
+        copied += RECORDS;
+    }
+
+    private static void compare() throws Exception {
+        var tp = new TopicPartition(to, 0);
+        List<ConsumerRecord<String, String>> read = new ArrayList<>();
+        try (var consumer = Clients.consumer("isolation.level=read_committed", "max.poll.records=5000")) {
+            consumer.assign(List.of(tp));
+            consumer.seekToBeginning(List.of(tp));
+            long end = consumer.endOffsets(List.of(tp)).get(tp);
+            long limit = System.nanoTime() + 60_000_000_000L;
+            while (consumer.position(tp) < end) {
+                Compat.check(System.nanoTime() < limit, "read " + read.size() + ", not all within 60 s");
+                consumer.poll(Duration.ofMillis(200)).forEach(read::add);
+            }
+        }
+        for (int n = 0; n < Math.min(read.size(), copied); n++) {
+            Compat.equal(read.get(n).value(), Integer.toString(n), "the value at place " + n);
+        }
+        Compat.equal(read.size(), copied, "records");
+        var committed = Clients.admin.listConsumerGroupOffsets("copier" + Compat.RUN).partitionsToOffsetAndMetadata().get();
+        Compat.equal(committed.get(new TopicPartition(from, 0)).offset(), (long) copied, "the committed offset");
+    }
+}
