@@ -73,12 +73,6 @@ final class TransactionTools {
     }
 
     private static void shareGroups() {
-        Compat.test("config-group", () -> {
-            String[] entity = {"--entity-type", "groups", "--entity-name", "sg" + Compat.RUN};
-            Tools.config(entity, "--alter", "--add-config", "share.auto.offset.reset=earliest").ok();
-            Tools.config(entity, "--describe").ok().has("share.auto.offset.reset=earliest");
-            Tools.config(entity, "--describe", "--all").ok().has("consumer.session.timeout.ms=");
-        });
         Compat.test("share-groups", () -> {
             String topic = Tools.topic("share-read");
             Tools.create(topic, 1);
