@@ -86,6 +86,13 @@ const STEPS: &[Step] = &[
         limit: minutes(20),
     },
     Step {
+        name: "sim-bugs",
+        about: "every deliberate bug is found by the simulator's checkers",
+        cargo: &["xtask", "sim", "--bugs"],
+        environment: &[],
+        limit: minutes(15),
+    },
+    Step {
         name: "fuzz",
         about: "every fuzz target for a short while, with AddressSanitizer (needs the nightly toolchain)",
         cargo: &["xtask", "fuzz", "--seconds", "15"],

@@ -6,6 +6,7 @@
 //! - [`clients`]: producers, consumers, an admin; [`wire`]: their connections; [`record`]: what they write.
 //! - [`coordination`]: what a seed with groups and transactions stands for; [`judge`]: their history under the
 //!   [`checker`].
+//! - [`proof`]: that each deliberate bug is found.
 //! - [`control`]: what the run tells its clients; [`book`]: all that they were told, with the rules that
 //!   show at once; [`check`]: those that need a whole log.
 //!
@@ -27,6 +28,7 @@ mod coordination;
 mod judge;
 mod node;
 mod plan;
+pub mod proof;
 mod record;
 mod run;
 mod tamper;

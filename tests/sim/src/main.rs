@@ -1,16 +1,24 @@
 //! `sim`: runs seeds. `sim --help` says how.
 
-use sim::{BUGS, Bug, Counts, Failure, Report, RunOptions, run};
+use sim::{BUGS, Bug, Counts, Failure, Report, RunOptions, proof, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-const USAGE: &str = "usage: sim [--seeds N] [--from S] [--bug NAME] | --seed S [--log [LINES]] [--bug NAME]
+const USAGE: &str =
+    "usage: sim [--seeds N] [--from S] [--bug NAME] | --seed S [--log [LINES]] [--bug NAME] | --bugs
   --seeds N    run N seeds, 100 if not given
   --from S     the first of them, 0 if not given
   --seed S     run this one alone
   --log        print what happened in it, line by line: the last LINES, 1000000 if not given
-  --bug NAME   run with a deliberate bug, which is to be found; --bug list names them";
+  --bug NAME   run with a deliberate bug, which is to be found; --bug list names them
+  --bugs       look for every deliberate bug: each must be found";
 const LOG_LINES: usize = 1_000_000;
+/// Bugs that are looked for at once.
+const THREADS: usize = 2;
+/// Characters that are shown of how a bug was found.
+const SHOWN: usize = 200;
 
 struct Arguments {
     from: u64,
@@ -18,7 +26,32 @@ struct Arguments {
     options: RunOptions,
 }
 
+/// Looks for every deliberate bug, two at a time.
+fn look_for_bugs() -> ExitCode {
+    let (next, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let look = || {
+        while let Some(bug) = BUGS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match proof::find(*bug) {
+                Some((seed, what)) => {
+                    println!("{bug}: found in seed {seed}: {}", what.chars().take(SHOWN).collect::<String>());
+                }
+                None => {
+                    missed.fetch_add(1, Ordering::Relaxed);
+                    println!("{bug}: NOT FOUND");
+                }
+            }
+        }
+    };
+    thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(look))));
+    let missed = missed.into_inner();
+    println!("{} found, {missed} missed", BUGS.len() - missed);
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|word| word == "--bugs") {
+        return look_for_bugs();
+    }
     let arguments = match parse(std::env::args().skip(1).collect()) {
         Ok(arguments) => arguments,
         Err(why) => {
