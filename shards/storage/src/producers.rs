@@ -117,6 +117,41 @@ impl Refused {
     }
 }
 
+/// Producers with batches on their way to their coordinator, which says whether they may open a transaction. Those
+/// that come meanwhile go the same way: or one would find the transaction open and come before who went for it.
+#[derive(Debug, Default)]
+pub(crate) struct Verifying {
+    /// The epoch and the last sequence number of the last such batch.
+    last: BTreeMap<i64, (i16, i32)>,
+}
+
+impl Verifying {
+    /// A batch is to be verified.
+    pub fn note(&mut self, header: &BatchHeader) {
+        if header.has_producer() && header.base_sequence >= 0 {
+            if self.last.len() == REFUSED_MAX {
+                self.last.clear();
+            }
+            self.last.insert(header.producer_id, (header.producer_epoch, last_sequence(header)));
+        }
+    }
+
+    /// Whether one before this batch is being verified. One that was refused is taken for that until it comes again
+    /// or its producer has another epoch: it costs questions.
+    pub fn is_behind(&self, header: &BatchHeader) -> bool {
+        self.last.get(&header.producer_id).is_some_and(|(epoch, _)| *epoch == header.producer_epoch)
+    }
+
+    /// A batch was appended, of data or a marker.
+    pub fn appended(&mut self, header: &BatchHeader) {
+        if let Some(&(epoch, last)) = self.last.get(&header.producer_id)
+            && (header.producer_epoch > epoch || !header.is_control() && last_sequence(header) == last)
+        {
+            self.last.remove(&header.producer_id);
+        }
+    }
+}
+
 /// Sequence numbers go on from 2^31 - 1 to 0.
 fn follows(last: i32, first: i32) -> bool {
     first == last.checked_add(1).unwrap_or(0)
@@ -215,6 +250,8 @@ impl Producers {
             Some(last) if !follows(last.last_sequence, header.base_sequence) => {
                 Err(AppendError::OutOfOrderSequence)
             }
+            // A marker has begun the epoch.
+            None if header.base_sequence != 0 => Err(AppendError::OutOfOrderSequence),
             _ => Ok(Verdict::Append),
         }
     }
@@ -410,6 +447,22 @@ mod tests {
         assert!(!refused.is_overtaking(&header(1, 0, 2, 0), &producers), "it is known");
         refused.appended(&header(1, 0, 0, 0));
         assert!(!refused.is_overtaking(&header(1, 0, 2, 0), &Producers::default()));
+    }
+
+    #[test]
+    fn what_comes_while_one_is_verified_waits_behind_it() {
+        let mut verifying = Verifying::default();
+        assert!(!verifying.is_behind(&header(1, 0, 2, 0)));
+        verifying.note(&header(1, 0, 0, 0));
+        verifying.note(&header(1, 0, 2, 0));
+        verifying.appended(&header(1, 0, 0, 0));
+        assert!(verifying.is_behind(&header(1, 0, 4, 0)), "the second is on its way");
+        assert!(!verifying.is_behind(&header(1, 1, 0, 0)) && !verifying.is_behind(&header(2, 0, 4, 0)));
+        verifying.appended(&header(1, 0, 2, 0));
+        assert!(!verifying.is_behind(&header(1, 0, 4, 0)));
+        verifying.note(&header(1, 0, 4, 0));
+        verifying.appended(&header(1, 1, 0, 0));
+        assert!(!verifying.is_behind(&header(1, 0, 6, 0)), "of an older epoch none will come");
     }
 
     #[test]

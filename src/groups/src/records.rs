@@ -273,6 +273,30 @@ mod tests {
     }
 
     #[test]
+    fn a_member_without_classic_protocols_is_as_kafka_writes_it() {
+        let value = ConsumerGroupMemberMetadataValue {
+            instance_id: None,
+            rack_id: None,
+            subscribed_topic_regex: None,
+            server_assignor: None,
+            classic_member_metadata: None,
+            ..Default::default()
+        };
+        let mut expected = vec![0, 0];
+        // No instance, no rack, an empty client and host, no topics, no pattern.
+        expected.extend([0, 0, 1, 1, 1, 0]);
+        expected.extend((-1i32).to_be_bytes());
+        // No assignor; one tagged field, number 0, of one byte: null.
+        expected.extend([0, 1, 0, 1, 0]);
+        let written = member("g", "m", &value);
+        assert_eq!(written.value.as_ref(), Some(&expected));
+        match Stored::read(&written.key, written.value.as_deref()) {
+            Ok(Stored::Member(_, Some(read))) => assert_eq!(read, value),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn what_was_written_is_read_back() {
         let written = classic_group("g", &GroupMetadataValue { generation: 3, ..Default::default() });
         assert_eq!(written.value.as_ref().map(|value| &value[..2]), Some(&[0u8, 3][..]));

@@ -252,6 +252,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same in a tagged field, where Kafka has a number in its place: none is null.
+    pub fn tagged_presence(&mut self) -> Result<bool, WireError> {
+        Ok(self.unsigned_varint()? != 0)
+    }
+
     /// The number of elements of an array; `None` is null.
     ///
     /// `min_size` is the least number of bytes that an element takes: a count that the rest of the frame

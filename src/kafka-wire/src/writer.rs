@@ -271,6 +271,11 @@ impl Writer {
         self.i8(if present { 1 } else { -1 });
     }
 
+    /// The same in a tagged field, where Kafka has a number in its place.
+    pub fn tagged_presence(&mut self, present: bool) {
+        self.unsigned_varint(u32::from(present));
+    }
+
     /// The number of elements of an array that follows; `None` is null.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ final class Groups {
             }
         });
         Compat.test("transactions", Groups::transactions);
+        Compat.test("transactions-many-in-flight", Groups::manyInFlight);
         Compat.test("transactional-offsets", Groups::transactionalOffsets);
         Compat.test("share-group", Groups::share);
     }
@@ -88,6 +89,28 @@ final class Groups {
         Clients.read(topic, 0, 20, "isolation.level=read_committed").forEach(r -> rounds.add(r.value().substring(0, 1)));
         Compat.equal(rounds, Set.of("0", "2"), "committed rounds");
         Clients.read(topic, 0, 40);
+    }
+
+    /** Five batches on their way when a transaction begins: the first is verified, and none may overtake it. */
+    private static void manyInFlight() throws Exception {
+        String topic = Clients.create("in-flight", 4);
+        int rounds = 150;
+        try (var producer = Clients.producer("transactional.id=f" + Compat.RUN, "batch.size=1000", "linger.ms=0")) {
+            producer.initTransactions();
+            for (int round = 0; round < rounds; round++) {
+                producer.beginTransaction();
+                for (int n = 0; n < 40; n++) {
+                    producer.send(new ProducerRecord<>(topic, round % 4, "k", Clients.value(round / 4 * 40 + n)));
+                }
+                producer.commitTransaction();
+            }
+        }
+        for (int partition = 0; partition < 4; partition++) {
+            var read = Clients.read(topic, partition, (rounds + 3 - partition) / 4 * 40, "isolation.level=read_committed");
+            for (int n = 0; n < read.size(); n++) {
+                Compat.equal(read.get(n).value(), Clients.value(n), "value " + n + " of partition " + partition);
+            }
+        }
     }
 
     private static void transactionalOffsets() throws Exception {

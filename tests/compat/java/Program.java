@@ -106,7 +106,8 @@ final class Program implements AutoCloseable {
 
     /** SIGTERM, as a user stops a program; waits for its end. */
     void stop() throws Exception {
-        process.destroy();
+        // The process's own method closes what its last lines come through.
+        process.toHandle().destroy();
         ended(60);
     }
 

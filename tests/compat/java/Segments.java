@@ -221,8 +221,9 @@ final class Segments {
 
     /** Two producers whose transactions lie between each other's; every third is aborted. */
     private static void transactions(Side side, String topic, int keys) throws Exception {
-        try (var one = side.producer("transactional.id=one-" + topic, "batch.size=4000", "compression.type=zstd");
-                var two = side.producer("transactional.id=two-" + topic, "batch.size=4000")) {
+        String alone = "max.in.flight.requests.per.connection=1";
+        try (var one = side.producer("transactional.id=one-" + topic, "batch.size=4000", alone, "compression.type=zstd");
+                var two = side.producer("transactional.id=two-" + topic, "batch.size=4000", alone)) {
             var both = List.of(one, two);
             one.initTransactions();
             two.initTransactions();
@@ -300,6 +301,7 @@ final class Segments {
         var tp = new TopicPartition(topic, 0);
         Map<Long, Long> offsets = new HashMap<>();
         try (var consumer = side.consumer()) {
+            consumer.assign(List.of(tp));
             for (int at = 0; at < all.size(); at += all.size() / 20 + 1) {
                 long time = all.get(at).timestamp();
                 OffsetAndTimestamp found = consumer.offsetsForTimes(Map.of(tp, time)).get(tp);

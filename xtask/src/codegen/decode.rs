@@ -45,7 +45,13 @@ fn plain(context: &Context<'_>, field: &Field) -> String {
 /// Reads a field in `versions`, null or not as each version has it.
 fn value(context: &Context<'_>, field: &Field, versions: Versions, flexible: &str) -> String {
     let strict = read(context, &field.ty, flexible, false);
-    let nullable = || read(context, &field.ty, flexible, true);
+    let nullable = || match &field.ty {
+        Type::Struct(name) => {
+            let presence = presence(field);
+            format!("if reader.{presence}()? {{ Some({name}::decode(reader, version)?) }} else {{ None }}")
+        }
+        ty => read(context, ty, flexible, true),
+    };
     let wrapped = if field.optional() { format!("Some({strict})") } else { strict };
     let Some(range) = field.nullable.and_then(|range| range.intersect(versions)) else { return wrapped };
     match condition(range, versions) {
@@ -54,12 +60,14 @@ fn value(context: &Context<'_>, field: &Field, versions: Versions, flexible: &st
     }
 }
 
+/// The name of the method that reads or writes whether a nullable struct follows: in a tag Kafka says it otherwise.
+pub fn presence(field: &Field) -> &'static str {
+    if field.tagged.is_some() { "tagged_presence" } else { "presence" }
+}
+
 fn read(context: &Context<'_>, ty: &Type, flexible: &str, nullable: bool) -> String {
     let prefix = if nullable { "nullable_" } else { "" };
     match ty {
-        Type::Struct(name) if nullable => {
-            format!("if reader.presence()? {{ Some({name}::decode(reader, version)?) }} else {{ None }}")
-        }
         Type::Struct(name) => format!("{name}::decode(reader, version)?"),
         Type::String => format!("reader.{prefix}string({flexible})?"),
         Type::Bytes => format!("reader.{prefix}bytes({flexible})?"),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::decode::fixed;
+use super::decode::{fixed, presence};
 use super::emit::{Context, condition, differs_from_default, ident, negated, parameter};
 use super::schema::{Field, Type, Versions};
 
@@ -76,20 +76,21 @@ fn value(context: &Context<'_>, field: &Field, versions: Versions, flexible: &st
     }
     let refuse = format!("return Err(WireError::NullField {{ field: {:?} }})", field.name);
     let null = match &field.ty {
-        Type::Struct(_) => "writer.presence(false)".into(),
+        Type::Struct(_) => format!("writer.{}(false)", presence(field)),
         Type::String => format!("writer.nullable_string({flexible}, None)?"),
         Type::Bytes => format!("writer.nullable_bytes({flexible}, None)?"),
         Type::Array(_) => format!("writer.array_count({flexible}, None)?"),
         other => panic!("{}: a nullable {other:?}", context.message.name),
     };
     let range = field.nullable.and_then(|nullable| nullable.intersect(versions));
+    let presence = presence(field);
     // A struct that may be null is introduced by a byte in the versions that allow null, and only there.
     let (null, introduce) = match range.map(|range| condition(range, versions)) {
         None => (refuse, String::new()),
-        Some(None) => (null, "writer.presence(true);".into()),
+        Some(None) => (null, format!("writer.{presence}(true);")),
         Some(Some(condition)) => (
             format!("if {condition} {{ {null} }} else {{ {refuse} }}"),
-            format!("if {condition} {{ writer.presence(true); }}"),
+            format!("if {condition} {{ writer.{presence}(true); }}"),
         ),
     };
     let introduce = if matches!(field.ty, Type::Struct(_)) { introduce } else { String::new() };

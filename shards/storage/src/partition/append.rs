@@ -59,8 +59,13 @@ impl Partition {
     /// are durable. Where the log keeps another codec, that is [`AppendError::OtherCodec`].
     pub fn append(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
         let appended = self.try_append(batches, context);
-        if matches!(appended, Err(AppendError::Busy | AppendError::Storage(_))) {
-            self.gave_up(batches);
+        match appended {
+            Err(AppendError::Busy | AppendError::Storage(_)) => self.gave_up(batches),
+            Err(AppendError::Unverified) => {
+                let mut state = self.log.state.borrow_mut();
+                split(batches).for_each(|(header, _)| state.verifying.note(&header));
+            }
+            _ => {}
         }
         appended
     }
@@ -188,7 +193,8 @@ impl Partition {
             if state.refused.is_overtaking(&header, known) {
                 return Err(AppendError::OutOfOrderSequence);
             }
-            match check_batch(known, &header, origin)? {
+            let behind = matches!(origin, Origin::Client) && state.verifying.is_behind(&header);
+            match check_batch(known, &header, origin, behind)? {
                 Verdict::Append => fresh = true,
                 Verdict::Duplicate { base_offset, last_offset } => {
                     let (base, _) = duplicate.unwrap_or((base_offset, last_offset));
@@ -231,12 +237,19 @@ impl Partition {
     }
 }
 
-/// What is to be done with a producer's batch: by its epochs, its transaction, its sequence number.
-fn check_batch(producers: &Producers, header: &BatchHeader, origin: Origin) -> Result<Verdict, AppendError> {
+/// What is to be done with a producer's batch: by its epochs, its transaction, its sequence number. `behind`: one before
+/// it is being verified.
+fn check_batch(
+    producers: &Producers,
+    header: &BatchHeader,
+    origin: Origin,
+    behind: bool,
+) -> Result<Verdict, AppendError> {
     let known = producers.known(header.producer_id);
     rules::check_data(header.producer_epoch, header.is_transactional(), known.as_ref()).map_err(violated)?;
     let verdict = producers.check(header);
-    let goes_on = known.is_some_and(|known| known.is_open && known.epoch == header.producer_epoch);
+    let is_open = known.is_some_and(|known| known.is_open && known.epoch == header.producer_epoch);
+    let goes_on = is_open && !behind;
     if !header.is_transactional() || goes_on || matches!(verdict, Ok(Verdict::Duplicate { .. })) {
         return verdict;
     }
@@ -402,6 +415,7 @@ impl Log {
         segment.push(&header, config.index_interval_bytes);
         state.log_end = header.last_offset() + 1;
         state.refused.appended(&header);
+        state.verifying.appended(&header);
         if let Some(producers) = state.producers.as_mut().filter(|_| header.has_producer()) {
             if let Some(aborted) = producers.take_in(&header, batch, context.now_ms) {
                 state.aborted.push(segment_base, aborted);

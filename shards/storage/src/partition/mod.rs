@@ -45,7 +45,7 @@ use crate::config::LogConfig;
 use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
 use crate::journal::Pending;
-use crate::producers::{Producers, Refused};
+use crate::producers::{Producers, Refused, Verifying};
 use crate::segment::{Segment, file_name};
 use crate::store::Shared;
 use crate::unsynced::Unsynced;
@@ -138,6 +138,7 @@ pub(crate) struct LogState {
     /// `None`: not read yet, which is done when the first of them appends.
     pub producers: Option<Producers>,
     pub refused: Refused,
+    pub verifying: Verifying,
     /// The aborted transactions, as far as `producers` are known.
     pub aborted: aborted::Aborted,
     /// Up to where a direct write made it durable, which the journal does not say yet.
@@ -225,6 +226,7 @@ impl Log {
             noted_block: 0,
             producers: Some(Producers::default()),
             refused: Refused::default(),
+            verifying: Verifying::default(),
             aborted: aborted::Aborted::default(),
             note: None,
             unsaved_bytes: 0,

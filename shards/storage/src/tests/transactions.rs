@@ -90,6 +90,40 @@ fn readers_of_committed_data_stop_before_what_is_open_and_hear_what_was_aborted(
     }
 }
 
+#[test]
+fn nothing_overtakes_a_batch_that_is_being_verified() {
+    let mut rig = Rig::new(42);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, LogConfig::default())).await.expect("creates");
+        let sent = |epoch, sequence| partition.append(&data(7, epoch, sequence), &context()).err();
+        for (epoch, offset) in [(0, 0), (1, 5)] {
+            // Two are on their way to the coordinator when the first of them opens the transaction.
+            assert_eq!(sent(epoch, 0), Some(AppendError::Unverified));
+            assert_eq!(sent(epoch, 1), Some(AppendError::Unverified));
+            if epoch > 0 {
+                // The marker has begun the epoch, and the first batch of it is not there yet.
+                let early = put(&store, &partition, &data(7, epoch, 1)).await;
+                assert_eq!(early, Err(AppendError::OutOfOrderSequence));
+            }
+            assert_eq!(put(&store, &partition, &data(7, epoch, 0)).await, Ok(Offset(offset)));
+            assert_eq!(sent(epoch, 2), Some(AppendError::Unverified));
+            assert_eq!(put(&store, &partition, &data(7, epoch, 1)).await, Ok(Offset(offset + 1)));
+            assert_eq!(sent(epoch, 3), Some(AppendError::Unverified), "the one before is on its way");
+            for sequence in [2, 3] {
+                let at = Offset(offset + i64::from(sequence));
+                assert_eq!(put(&store, &partition, &data(7, epoch, sequence)).await, Ok(at));
+            }
+            if epoch == 0 {
+                end(&store, &partition, 7, 1, true).await;
+            }
+        }
+        assert_eq!(sent(1, 4), None, "none is on its way");
+    });
+}
+
 /// One more run, which finds everything as it was.
 fn run_of(rig: &mut Rig, config: &LogConfig, clean: bool) -> super::Run {
     let run = rig.begin();

@@ -56,7 +56,7 @@ impl<'a> Decode<'a> for ConsumerGroupMemberMetadataValue<'a> {
         reader.tagged_fields(|reader, tag| {
             match tag {
                 0 => {
-                    message.classic_member_metadata = if reader.presence()? {
+                    message.classic_member_metadata = if reader.tagged_presence()? {
                         Some(ClassicMemberMetadata::decode(reader, version)?)
                     } else {
                         None
@@ -111,9 +111,9 @@ impl Encode for ConsumerGroupMemberMetadataValue<'_> {
         if has_classic_member_metadata {
             let start = writer.begin_tag(0);
             match &self.classic_member_metadata {
-                None => writer.presence(false),
+                None => writer.tagged_presence(false),
                 Some(value) => {
-                    writer.presence(true);
+                    writer.tagged_presence(true);
                     value.encode(writer, version)?;
                 }
             }
