@@ -32,7 +32,7 @@ pub struct Encoder {
 enum Sink {
     Plain(Vec<u8>),
     Gzip(GzEncoder<Vec<u8>>),
-    Snappy(SnappyEncoder),
+    Snappy(Box<SnappyEncoder>),
     // Boxed: it is many times as large as the others.
     Lz4(Box<FrameEncoder<Vec<u8>>>),
     Zstd(Box<ZstdEncoder>),
@@ -50,7 +50,7 @@ impl Encoder {
                 });
                 Sink::Gzip(GzEncoder::new(Vec::new(), level))
             }
-            Compression::Snappy => Sink::Snappy(SnappyEncoder::new()),
+            Compression::Snappy => Sink::Snappy(Box::new(SnappyEncoder::new())),
             Compression::Lz4 => {
                 // Kafka's own reader knows independent blocks only.
                 let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);

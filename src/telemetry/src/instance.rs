@@ -323,7 +323,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_push() {
-        let cases: [(fn(&mut Push), ErrorCode); 6] = [
+        type Change = fn(&mut Push);
+        let cases: [(Change, ErrorCode); 6] = [
             (|push| push.subscription_id += 1, ErrorCode::UnknownSubscriptionId),
             (|push| push.compression = 5, ErrorCode::UnsupportedCompressionType),
             (|push| push.compression = -1, ErrorCode::UnsupportedCompressionType),

@@ -214,7 +214,10 @@ mod tests {
 
     const OWNER: Owner<'static> = Owner { instance: "id", client_id: "a\"b" };
 
-    fn set(samples: &[(&str, SampleKind, &[(&str, &str)], f64)]) -> SeriesSet {
+    /// A sample: name, kind, attributes, value.
+    type Given<'a> = (&'a str, SampleKind, &'a [(&'a str, &'a str)], f64);
+
+    fn set(samples: &[Given<'_>]) -> SeriesSet {
         let mut set = SeriesSet::new(&OWNER);
         for (name, kind, attributes, value) in samples {
             let attributes: Vec<Attribute<'_>> =
@@ -269,7 +272,7 @@ mod tests {
 
     #[test]
     fn sums_since_the_push_before_are_added_up() {
-        let push = |samples: &[(&str, SampleKind, &[(&str, &str)], f64)], before: &SeriesSet| {
+        let push = |samples: &[Given<'_>], before: &SeriesSet| {
             let mut set = set(samples);
             set.follow(before);
             set

@@ -68,21 +68,21 @@ async fn load_into(shared: &Rc<Shared>, log: &Rc<Log>) {
     shared.room.notify();
 }
 
-/// Loads the producers if that was not done; false if it cannot be.
+/// Loads the producers if that was not done; false if it cannot be. The load is a task of its own: who asks may be
+/// dropped while it waits, and others wait for the same load.
 pub(crate) async fn ensure_loaded(shared: &Rc<Shared>, log: &Rc<Log>) -> bool {
     let mut tried = false;
     while log.state.borrow().producers.is_none() {
+        // Before it begins: its end must not be missed.
         let seen = shared.room.count();
-        if !log.loading.replace(true) {
+        if !log.loading.get() {
             if tried {
-                log.loading.set(false);
                 return false;
             }
             tried = true;
-            load_into(shared, log).await;
-        } else {
-            shared.room.after(seen).await;
+            begin_load(shared, log);
         }
+        shared.room.after(seen).await;
     }
     true
 }

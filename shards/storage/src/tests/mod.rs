@@ -5,7 +5,7 @@ mod basics;
 mod cold;
 mod compaction;
 mod crash;
-mod leftover_names;
+mod leftover_files;
 mod more;
 mod recompress;
 mod retention;

@@ -283,3 +283,35 @@ fn a_snapshot_from_behind_the_end_is_not_believed_when_the_log_has_grown_past_it
         store.stop().await.expect("stops");
     });
 }
+
+#[test]
+fn a_load_of_producers_goes_on_when_who_asked_for_it_has_gone() {
+    let mut rig = Rig::new(1103);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let config = LogConfig { segment_bytes: 20_000, ..LogConfig::default() };
+    let ours = config.clone();
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, ours)).await.expect("creates");
+        for sequence in 0..20 {
+            let batch = by_producer(batch_of(1, &[7; 4000]), 9, 0, sequence);
+            append(&store, &partition, &batch).await.expect("appends");
+        }
+    });
+    let (run, options) = rig.after_crash(run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec_with(0, config)).await.expect("opens");
+        let asking = partition.clone();
+        let asker = executor::spawn("asker", async move { asking.load_producers().await });
+        // It waits for its first read.
+        executor::yield_now().await;
+        executor::yield_now().await;
+        asker.abort();
+        let loaded = executor::timeout(Duration::from_secs(10), partition.load_producers()).await;
+        assert!(matches!(loaded, Ok(Ok(()))), "the load that was begun never ends");
+        let next = by_producer(batch_of(1, b"next"), 9, 0, 20);
+        assert_eq!(append(&store, &partition, &next).await.expect("appends"), Offset(20));
+    });
+}

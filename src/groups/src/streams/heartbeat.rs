@@ -185,7 +185,7 @@ impl StreamsGroup {
         holders.iter().filter(|(_, holder)| *holder != member.id).all(|(held, holder)| {
             let other = self.members.get(holder);
             let is_near = other.is_some_and(|other| other.profile.process == member.profile.process);
-            !is_near && !(role == Role::Active && *held == Role::Active)
+            !(is_near || role == Role::Active && *held == Role::Active)
         })
     }
 

@@ -43,6 +43,9 @@ pub(crate) const STREAMS_PROTOCOL: &str = "streams";
 /// The epoch of a topology that no topics have been found for yet.
 const NOT_VALIDATED: i32 = -1;
 
+/// Members by task, a subtopology and a partition of it, each with its role.
+type Holders = BTreeMap<(Arc<str>, i32), BTreeSet<(Role, Arc<str>)>>;
+
 /// A group.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamsGroup {
@@ -64,7 +67,7 @@ pub(crate) struct StreamsGroup {
     pub statics: BTreeMap<Arc<str>, Arc<str>>,
     pub targets: BTreeMap<Arc<str>, TaskSet>,
     /// Who has each task in which role, or has still to give it back.
-    pub holders: BTreeMap<(Arc<str>, i32), BTreeSet<(Role, Arc<str>)>>,
+    pub holders: Holders,
     pub topology: Option<Topology>,
     /// What the topology came to when it was last looked at; never in the log.
     pub configured: Option<Configured>,

@@ -242,11 +242,8 @@ mod tests {
         work: &BTreeMap<Arc<str>, Work>,
         standby: usize,
     ) -> Vec<TaskSet> {
-        let members: Vec<Candidate<'_>> = processes
-            .iter()
-            .zip(current)
-            .map(|(process, current)| Candidate { process: *process, current })
-            .collect();
+        let members: Vec<Candidate<'_>> =
+            processes.iter().zip(current).map(|(process, current)| Candidate { process, current }).collect();
         assign(&members, work, standby)
     }
 

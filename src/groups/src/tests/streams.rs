@@ -225,7 +225,7 @@ fn internal_topics_are_asked_for_until_they_are_there() {
     let told = driver.streams_beat(&joins("a", "p"));
     let configs = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
     let wanted = InternalTopic { name: CHANGELOG.into(), partitions: 4, replication_factor: -1, configs };
-    assert_eq!(told.create, [wanted.clone()]);
+    assert_eq!(told.create, std::slice::from_ref(&wanted));
     assert_eq!((told.response.member_epoch, driver.statuses(&quiet("a", 2))), (2, vec![3]));
     assert_eq!(driver.streams_group().group_state, "NotReady");
     assert_eq!(driver.streams_beat(&quiet("a", 2)).create, [wanted], "as long as it is not there");

@@ -23,7 +23,7 @@ fn sub(
         source_topics: reads.iter().map(|name| Cow::Borrowed(*name)).collect(),
         repartition_source_topics: between
             .iter()
-            .map(|(name, partitions)| topic(*name, *partitions))
+            .map(|(name, partitions)| topic(name, *partitions))
             .collect(),
         repartition_sink_topics: writes.iter().map(|name| Cow::Borrowed(*name)).collect(),
         ..Default::default()

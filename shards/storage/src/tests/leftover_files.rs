@@ -1,42 +1,8 @@
-//! Names and files that an earlier process left, which the next one goes on with: what it acknowledges must not hang
-//! on what the earlier one had not put on the device.
+//! Index files that an earlier process left, which the next one goes on with.
 
 use super::more::timed;
 use super::*;
 use std::time::Duration;
-
-#[test]
-fn the_name_of_a_directory_that_an_ended_process_made_is_put_on_the_device() {
-    let mut rig = Rig::new(420);
-    let run = rig.begin();
-    rig.run(&run, async {
-        let directory = crate::segment::topic_directory(Path::new("/data"), "topic", id(0).topic).join("0");
-        executor::io::make_directories(&directory).await.expect("makes");
-    });
-    // The process ends before it could sync what is above: the names are there, but not on the device.
-    rig.kill(run);
-    // Past the journal, so that no replay makes the directory again.
-    let value = vec![7; 80_000];
-    let sent = batch_of(1, &value);
-    let run = rig.begin();
-    let options = rig.options(&run);
-    let store = rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.open_partition(spec(0)).await.expect("opens");
-        append(&store, &partition, &sent).await.expect("acknowledged");
-        store
-    });
-    drop(store);
-    rig.crash(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.open_partition(spec(0)).await.expect("opens");
-        let found = batches(&read_all(&partition, Offset(0), 100_000).await.expect("reads"));
-        assert_eq!(found.iter().map(|(_, value)| value.len()).collect::<Vec<_>>(), [value.len()]);
-    });
-}
 
 /// Record `number` in the tests below stands at offset `number`, with this time.
 fn time_of(number: i64) -> i64 {
