@@ -5,7 +5,6 @@ mod basics;
 mod cold;
 mod compaction;
 mod crash;
-mod leftover_files;
 mod more;
 mod recompress;
 mod retention;

@@ -9,7 +9,7 @@ fn produced(id: i64, epoch: i16, sequence: i32, value: &[u8]) -> Vec<u8> {
 }
 
 /// A batch with real records: one at each of these times.
-pub(super) fn timed(times: &[i64]) -> Vec<u8> {
+fn timed(times: &[i64]) -> Vec<u8> {
     let base = times[0];
     let mut records = Vec::new();
     for (delta, time) in times.iter().enumerate() {

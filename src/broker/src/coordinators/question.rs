@@ -26,6 +26,7 @@ pub struct GroupQuestion {
 
 /// What the coordinator's core says at once.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Nearly all are answers, and none is kept.
 pub enum GroupReply {
     /// The answer.
     Now(Told),

@@ -44,11 +44,11 @@ fn wanted(entry: &asked::EntryData<'_>) -> QuotaAlteration {
     }
 }
 
+/// What became of an entity.
+type Altered = (AskedEntity, Result<(), ControlError>);
+
 /// A result for each entity; a change that was refused as a whole is refused for each of them once.
-fn results(
-    entities: Vec<AskedEntity>,
-    altered: Result<Vec<(AskedEntity, Result<(), ControlError>)>, Refusal>,
-) -> Vec<EntryData<'static>> {
+fn results(entities: Vec<AskedEntity>, altered: Result<Vec<Altered>, Refusal>) -> Vec<EntryData<'static>> {
     match altered {
         Ok(results) => {
             results.into_iter().map(|(entity, result)| entry(entity, result.map_err(Refusal::from))).collect()

@@ -47,11 +47,14 @@ use std::sync::Arc;
 /// Share partitions that a core has loaded at most; more are refused until others were not used for a while.
 const LEADERS_MAX: usize = 20_000;
 
+/// The leaders of this core by group and partition.
+type Leaders = BTreeMap<(Arc<str>, TopicPartition), Rc<Leader>>;
+
 /// A core's part of all share groups.
 pub(crate) struct ShareCore {
     pub(crate) sessions: RefCell<Sessions>,
     /// Partitions of this core as groups read them.
-    leaders: RefCell<BTreeMap<(Arc<str>, TopicPartition), Rc<Leader>>>,
+    leaders: RefCell<Leaders>,
     /// By partition of `__share_group_state`.
     states: RefCell<BTreeMap<i32, Rc<StateShell>>>,
     /// Sessions whose connections have ended.
