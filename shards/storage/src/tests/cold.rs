@@ -79,8 +79,9 @@ fn who_goes_through_a_segment_finds_it_in_memory() {
                 let stats = store.stats();
                 let size = partition.size_bytes();
                 let read = get(&stats.read_bytes);
+                // A place in the index may lie a batch before what is looked for, and so in the chunk before.
                 assert!(
-                    read >= size && read <= size + 4096,
+                    read >= size && read <= size + 4096 + CHUNK_BYTES,
                     "{portion}: each chunk once: {read} of {size}, {} missed",
                     get(&stats.cache_misses)
                 );
