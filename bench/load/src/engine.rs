@@ -125,6 +125,8 @@ impl Engine {
             }
             let over = || now >= window.to || self.all_is_sent() || !ready.is_empty() && self.all_is_read();
             if self.meter.ended().is_none() && over() {
+                // What fell due while others had the core is due all the same.
+                self.send_due(now, window.to)?;
                 self.meter.end(now);
             }
             let sending = self.meter.ended().is_none();
