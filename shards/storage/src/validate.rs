@@ -102,7 +102,7 @@ fn packed_keys(header: &BatchHeader, codec: i16, payload: &[u8]) -> Result<(), A
 pub(crate) struct Unpacked<R> {
     pub source: BufReader<R>,
     /// Bytes read so far.
-    read: u64,
+    pub read: u64,
 }
 
 /// How a record begins.

@@ -5,8 +5,12 @@ use crate::batch::{BatchHeader, HEADER_BYTES, varint};
 use crate::error::{ReadError, StorageError};
 use crate::segment::cursor::{Cursor, Found};
 use crate::store::Shared;
+use crate::validate::Unpacked;
 use model::{LeaderEpoch, Offset};
 use std::rc::Rc;
+
+/// So much of a compressed batch is looked into: no batch may keep a core for long, whatever it unpacks to.
+const PACKED_BYTES_MAX: u64 = 64 << 20;
 
 /// A record found by its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +24,8 @@ pub struct TimestampOffset {
 }
 
 impl Partition {
-    /// The first record with a timestamp of at least `at_ms`. Within a compressed batch it is not looked for: then
-    /// the offset is that of the batch's first record, which is never behind the one that was asked for.
+    /// The first record with a timestamp of at least `at_ms`. Of a compressed batch that unpacks to more than 64 MiB the
+    /// first record may be told, which is never behind the one that was asked for.
     pub async fn offset_for_timestamp(&self, at_ms: i64) -> Result<Option<TimestampOffset>, ReadError> {
         loop {
             let layout = self.log.layout.get();
@@ -207,7 +211,9 @@ fn first_record(header: &BatchHeader, bytes: &[u8], at_ms: i64, log_start: i64) 
         return Some((header.base_offset.max(log_start), header.max_timestamp));
     }
     if header.compression() != 0 {
-        return Some((header.base_offset.max(log_start), header.max_timestamp));
+        // Where it cannot be looked into, the batch as a whole is late enough.
+        let whole = (header.base_offset.max(log_start), header.max_timestamp);
+        return Some(first_packed(header, bytes, at_ms, log_start).unwrap_or(whole));
     }
     let mut rest = bytes.get(HEADER_BYTES..)?;
     for _ in 0..header.count {
@@ -221,6 +227,25 @@ fn first_record(header: &BatchHeader, bytes: &[u8], at_ms: i64, log_start: i64) 
         if timestamp >= at_ms && offset >= log_start {
             return Some((offset, timestamp));
         }
+    }
+    None
+}
+
+/// The same in a compressed batch. Only a window of its records is in memory at a time.
+fn first_packed(header: &BatchHeader, bytes: &[u8], at_ms: i64, log_start: i64) -> Option<(i64, i64)> {
+    let codec = compression::codec(header.compression())?;
+    let mut records = Unpacked::new(compression::reader(codec, bytes.get(HEADER_BYTES..)?).ok()?);
+    for _ in 0..header.count {
+        if records.read > PACKED_BYTES_MAX {
+            return None;
+        }
+        let head = records.head().ok()?;
+        let timestamp = header.base_timestamp.saturating_add(head.timestamp_delta);
+        let offset = header.base_offset.saturating_add(head.offset_delta);
+        if timestamp >= at_ms && offset >= log_start {
+            return Some((offset, timestamp));
+        }
+        records.skip(head.left).ok()?;
     }
     None
 }

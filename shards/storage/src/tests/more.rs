@@ -315,3 +315,43 @@ fn a_load_of_producers_goes_on_when_who_asked_for_it_has_gone() {
         assert_eq!(append(&store, &partition, &next).await.expect("appends"), Offset(20));
     });
 }
+
+/// The batch with its records compressed.
+fn packed(plain: &[u8], codec: i16) -> Vec<u8> {
+    let kind = compression::codec(codec).expect("a codec");
+    let mut bytes = plain[..batch::HEADER_BYTES].to_vec();
+    bytes.extend(compression::compress(kind, &plain[batch::HEADER_BYTES..]).expect("compresses"));
+    let length = (bytes.len() - batch::OVERHEAD_BYTES) as i32;
+    bytes[8..12].copy_from_slice(&length.to_be_bytes());
+    bytes[21..23].copy_from_slice(&codec.to_be_bytes());
+    batch::seal(&mut bytes);
+    bytes
+}
+
+#[test]
+fn a_record_of_a_compressed_batch_is_found_by_its_time() {
+    let mut rig = Rig::new(22);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        for codec in 0..5i16 {
+            let first = NOW + 100 * i64::from(codec);
+            let plain = timed(&[first, first + 20, first + 40]);
+            let batch = if codec == 0 { plain } else { packed(&plain, codec) };
+            append(&store, &partition, &batch).await.expect("appends");
+        }
+        let found = async |ahead: i64| {
+            let found = partition.offset_for_timestamp(NOW + ahead).await.expect("looks").expect("one");
+            (found.offset.0, found.timestamp - NOW)
+        };
+        for batch in 0..5 {
+            let (offset, time) = (3 * batch, 100 * batch);
+            assert_eq!(found(time).await, (offset, time));
+            assert_eq!(found(time + 1).await, (offset + 1, time + 20), "codec {batch}");
+            assert_eq!(found(time + 21).await, (offset + 2, time + 40), "codec {batch}");
+        }
+        store.stop().await.expect("stops");
+    });
+}
