@@ -143,6 +143,16 @@ impl Member {
         Ok(())
     }
 
+    /// A commit that was asked for at `asked` was accepted: in between the coordinator found the member in its
+    /// generation, so that it had its partitions still. Members of the consumer protocol are told so by heartbeats, and
+    /// their commits may be late (KIP-1251).
+    pub(crate) fn confirmed(&mut self, asked: Time) {
+        if !self.is_modern() {
+            let same = self.owned.clone();
+            self.take(same, asked);
+        }
+    }
+
     /// Takes what it was given, as the coordinator has just said.
     pub(crate) fn take(&mut self, owned: BTreeSet<Place>, since: Time) {
         self.positions.retain(|place, _| owned.contains(place));
@@ -251,7 +261,8 @@ impl Member {
             ..Default::default()
         };
         let action = Action::Commit(self.commit_of(&offsets));
-        let ticket = self.client.history().invoke(self.client.process(), time(), action);
+        let asked = time();
+        let ticket = self.client.history().invoke(self.client.process(), asked, action);
         let version = if self.is_modern() { 9 } else { 8 };
         let extra = super::coordinated::EXTRA;
         let answer = self.client.call(ApiKey::OffsetCommit, version, &request, extra).await;
@@ -280,6 +291,7 @@ impl Member {
                 self.client.control.book.borrow_mut().counts.offsets += 1;
                 self.client.control.success(self.client.number);
                 self.committed.extend(offsets);
+                self.confirmed(asked);
             }
             Said::Over => self.refused(code),
             Said::Again | Said::Unsure => {}

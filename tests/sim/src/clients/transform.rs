@@ -106,9 +106,11 @@ async fn commit_offsets(
     let step = Step::Commit(member.commit_of(offsets));
     let step = producer.step(&member.client, step);
     for _ in 0..TRIES {
+        let asked = time();
         match ask(member, producer, offsets).await? {
             Some((Said::Done, code)) => {
                 producer.accepted(&member.client, step);
+                member.confirmed(asked);
                 return Ok(Some(code));
             }
             Some((Said::Over, code)) => return Ok(Some(code)),
