@@ -232,8 +232,9 @@ fn prove(
         let acknowledged = p.flow.total.records;
         let unsure = outcome.unanswered > 0 || !p.flow.errors.is_empty();
         let mut grown = grown_by(admin, layout, before, LogEnd::Latest)?;
-        // Without acknowledgements the last requests may still be on their way.
-        let mut patience = if p.options.acks == 0 { 50 } else { 0 };
+        // Without acknowledgements the last requests may still be on their way; and who acknowledges what the device
+        // does not have yet may show it later.
+        let mut patience = 50;
         while grown < acknowledged && patience > 0 {
             std::thread::sleep(Duration::from_millis(100));
             grown = grown_by(admin, layout, before, LogEnd::Latest)?;
