@@ -23,7 +23,7 @@ pub(crate) const GROUP_VERSION: &str = "group.version";
 /// The feature that says whether there are streams groups.
 const STREAMS_VERSION: &str = "streams.version";
 /// The feature that says whether there are share groups.
-pub(crate) const SHARE_VERSION: &str = "share.version";
+const SHARE_VERSION: &str = "share.version";
 
 /// The feature that says how transactions end.
 pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
@@ -66,6 +66,11 @@ pub(crate) fn finalized(image: &controller::Image) -> Vec<FinalizedFeatureKey<'s
 /// `group.coordinator.rebalance.protocols` has it.
 pub(crate) fn serves_streams_groups(broker: &Broker) -> bool {
     broker.config().protocols.streams && broker.image().feature(STREAMS_VERSION) >= 1
+}
+
+/// Whether there may be share groups: the cluster has agreed on them.
+pub(crate) fn serves_share_groups(broker: &Broker) -> bool {
+    broker.image().feature(SHARE_VERSION) >= 1
 }
 
 /// Whether groups may have the consumer protocol: the cluster has agreed on it, and

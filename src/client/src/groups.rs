@@ -66,6 +66,18 @@ pub struct GroupMember {
 /// Committed offsets by topic and partition.
 pub type GroupOffsets = BTreeMap<(String, i32), i64>;
 
+/// The members of a described group. The generated types of the protocols differ in all else.
+macro_rules! members {
+    ($group:expr) => {{
+        let members = $group.members.iter().map(|member| GroupMember {
+            member: member.member_id.to_string(),
+            client: member.client_id.to_string(),
+            host: member.client_host.to_string(),
+        });
+        members.collect()
+    }};
+}
+
 impl Client {
     /// The groups of all brokers, by id.
     pub fn groups(&mut self) -> Result<Vec<ListedGroup>, ClientError> {
@@ -110,12 +122,7 @@ impl Client {
         })?;
         let found = response.groups.first().ok_or_else(|| unanswered(ApiKey::DescribeGroups, group))?;
         check(ApiKey::DescribeGroups, subject(group), found.error_code)?;
-        let members = found.members.iter().map(|member| GroupMember {
-            member: member.member_id.to_string(),
-            client: member.client_id.to_string(),
-            host: member.client_host.to_string(),
-        });
-        Ok(members.collect())
+        Ok(members!(found))
     }
 
     fn consumer_members(&mut self, group: &str) -> Result<Vec<GroupMember>, ClientError> {
@@ -126,12 +133,7 @@ impl Client {
         })?;
         let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
         check(api, subject(group), found.error_code)?;
-        let members = found.members.iter().map(|member| GroupMember {
-            member: member.member_id.to_string(),
-            client: member.client_id.to_string(),
-            host: member.client_host.to_string(),
-        });
-        Ok(members.collect())
+        Ok(members!(found))
     }
 
     fn share_members(&mut self, group: &str) -> Result<Vec<GroupMember>, ClientError> {
@@ -142,12 +144,7 @@ impl Client {
         })?;
         let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
         check(api, subject(group), found.error_code)?;
-        let members = found.members.iter().map(|member| GroupMember {
-            member: member.member_id.to_string(),
-            client: member.client_id.to_string(),
-            host: member.client_host.to_string(),
-        });
-        Ok(members.collect())
+        Ok(members!(found))
     }
 
     /// The positions of a share group: all before them is done with (KIP-932).
@@ -184,12 +181,7 @@ impl Client {
         })?;
         let found = response.groups.first().ok_or_else(|| unanswered(api, group))?;
         check(api, subject(group), found.error_code)?;
-        let members = found.members.iter().map(|member| GroupMember {
-            member: member.member_id.to_string(),
-            client: member.client_id.to_string(),
-            host: member.client_host.to_string(),
-        });
-        Ok(members.collect())
+        Ok(members!(found))
     }
 
     /// Everything that a group has committed; of a group that is not there, nothing.

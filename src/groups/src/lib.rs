@@ -35,6 +35,7 @@ mod request;
 mod scene;
 mod settings;
 mod share;
+mod statics;
 mod streams;
 mod timers;
 mod topics;

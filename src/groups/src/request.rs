@@ -101,6 +101,11 @@ impl Refused {
     pub fn invalid(message: &str) -> Refused {
         Refused::new(ErrorCode::InvalidRequest, message)
     }
+
+    pub fn unknown_member(group: &str, member: &str) -> Refused {
+        let message = format!("Member {member} is not a member of group {group}.");
+        Refused::new(ErrorCode::UnknownMemberId, message)
+    }
 }
 
 impl From<ErrorCode> for Refused {

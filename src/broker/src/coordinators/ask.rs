@@ -86,6 +86,32 @@ pub(crate) async fn ask_each<M: Encode>(
     answers
 }
 
+/// Describes groups of one protocol: `part` makes the request of some of them, `take` gets the descriptions out of an
+/// answer, `refused` stands for a group that has none. `served` is false where the protocol is not in use.
+pub(crate) async fn describe_each<'a, M: Encode, G>(
+    broker: &Rc<Broker>,
+    request: &Request,
+    (groups, served): (Vec<Str<'a>>, bool),
+    part: impl Fn(Vec<Str<'a>>) -> M,
+    take: impl Fn(Told) -> Result<Vec<G>, ErrorCode>,
+    refused: impl Fn(Str<'a>, ErrorCode) -> G,
+) -> Vec<G> {
+    if !served {
+        return groups.into_iter().map(|name| refused(name, ErrorCode::UnsupportedVersion)).collect();
+    }
+    let (names, nameless): (Vec<Str<'a>>, Vec<Str<'a>>) =
+        groups.into_iter().partition(|name| !name.is_empty());
+    let mut all: Vec<G> = nameless.into_iter().map(|name| refused(name, ErrorCode::InvalidGroupId)).collect();
+    let part = |indexes: &[usize]| part(indexes.iter().map(|index| names[*index].clone()).collect());
+    for (indexes, told) in ask_each(broker, request, &names, part).await {
+        match take(told) {
+            Ok(described) => all.extend(described),
+            Err(code) => all.extend(indexes.into_iter().map(|index| refused(names[index].clone(), code))),
+        }
+    }
+    all
+}
+
 /// Hands a request to every coordinator of this node.
 pub(crate) async fn ask_all(broker: &Rc<Broker>, request: &Request) -> Vec<Told> {
     let calls = places(broker).into_iter().map(|place| {

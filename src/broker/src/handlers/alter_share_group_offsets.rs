@@ -1,8 +1,6 @@
 //! AlterShareGroupOffsets: sets the positions of a share group that nobody is in (KIP-932).
 
 use crate::broker::Broker;
-use crate::coordinators::ask::ask;
-use crate::features::SHARE_VERSION;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::sharing::positions;
@@ -40,14 +38,7 @@ async fn alter<'a>(
     request: &Request,
     asked: &AlterShareGroupOffsetsRequest<'_>,
 ) -> Result<Vec<TopicTold<'a>>, (ErrorCode, String)> {
-    let told = if broker.image().feature(SHARE_VERSION) < 1 {
-        Err(ErrorCode::UnsupportedVersion)
-    } else if asked.group_id.is_empty() {
-        Err(ErrorCode::InvalidGroupId)
-    } else {
-        ask(broker, request, &asked.group_id).await
-    };
-    let plan = positions::plan_of(told)?;
+    let plan = positions::plan_for(broker, request, &asked.group_id).await?;
     let image = broker.image();
     let (mut topics, mut wanted, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for topic in &asked.topics {

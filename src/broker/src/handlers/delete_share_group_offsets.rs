@@ -1,8 +1,6 @@
 //! DeleteShareGroupOffsets: takes the positions of a share group in topics away (KIP-932).
 
 use crate::broker::Broker;
-use crate::coordinators::ask::ask;
-use crate::features::SHARE_VERSION;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::sharing::positions;
@@ -41,14 +39,7 @@ async fn delete<'a>(
     request: &Request,
     asked: &DeleteShareGroupOffsetsRequest<'_>,
 ) -> Result<Vec<TopicTold<'a>>, (ErrorCode, String)> {
-    let told = if broker.image().feature(SHARE_VERSION) < 1 {
-        Err(ErrorCode::UnsupportedVersion)
-    } else if asked.group_id.is_empty() {
-        Err(ErrorCode::InvalidGroupId)
-    } else {
-        ask(broker, request, &asked.group_id).await
-    };
-    let plan = positions::plan_of(told)?;
+    let plan = positions::plan_for(broker, request, &asked.group_id).await?;
     let group: Arc<str> = Arc::from(plan.group.as_str());
     let image = broker.image();
     let mut topics = Vec::with_capacity(asked.topics.len());

@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::coordinators::ask::ask_each;
-use crate::features::SHARE_VERSION;
+use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::sharing::positions::{self, Position};
@@ -32,7 +32,7 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: DescribeShareGroupOffsetsRequest<'_> = decoded(request, request.decode())?;
-    let is_on = broker.image().feature(SHARE_VERSION) >= 1;
+    let is_on = serves_share_groups(broker);
     let mut groups = Vec::with_capacity(asked.groups.len());
     for one in &asked.groups {
         groups.push(match is_on {

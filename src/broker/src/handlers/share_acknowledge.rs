@@ -1,7 +1,7 @@
 //! ShareAcknowledge: a member's word on records that it has (KIP-932).
 
 use crate::broker::Broker;
-use crate::features::SHARE_VERSION;
+use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::sharing::acking::{self, Said};
@@ -48,7 +48,7 @@ async fn serve(
     broker: &Rc<Broker>,
     asked: &ShareAcknowledgeRequest<'_>,
 ) -> Result<Vec<(TopicPartition, ErrorCode)>, ErrorCode> {
-    if broker.image().feature(SHARE_VERSION) < 1 {
+    if !serves_share_groups(broker) {
         return Err(ErrorCode::UnsupportedVersion);
     }
     let (group, member) = match (asked.group_id.as_deref(), asked.member_id.as_deref()) {

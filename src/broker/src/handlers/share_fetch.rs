@@ -4,7 +4,7 @@
 //! copied here: the answer refers to them.
 
 use crate::broker::Broker;
-use crate::features::SHARE_VERSION;
+use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::{answer, answer_with};
 use crate::sharing::Fetched;
@@ -73,7 +73,7 @@ async fn serve(
     request: &Request,
     asked: &ShareFetchRequest<'_>,
 ) -> Result<BTreeMap<TopicPartition, Told>, ErrorCode> {
-    if broker.image().feature(SHARE_VERSION) < 1 {
+    if !serves_share_groups(broker) {
         return Err(ErrorCode::UnsupportedVersion);
     }
     let (group, member) = match (asked.group_id.as_deref(), asked.member_id.as_deref()) {

@@ -2,8 +2,8 @@
 
 use crate::authorized;
 use crate::broker::Broker;
-use crate::coordinators::ask::{ask_each, code_of};
-use crate::features::SHARE_VERSION;
+use crate::coordinators::ask::{code_of, describe_each};
+use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use groups::Response;
@@ -20,29 +20,15 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: ShareGroupDescribeRequest<'_> = decoded(request, request.decode())?;
-    if broker.image().feature(SHARE_VERSION) < 1 {
-        let groups = asked.group_ids.into_iter();
-        let groups = groups.map(|name| refused(name, ErrorCode::UnsupportedVersion)).collect();
-        return Ok(answer(request, &ShareGroupDescribeResponse { groups, ..Default::default() }));
-    }
-    let (names, nameless): (Vec<Str<'_>>, Vec<Str<'_>>) =
-        asked.group_ids.into_iter().partition(|name| !name.is_empty());
-    let part = |indexes: &[usize]| ShareGroupDescribeRequest {
-        group_ids: indexes.iter().map(|index| names[*index].clone()).collect(),
-        include_authorized_operations: asked.include_authorized_operations,
+    let include_authorized_operations = asked.include_authorized_operations;
+    let part = |group_ids| ShareGroupDescribeRequest { group_ids, include_authorized_operations };
+    let take = |told| match told {
+        Ok(Response::ShareGroupDescribe(response)) => Ok(response.groups),
+        other => Err(code_of(&other)),
     };
-    let mut groups: Vec<DescribedGroup<'_>> =
-        nameless.into_iter().map(|name| refused(name, ErrorCode::InvalidGroupId)).collect();
-    for (indexes, told) in ask_each(broker, request, &names, part).await {
-        match told {
-            Ok(Response::ShareGroupDescribe(response)) => groups.extend(response.groups),
-            other => {
-                let code = code_of(&other);
-                groups.extend(indexes.into_iter().map(|index| refused(names[index].clone(), code)));
-            }
-        }
-    }
-    if asked.include_authorized_operations {
+    let wanted = (asked.group_ids, serves_share_groups(broker));
+    let mut groups = describe_each(broker, request, wanted, part, take, refused).await;
+    if include_authorized_operations {
         let told = groups.iter_mut().filter(|group| group.error_code == 0);
         told.for_each(|group| group.authorized_operations = authorized::GROUP);
     }

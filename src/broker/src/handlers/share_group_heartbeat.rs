@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::coordinators::ask::{ask, code_of};
-use crate::features::SHARE_VERSION;
+use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use groups::Response;
@@ -19,7 +19,7 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: ShareGroupHeartbeatRequest<'_> = decoded(request, request.decode())?;
-    let is_on = broker.image().feature(SHARE_VERSION) >= 1;
+    let is_on = serves_share_groups(broker);
     let told = match is_on {
         true => ask(broker, request, &asked.group_id).await,
         false => Err(ErrorCode::UnsupportedVersion),

@@ -5,8 +5,9 @@ use super::keep::{self, state};
 use super::question::{StateAsk, StateGiven};
 use super::{ask, settings::GroupSettings};
 use crate::broker::Broker;
-use crate::coordinators::GroupQuestion;
 use crate::coordinators::ask::{ask_at, code_of, place};
+use crate::coordinators::{self, GroupQuestion};
+use crate::features::serves_share_groups;
 use crate::request::Request;
 use executor::join_all;
 use groups::{Response, SharePlan};
@@ -35,6 +36,21 @@ pub(crate) struct Position {
 
 fn key(group: &Arc<str>, of: TopicPartition) -> StateKey {
     StateKey { group: group.clone(), topic: of.topic, partition: of.partition.0 }
+}
+
+/// What a request that changes the positions of one group may do, as the group's coordinator says.
+pub(crate) async fn plan_for(
+    broker: &Rc<Broker>,
+    request: &Request,
+    group: &str,
+) -> Result<SharePlan, (ErrorCode, String)> {
+    plan_of(if !serves_share_groups(broker) {
+        Err(ErrorCode::UnsupportedVersion)
+    } else if group.is_empty() {
+        Err(ErrorCode::InvalidGroupId)
+    } else {
+        coordinators::ask::ask(broker, request, group).await
+    })
 }
 
 /// The plan of a coordinator's answer to one of the requests about positions.

@@ -111,8 +111,7 @@ impl ShareGroup {
     }
 
     fn unknown_member(&self, member: &str) -> Refused {
-        let message = format!("Member {member} is not a member of group {}.", self.id);
-        Refused::new(ErrorCode::UnknownMemberId, message)
+        Refused::unknown_member(&self.id, member)
     }
 
     fn check_room(&self, member: &str, limit: usize) -> Result<(), Refused> {

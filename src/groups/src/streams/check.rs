@@ -5,6 +5,7 @@ use super::member::{LEFT_STATIC, Member};
 use super::tasks::TaskSet;
 use super::topology::{self, Topology};
 use crate::request::Refused;
+use crate::statics;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::streams_group_heartbeat_request::{StreamsGroupHeartbeatRequest, TaskIds};
 
@@ -116,26 +117,12 @@ impl StreamsGroup {
     }
 
     pub fn unknown_member(&self, member: &str) -> Refused {
-        let message = format!("Member {member} is not a member of group {}.", self.id);
-        Refused::new(ErrorCode::UnknownMemberId, message)
+        Refused::unknown_member(&self.id, member)
     }
 
     /// The member of a request, by its id or, where it names an instance, by both.
     pub fn member_of(&self, id: &str, instance: Option<&str>) -> Result<&Member, Refused> {
-        let Some(instance) = instance else {
-            return self.members.get(id).ok_or_else(|| self.unknown_member(id));
-        };
-        let holder = self.statics.get(instance).and_then(|holder| self.members.get(holder));
-        let Some(holder) = holder else {
-            let message = format!("Instance id {instance} is unknown.");
-            return Err(Refused::new(ErrorCode::UnknownMemberId, message));
-        };
-        if &*holder.id != id {
-            let message =
-                format!("Static member {id} with instance id {instance} was fenced by member {}.", holder.id);
-            return Err(Refused::new(ErrorCode::FencedInstanceId, message));
-        }
-        Ok(holder)
+        statics::member_of(&self.id, &self.members, &self.statics, id, instance)
     }
 
     /// Whether an offset commit or fetch with this epoch may be taken. A commit may be late, which each of its
