@@ -130,7 +130,7 @@ pub(crate) async fn run(shared: Rc<Shared>) {
                 continue;
             }
         }
-        if !shared.wants_drain() {
+        if !shared.is_drain_due() {
             race(sleep(shared.drain_interval()), shared.drain_now.after(seen)).await;
         }
         if shared.stopping.get() {
@@ -211,23 +211,39 @@ pub(crate) async fn all(shared: &Rc<Shared>) -> Result<(), StorageError> {
 
 /// Everything that is durable now is written to segments; false if that was nothing.
 async fn write_pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
-    let cut = shared.journal.borrow().durable_through;
+    let (cut, cut_bytes) = {
+        let journal = shared.journal.borrow();
+        (journal.durable_through, journal.durable_bytes)
+    };
+    let hurry = shared.is_in_hurry();
     let logs = RefCell::new(shared.dirty.take().into_iter());
     let result = RefCell::new(Ok(()));
-    let workers = if shared.is_in_hurry() { shared.drains } else { 1 };
-    let workers = (0..workers).map(|_| work_off(shared, &logs, &result)).collect();
+    let workers = if hurry { shared.drains } else { 1 };
+    let workers = (0..workers).map(|_| work_off(shared, &logs, &result, hurry)).collect();
     join_all(workers).await;
     result.into_inner()?;
+    let left = logs.into_inner();
+    if left.len() > 0 {
+        // There is no time any more: the next pass has more workers.
+        shared.dirty.borrow_mut().extend(left);
+        return Ok(true);
+    }
+    shared.written_bytes.set(cut_bytes);
     Ok(shared.written_through.replace(cut) < cut)
 }
 
-/// Drains one log after another; after a failure it only looks after what is left.
+/// Drains one log after another; after a failure it only looks after what is left. Not in a `hurry`, it leaves off when
+/// there is one.
 async fn work_off(
     shared: &Rc<Shared>,
     logs: &RefCell<std::vec::IntoIter<Rc<Log>>>,
     result: &RefCell<Result<(), StorageError>>,
+    hurry: bool,
 ) {
     loop {
+        if !hurry && shared.is_in_hurry() && result.borrow().is_ok() {
+            return;
+        }
         let next = logs.borrow_mut().next();
         let Some(log) = next else { return };
         log.dirty.set(false);

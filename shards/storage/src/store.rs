@@ -52,12 +52,15 @@ pub(crate) struct Shared {
     pub touched: RefCell<drain::Touched>,
     /// Everything that the commits up to this one hold is written to segments.
     pub written_through: Cell<u64>,
+    /// Bytes of these commits, padding included.
+    pub written_bytes: Cell<u64>,
     /// Size of the memory blocks that commits are built in.
     pub block_bytes: usize,
     /// Logs that are drained at once, and as many blocks to write from.
     pub drains: usize,
     drain_blocks: RefCell<Vec<Block>>,
     drain_block_back: Event,
+    /// Memory of commits that may wait for the drain without hurry.
     drain_bytes: u64,
     /// Entries of the node's checkpoint for partitions that were not opened yet.
     left: RefCell<HashMap<TopicPartition, CheckpointEntry>>,
@@ -145,10 +148,21 @@ impl Shared {
         self.work.notify();
     }
 
-    /// So much is in memory only that it should be drained now.
+    /// Memory that commits take which are not in segments. Not the size of their records: a lone small record has a
+    /// block of the device for itself.
+    fn undrained_memory(&self) -> u64 {
+        self.journal.borrow().sealed_bytes - self.written_bytes.get()
+    }
+
+    /// So much is in memory only that the drain should begin.
+    pub fn is_drain_due(&self) -> bool {
+        self.undrained_memory() > self.drain_bytes || self.wants_drain()
+    }
+
+    /// So much is in memory only that appends may soon have to wait for the drain.
     pub fn wants_drain(&self) -> bool {
-        let undrained = self.stats.undrained_bytes.load(Ordering::Relaxed);
-        undrained > self.drain_bytes || self.busy.get() || !self.journal.borrow().files.has_next()
+        let pressing = self.undrained_memory() > 2 * self.drain_bytes;
+        pressing || self.busy.get() || !self.journal.borrow().files.has_next()
     }
 
     /// A checkpoint is written after so many bytes: a start looks at what came behind it, which is so bounded by the
@@ -295,6 +309,7 @@ impl Store {
             dirty: RefCell::default(),
             touched: RefCell::default(),
             written_through: Cell::new(0),
+            written_bytes: Cell::new(0),
             block_bytes,
             drains: drain_blocks.len(),
             drain_blocks: RefCell::new(drain_blocks),

@@ -74,8 +74,12 @@ pub(crate) struct Journal {
     pub sealed: VecDeque<Sealed>,
     tail: Option<TailBlock>,
     block: u64,
+    /// Bytes of all commits that were ever sealed here, padding included: so much memory they took.
+    pub sealed_bytes: u64,
     /// All commits up to this one are on the device.
     pub durable_through: u64,
+    /// Those of the sealed bytes that they are.
+    pub durable_bytes: u64,
     /// All that these hold is in synced segments.
     pub drained_through: u64,
     /// The time of the last append.
@@ -96,7 +100,9 @@ impl Journal {
             sealed: VecDeque::new(),
             tail: None,
             block: 0,
+            sealed_bytes: 0,
             durable_through: 0,
+            durable_bytes: 0,
             drained_through: 0,
             now_ms: 0,
         };
@@ -264,6 +270,7 @@ impl Journal {
         });
         self.next_sequence += 1;
         self.offset += padded as u64;
+        self.sealed_bytes += padded as u64;
     }
 
     /// Everything that is not on the device and never will be: who waits for it.

@@ -108,7 +108,10 @@ impl Shared {
 
     /// A commit and all before it are on the device: its records may be seen and its waiters go on.
     fn acknowledge(&self, commit: Sealed) {
-        self.journal.borrow_mut().durable_through = commit.sequence;
+        let mut journal = self.journal.borrow_mut();
+        journal.durable_through = commit.sequence;
+        journal.durable_bytes += commit.bytes.len() as u64;
+        drop(journal);
         for append in &commit.appends {
             append.log.durable(append.last + 1);
         }

@@ -162,7 +162,7 @@ impl Partition {
         let appended = self.log.append_reserved(shared, batches, config, context);
         stats::add(&shared.stats.undrained_bytes, batches.len() as u64);
         shared.work.notify();
-        if shared.wants_drain() {
+        if shared.is_drain_due() {
             shared.drain_now.notify();
         }
         Ok(appended)

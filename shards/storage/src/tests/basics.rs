@@ -3,6 +3,7 @@
 use super::*;
 use crate::{AppendError, Durability, ReadError, TimestampType};
 use executor::join_all;
+use std::sync::atomic::Ordering;
 
 #[test]
 fn appends_are_read_back_from_memory_and_after_a_clean_stop_from_disk() {
@@ -243,4 +244,26 @@ fn a_deleted_partition_is_gone_and_its_name_free() {
 
 async fn io_exists(path: &str) -> bool {
     executor::io::stat(path).await.is_ok()
+}
+
+/// A lone small record takes a block of the device, in memory too: the drain goes by that, not by the records' size.
+#[test]
+fn lone_small_records_never_wait_for_the_drain() {
+    let mut rig = Rig::new(77);
+    rig.tune = |options| options.journal_file_bytes = 8 << 20;
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        // Three times as much memory as recent data may take.
+        for n in 0..3 * POOL_BYTES / 2 / 4096 {
+            let offset = append(&store, &partition, &batch_of(1, b"small")).await.expect("appends");
+            assert_eq!(offset, Offset(n as i64));
+        }
+        let stats = store.stats();
+        assert_eq!(stats.busy.load(Ordering::Relaxed), 0, "appends waited for memory");
+        assert!(stats.drained_bytes.load(Ordering::Relaxed) > 0);
+        store.stop().await.expect("stops");
+    });
 }
