@@ -94,10 +94,11 @@ impl ApiMetrics {
 }
 
 /// The quotas whose use makes clients wait.
-pub(crate) const QUOTAS: [QuotaKey; 4] = [
+pub(crate) const QUOTAS: [QuotaKey; 5] = [
     QuotaKey::ProducerByteRate,
     QuotaKey::ConsumerByteRate,
     QuotaKey::RequestPercentage,
+    QuotaKey::ControllerMutationRate,
     QuotaKey::ConnectionCreationRate,
 ];
 

@@ -136,6 +136,10 @@ typed! {
         quota_window_num: i32 = "quota.window.num",
         /// Seconds of such a window.
         quota_window_size_seconds: i32 = "quota.window.size.seconds",
+        /// Windows whose tokens a client may save up for topics and partitions.
+        controller_quota_window_num: i32 = "controller.quota.window.num",
+        /// Seconds of such a window.
+        controller_quota_window_size_seconds: i32 = "controller.quota.window.size.seconds",
         /// Milliseconds between two looks for what retention may delete.
         log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms",
         /// Whether logs are compacted at all.
