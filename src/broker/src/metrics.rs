@@ -65,6 +65,7 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments
             | ApiKey::DescribeClientQuotas
+            | ApiKey::DescribeUserScramCredentials
             | ApiKey::AlterReplicaLogDirs
     );
     if reads && STAGES[number] == "commit" { "wait" } else { STAGES[number] }

@@ -79,6 +79,7 @@ served! {
     OffsetDelete => h::offset_delete::handle,
     DescribeClientQuotas => h::describe_client_quotas::handle,
     AlterClientQuotas => h::alter_client_quotas::handle,
+    DescribeUserScramCredentials => h::describe_user_scram_credentials::handle,
     DescribeQuorum => h::describe_quorum::handle,
     UpdateFeatures => h::update_features::handle,
     DescribeCluster => h::describe_cluster::handle,
