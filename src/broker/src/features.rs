@@ -68,7 +68,8 @@ pub(crate) fn serves_streams_groups(broker: &Broker) -> bool {
     broker.config().protocols.streams && broker.image().feature(STREAMS_VERSION) >= 1
 }
 
-/// Whether there may be share groups: the cluster has agreed on them.
+/// Whether there may be share groups: the cluster has agreed on them. That `group.coordinator.rebalance.protocols` has
+/// `share` or not does not matter, as in Kafka 4.3: it was the way to try them before there was the feature.
 pub(crate) fn serves_share_groups(broker: &Broker) -> bool {
     broker.image().feature(SHARE_VERSION) >= 1
 }

@@ -22,7 +22,8 @@ pub(crate) async fn ensure(broker: &Broker, name: &'static str) -> Result<(), Co
         return Ok(());
     }
     let topics = vec![new_topic(name, &broker.config())];
-    let created = broker.change(Change::CreateTopics(CreateTopics { topics, validate_only: false })).await?;
+    let wanted = CreateTopics { topics, validate_only: false, budget: None };
+    let created = broker.change(Change::CreateTopics(wanted)).await?;
     let Outcome::CreateTopics(results) = created else { return Ok(()) };
     match results.into_iter().find_map(|(_, result)| result.err()) {
         // Another request was faster.

@@ -65,6 +65,7 @@ pub(crate) fn stage_name(api: ApiKey, number: usize) -> &'static str {
             | ApiKey::AlterPartitionReassignments
             | ApiKey::ListPartitionReassignments
             | ApiKey::DescribeClientQuotas
+            | ApiKey::DescribeUserScramCredentials
             | ApiKey::AlterReplicaLogDirs
     );
     if reads && STAGES[number] == "commit" { "wait" } else { STAGES[number] }
@@ -94,10 +95,11 @@ impl ApiMetrics {
 }
 
 /// The quotas whose use makes clients wait.
-pub(crate) const QUOTAS: [QuotaKey; 4] = [
+pub(crate) const QUOTAS: [QuotaKey; 5] = [
     QuotaKey::ProducerByteRate,
     QuotaKey::ConsumerByteRate,
     QuotaKey::RequestPercentage,
+    QuotaKey::ControllerMutationRate,
     QuotaKey::ConnectionCreationRate,
 ];
 

@@ -11,6 +11,7 @@ use crate::quotas::{Charge, Timed, Toll};
 use crate::sharing::seat::Seat;
 use base::Instant;
 use controller::QuotaKey;
+use controller::changes::Budget;
 use kafka_wire::{ApiKey, Decode, Reader, RequestHeader, Str, WireError};
 use memory::Slice;
 use network::{Answer, Handling, Left, Requests};
@@ -18,6 +19,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The kind of a request that is no served one.
@@ -77,6 +79,7 @@ served! {
     OffsetDelete => h::offset_delete::handle,
     DescribeClientQuotas => h::describe_client_quotas::handle,
     AlterClientQuotas => h::alter_client_quotas::handle,
+    DescribeUserScramCredentials => h::describe_user_scram_credentials::handle,
     DescribeQuorum => h::describe_quorum::handle,
     UpdateFeatures => h::update_features::handle,
     DescribeCluster => h::describe_cluster::handle,
@@ -164,6 +167,16 @@ impl Request {
     /// is told to wait.
     pub(crate) fn settle(&self, answer_bytes: usize) -> i32 {
         self.charge.as_ref().map_or(0, |charge| charge.settle(answer_bytes))
+    }
+
+    /// What it may create and delete, if that is limited; its answer tells of the wait.
+    pub(crate) fn budget(&self) -> Option<Arc<dyn Budget>> {
+        self.charge.as_ref()?.budget()
+    }
+
+    /// What its client may have created by the way, if that is limited.
+    pub(crate) fn budget_aside(&self) -> Option<Arc<dyn Budget>> {
+        self.door.broker.quotas.aside(&self.client_id().unwrap_or_default(), executor::now())
     }
 
     /// A part of the frame that was decoded in place, as a slice that shares the frame's memory.
@@ -255,7 +268,7 @@ impl Requests for Visitor {
             return close(format!("version {} of {} is not known", request.version, request.api.name()));
         }
         let (broker, handler) = (&self.door.broker, SERVED[place].1);
-        if broker.quotas.limit_requests()
+        if broker.quotas.limit_requests(request.api)
             && let Some(charge) = Charge::of(broker, &self.toll, &request)
         {
             request.charge = Some(charge.clone());

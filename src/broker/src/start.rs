@@ -12,7 +12,7 @@ use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
 use crate::metrics::CoreMetrics;
 use crate::publish::{Published, cleaner_options, publish};
-use crate::quotas::{Meters, Moment, Windows};
+use crate::quotas::{Meters, Moment, Windows, bucket_time};
 use crate::request::FrontDoor;
 use crate::rules::Rules;
 use crate::sharing;
@@ -272,7 +272,9 @@ impl Core {
         let census = Arc::new(Census::default());
         let config = &self.config;
         let windows = Windows::new(config.quota_window_num, config.quota_window_size_seconds);
-        let (meters, began) = (Arc::new(Meters::new(windows)), executor::now());
+        let bucket_time =
+            bucket_time(config.controller_quota_window_num, config.controller_quota_window_size_seconds);
+        let (meters, began) = (Arc::new(Meters::new(windows, bucket_time)), executor::now());
         for shard in 0..shards {
             // Each core sets its own clock beside this one; what the question is under way is nothing to windows.
             let clock = Moment::ZERO.after(executor::now().since(began));

@@ -27,6 +27,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// More than one change may ask for.
     PolicyViolation,
+    /// More partitions were to be created or deleted than the client may.
+    ThrottlingQuotaExceeded,
     /// The node is not registered.
     BrokerIdNotRegistered,
     /// The node has registered anew since.
@@ -55,6 +57,7 @@ impl ErrorKind {
             ErrorKind::InvalidConfig => "INVALID_CONFIG",
             ErrorKind::InvalidRequest => "INVALID_REQUEST",
             ErrorKind::PolicyViolation => "POLICY_VIOLATION",
+            ErrorKind::ThrottlingQuotaExceeded => "THROTTLING_QUOTA_EXCEEDED",
             ErrorKind::BrokerIdNotRegistered => "BROKER_ID_NOT_REGISTERED",
             ErrorKind::StaleBrokerEpoch => "STALE_BROKER_EPOCH",
             ErrorKind::InvalidUpdateVersion => "INVALID_UPDATE_VERSION",

@@ -113,7 +113,7 @@ impl Planner {
 }
 
 pub(crate) fn create(topics: Vec<NewTopic>) -> Change {
-    Change::CreateTopics(crate::changes::CreateTopics { topics, validate_only: false })
+    Change::CreateTopics(crate::changes::CreateTopics { topics, validate_only: false, budget: None })
 }
 
 /// The result of the only topic that was to be created.
@@ -167,11 +167,12 @@ pub(crate) fn some_change(random: &mut Random, image: &Image) -> Change {
             let by_id = image.topic(&name).filter(|_| random.one_in(2)).map(|topic| topic.id);
             let id = by_id.unwrap_or_default();
             let name = by_id.is_none().then_some(name);
-            Change::DeleteTopics(DeleteTopics { topics: vec![TopicReference { name, id }] })
+            Change::DeleteTopics(DeleteTopics { topics: vec![TopicReference { name, id }], budget: None })
         }
         5 => Change::CreatePartitions(CreatePartitions {
             topics: vec![MorePartitions { topic: name, count: random.below(9) as i32, assignments: None }],
             validate_only: random.one_in(4),
+            budget: None,
         }),
         6..=8 => {
             let kinds = [EditKind::Set, EditKind::Delete, EditKind::Append, EditKind::Subtract];

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -23,6 +24,8 @@ import org.apache.kafka.common.errors.InvalidReplicationFactorException;
 import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.OffsetOutOfRangeException;
+import org.apache.kafka.common.errors.ResourceNotFoundException;
+import org.apache.kafka.common.errors.ThrottlingQuotaExceededException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicIdException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
@@ -38,6 +41,7 @@ final class Administration {
         configurations();
         offsets();
         quotas();
+        credentials();
     }
 
     private static NewTopic topic(String name, int partitions, int replication) {
@@ -273,6 +277,31 @@ final class Administration {
             } finally {
                 limit(client(id), "producer_byte_rate", null);
             }
+        });
+        Compat.test("creations-throttled", () -> {
+            String id = "creating" + Compat.RUN;
+            NewTopic next = topic("next", 1, 1);
+            limit(client(id), "controller_mutation_rate", 2.0);
+            try (var admin = Admin.create(Map.<String, Object>of("bootstrap.servers", Compat.address, "client.id", id))) {
+                // Eleven seconds count, which is 22 partitions: this leaves a debt of three seconds.
+                admin.createTopics(List.of(topic("small", 2, 1), topic("large", 26, 1))).all().get();
+                var once = new CreateTopicsOptions().retryOnQuotaViolation(false);
+                Clients.fails(ThrottlingQuotaExceededException.class,
+                        () -> admin.createTopics(List.of(next), once).all().get());
+                admin.createTopics(List.of(next)).all().get();
+            } finally {
+                limit(client(id), "controller_mutation_rate", null);
+            }
+        });
+    }
+
+    private static void credentials() {
+        Compat.test("user-credentials", () -> {
+            Compat.equal(Clients.admin.describeUserScramCredentials().all().get(), Map.of(), "of all users");
+            var named = Clients.admin.describeUserScramCredentials(List.of("nobody", "noone"));
+            Compat.equal(named.users().get(), List.of(), "users with credentials");
+            Clients.fails(ResourceNotFoundException.class, () -> named.description("nobody").get());
+            Clients.fails(ResourceNotFoundException.class, () -> named.description("noone").get());
         });
     }
 

@@ -141,6 +141,17 @@ final class Tools {
             config(all, "--alter", "--delete-config", "consumer_byte_rate").ok();
             Compat.eventually("it is gone", () -> !config(all, "--describe").ok().out().contains("7654321"));
         });
+        Compat.test("config-user", () -> {
+            String[] one = {"--entity-type", "users", "--entity-name", "user" + Compat.RUN};
+            Compat.Said before = config(one, "--describe").ok();
+            Compat.check(!before.out().contains("SCRAM"), "credentials of nobody: " + before.out());
+            config(one, "--alter", "--add-config", "controller_mutation_rate=12.5").ok();
+            Compat.eventually("it is described",
+                    () -> config(one, "--describe").ok().out().contains("controller_mutation_rate=12.5"));
+            config(one, "--alter", "--delete-config", "controller_mutation_rate").ok();
+            Compat.eventually("it is gone", () -> !config(one, "--describe").ok().out().contains("12.5"));
+            config(new String[] {"--entity-type", "users"}, "--describe").ok();
+        });
         Compat.test("config-ip", () -> {
             String[] one = {"--entity-type", "ips", "--entity-name", "10.9.8.7"};
             config(one, "--alter", "--add-config", "connection_creation_rate=50").ok();

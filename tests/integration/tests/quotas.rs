@@ -6,6 +6,12 @@ use integration::records::{create, patient};
 use integration::{Flumen, Scratch, eventually};
 use kafka_wire::messages::alter_client_quotas_request as alter;
 use kafka_wire::messages::alter_client_quotas_response::AlterClientQuotasResponse;
+use kafka_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
+use kafka_wire::messages::create_partitions_response::CreatePartitionsResponse;
+use kafka_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kafka_wire::messages::create_topics_response::CreateTopicsResponse;
+use kafka_wire::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_wire::messages::delete_topics_response::DeleteTopicsResponse;
 use kafka_wire::messages::describe_client_quotas_request::DescribeClientQuotasRequest;
 use kafka_wire::messages::describe_client_quotas_response::DescribeClientQuotasResponse;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -206,5 +212,72 @@ fn an_address_that_connects_too_often_waits_at_the_door() {
     assert!((10..=11 + began.elapsed().as_secs()).contains(&count), "{count} were served");
     set(&mut admin, ("ip", None), "connection_creation_rate", None);
     eventually("all are served again", LONG, || served().then_some(()));
+    flumen.stop();
+}
+
+/// The errors of an answer, and the milliseconds that it tells to wait.
+type Told = (Vec<i16>, i32);
+
+fn create_topics(connection: &mut Raw, version: i16, topics: &[(&str, i32)], validate_only: bool) -> Told {
+    let topics = topics.iter().map(|&(name, num_partitions)| CreatableTopic {
+        name: name.into(),
+        num_partitions,
+        replication_factor: 1,
+        ..Default::default()
+    });
+    let topics = topics.collect();
+    let request = CreateTopicsRequest { topics, timeout_ms: 10_000, validate_only };
+    let answer = ask(connection, ApiKey::CreateTopics, version, &request);
+    let mut body = body(ApiKey::CreateTopics, version, &answer);
+    let response = CreateTopicsResponse::decode(&mut body, version).expect("a response");
+    (response.topics.iter().map(|topic| topic.error_code).collect(), response.throttle_time_ms)
+}
+
+fn delete_topic(connection: &mut Raw, version: i16, name: &str) -> Told {
+    let request =
+        DeleteTopicsRequest { topic_names: vec![name.into()], timeout_ms: 10_000, ..Default::default() };
+    let answer = ask(connection, ApiKey::DeleteTopics, version, &request);
+    let mut body = body(ApiKey::DeleteTopics, version, &answer);
+    let response = DeleteTopicsResponse::decode(&mut body, version).expect("a response");
+    (response.responses.iter().map(|topic| topic.error_code).collect(), response.throttle_time_ms)
+}
+
+fn grow(connection: &mut Raw, version: i16, name: &str, count: i32) -> Told {
+    let topic = CreatePartitionsTopic { name: name.into(), count, assignments: None };
+    let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only: false };
+    let answer = ask(connection, ApiKey::CreatePartitions, version, &request);
+    let mut body = body(ApiKey::CreatePartitions, version, &answer);
+    let response = CreatePartitionsResponse::decode(&mut body, version).expect("a response");
+    (response.results.iter().map(|topic| topic.error_code).collect(), response.throttle_time_ms)
+}
+
+#[test]
+fn who_creates_and_deletes_too_much_is_refused_or_told_to_wait() {
+    const EXCEEDED: i16 = 89;
+    let scratch = Scratch::new("mutation-quota");
+    let flumen = setup(&scratch).set("controller.quota.window.num", 10).start();
+    let connect = || Raw::connect(flumen.address).expect("it listens");
+    let (mut admin, key) = (connect(), "controller_mutation_rate");
+    // A token in ten seconds, and ten seconds' worth at most: there is one, and debts last longer than this test.
+    set(&mut admin, ("client-id", Some(CLIENT)), key, Some(0.1));
+    let mut new = connect();
+    assert_eq!(create_topics(&mut new, 7, &[("one", 1)], false), (vec![0], 0), "there is one token");
+    let (codes, wait) = create_topics(&mut new, 7, &[("two", 4), ("three", 1)], true);
+    assert_eq!(codes, [0, EXCEEDED], "without a debt an item may be larger than what is left");
+    assert!((20_001..=40_000).contains(&wait), "a dry run costs four partitions too: {wait} ms");
+    let (codes, wait) = create_topics(&mut connect(), 5, &[("two", 1)], false);
+    assert_eq!(codes, [0], "old clients have their way");
+    assert!((20_001..=50_000).contains(&wait), "{wait} ms");
+    assert_eq!(grow(&mut connect(), 3, "two", 3).0, [EXCEEDED]);
+    let (codes, wait) = grow(&mut connect(), 2, "two", 3);
+    assert!(codes == [0] && wait > 20_000, "{codes:?} {wait} ms");
+    let (codes, wait) = delete_topic(&mut connect(), 5, "two");
+    assert!(codes == [EXCEEDED] && wait > 20_000, "{codes:?} {wait} ms");
+    let (codes, wait) = delete_topic(&mut connect(), 4, "one");
+    assert!(codes == [0] && wait > 20_000, "{codes:?} {wait} ms");
+    set(&mut admin, ("client-id", Some(CLIENT)), key, None);
+    // Its wait is over with the quota.
+    assert_eq!(grow(&mut new, 3, "two", 3), (vec![37], 0), "it has three partitions by now");
+    assert_eq!(delete_topic(&mut new, 5, "two"), (vec![0], 0));
     flumen.stop();
 }

@@ -21,7 +21,8 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: CreatePartitionsRequest<'_> = decoded(request, request.decode())?;
     let topics = asked.topics.iter().map(wanted).collect();
-    let wanted = Change::CreatePartitions(CreatePartitions { topics, validate_only: asked.validate_only });
+    let (validate_only, budget) = (asked.validate_only, request.budget());
+    let wanted = Change::CreatePartitions(CreatePartitions { topics, validate_only, budget });
     let created = change(broker, wanted, |outcome| match outcome {
         Outcome::CreatePartitions(results) => Some(results),
         _ => None,

@@ -30,7 +30,8 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: CreateTopicsRequest<'_> = decoded(request, request.decode())?;
     let topics = asked.topics.iter().map(wanted).collect();
-    let wanted = Change::CreateTopics(CreateTopics { topics, validate_only: asked.validate_only });
+    let (validate_only, budget) = (asked.validate_only, request.budget());
+    let wanted = Change::CreateTopics(CreateTopics { topics, validate_only, budget });
     let created = change(broker, wanted, |outcome| match outcome {
         Outcome::CreateTopics(results) => Some(results),
         _ => None,

@@ -22,7 +22,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: DeleteTopicsRequest<'_> = decoded(request, request.decode())?;
     let topics = references(&asked, request.version);
     let deleted = if broker.config().delete_topics {
-        let wanted = Change::DeleteTopics(DeleteTopics { topics: topics.clone() });
+        let wanted = Change::DeleteTopics(DeleteTopics { topics: topics.clone(), budget: request.budget() });
         let pick = |outcome| match outcome {
             Outcome::DeleteTopics(results) => Some(results),
             _ => None,

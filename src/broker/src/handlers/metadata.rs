@@ -5,8 +5,8 @@ use crate::broker::Broker;
 use crate::internal_topics;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
-use controller::changes::CreateTopics;
 use controller::changes::names::{check_name, is_internal};
+use controller::changes::{Budget, CreateTopics};
 use controller::{Change, Image, Topic};
 use kafka_wire::messages::metadata_request::MetadataRequest;
 use kafka_wire::messages::metadata_response::{
@@ -16,6 +16,7 @@ use kafka_wire::{ErrorCode, Str, Uuid};
 use model::{NodeId, TopicId};
 use network::Answer;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Authorized operations that nobody asked for, or that are not known: the smallest integer.
 pub(crate) const NO_OPERATIONS: i32 = i32::MIN;
@@ -50,7 +51,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     }
     let may_create = request.version < 4 || asked.allow_auto_topic_creation;
     if may_create && broker.config().auto_create_topics && !missing.is_empty() {
-        create(broker, missing);
+        create(broker, missing, request.budget_aside());
     }
     if asked.include_topic_authorized_operations {
         for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
@@ -146,12 +147,12 @@ fn describe<'a>(topic: &Topic) -> MetadataResponseTopic<'a> {
 }
 
 /// Begins to create topics; the client does not wait for it.
-fn create(broker: &Rc<Broker>, names: Vec<String>) {
+fn create(broker: &Rc<Broker>, names: Vec<String>, budget: Option<Arc<dyn Budget>>) {
     let broker = broker.clone();
     drop(executor::spawn("auto-creation", async move {
         let config = broker.config();
         let topics = names.iter().map(|name| internal_topics::new_topic(name, &config)).collect();
-        let change = Change::CreateTopics(CreateTopics { topics, validate_only: false });
+        let change = Change::CreateTopics(CreateTopics { topics, validate_only: false, budget });
         if let Err(error) = broker.change(change).await {
             log::warn!("topics could not be created by asking for them: {error}");
         }

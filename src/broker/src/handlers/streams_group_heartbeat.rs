@@ -7,7 +7,7 @@ use crate::refusal::{change, each};
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use controller::changes::names::{check_name, is_internal};
-use controller::changes::{CreateTopics, NewTopic};
+use controller::changes::{Budget, CreateTopics, NewTopic};
 use controller::{Change, Outcome};
 use groups::{InternalTopic, Response, StreamsHeartbeat};
 use kafka_wire::messages::streams_group_heartbeat_request::{StreamsGroupHeartbeatRequest, Topology};
@@ -15,6 +15,7 @@ use kafka_wire::messages::streams_group_heartbeat_response::StreamsGroupHeartbea
 use kafka_wire::{ErrorCode, Str};
 use network::Answer;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The status of a group whose internal topics are not all there.
 const MISSING_INTERNAL_TOPICS: i8 = 3;
@@ -44,7 +45,7 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     };
     let StreamsHeartbeat { mut response, create: wanted } = told;
     if !wanted.is_empty() {
-        let failed = create(broker, wanted).await;
+        let failed = create(broker, wanted, request.budget_aside()).await;
         note(&mut response, &failed);
     }
     Ok(answer(request, &response))
@@ -77,10 +78,14 @@ fn unfit(topology: &Topology<'_>) -> Option<String> {
 }
 
 /// Creates topics; tells those that could not be, and why.
-async fn create(broker: &Rc<Broker>, wanted: Vec<InternalTopic>) -> Vec<String> {
+async fn create(
+    broker: &Rc<Broker>,
+    wanted: Vec<InternalTopic>,
+    budget: Option<Arc<dyn Budget>>,
+) -> Vec<String> {
     let names: Vec<String> = wanted.iter().map(|topic| topic.name.clone()).collect();
     let topics = wanted.into_iter().map(new_topic).collect();
-    let wanted = Change::CreateTopics(CreateTopics { topics, validate_only: false });
+    let wanted = Change::CreateTopics(CreateTopics { topics, validate_only: false, budget });
     let created = change(broker, wanted, |outcome| match outcome {
         Outcome::CreateTopics(results) => Some(results),
         _ => None,

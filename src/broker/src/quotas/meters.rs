@@ -1,5 +1,7 @@
-//! The meters of all cores together: a quota holds for a client on the whole broker, wherever its connections are.
+//! The meters and buckets of all cores together: a quota holds for a client on the whole broker, wherever its
+//! connections are.
 
+use super::mutations::Bucket;
 use super::rate::{Meter, Moment, Windows};
 use controller::QuotaKey;
 use std::collections::BTreeMap;
@@ -31,24 +33,56 @@ impl MeterKey {
     }
 }
 
+/// Meters, or buckets, by key.
 #[derive(Debug)]
-struct Known {
-    meters: BTreeMap<MeterKey, Arc<Meter>>,
+struct Known<T> {
+    by_key: BTreeMap<MeterKey, Arc<T>>,
     swept: Moment,
 }
 
-/// The meters of all cores. The lock is taken when a connection first shows a client id, after quotas were changed,
-/// and for a connection from an address with a quota; a request has its meters at hand.
+impl<T> Known<T> {
+    fn none() -> Mutex<Known<T>> {
+        Mutex::new(Known { by_key: BTreeMap::new(), swept: Moment::ZERO })
+    }
+
+    /// The one of a key, the same for everybody.
+    fn find(
+        &mut self,
+        key: MeterKey,
+        at: Moment,
+        retire_idle: impl Fn(&T) -> bool,
+        new: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        if let Some(known) = self.by_key.get(&key) {
+            return known.clone();
+        }
+        if at >= self.swept.after(SWEEP_EVERY) {
+            self.swept = at;
+            self.by_key.retain(|_, known| !retire_idle(known));
+        }
+        let key = match self.by_key.len() < METERS_MAX {
+            true => key,
+            false => MeterKey { user: None, client: None, ..key },
+        };
+        self.by_key.entry(key).or_insert_with(|| Arc::new(new())).clone()
+    }
+}
+
+/// The meters and buckets of all cores. A lock is taken when a connection first shows a client id, after quotas were
+/// changed, for a connection from an address with a quota, and for a request that creates or deletes topics; other
+/// requests have their meters at hand.
 #[derive(Debug)]
 pub struct Meters {
     windows: Windows,
-    known: Mutex<Known>,
+    known: Mutex<Known<Meter>>,
+    bucket_time: Duration,
+    buckets: Mutex<Known<Bucket>>,
 }
 
 impl Meters {
-    /// No meters yet.
-    pub(crate) fn new(windows: Windows) -> Meters {
-        Meters { windows, known: Mutex::new(Known { meters: BTreeMap::new(), swept: Moment::ZERO }) }
+    /// No meters yet. A full bucket holds what comes into it in `bucket_time`.
+    pub(crate) fn new(windows: Windows, bucket_time: Duration) -> Meters {
+        Meters { windows, known: Known::none(), bucket_time, buckets: Known::none() }
     }
 
     /// How time is cut.
@@ -59,18 +93,14 @@ impl Meters {
     /// The meter of a key, the same one for everybody.
     pub(super) fn meter(&self, key: MeterKey, at: Moment) -> Arc<Meter> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meter) = known.meters.get(&key) {
-            return meter.clone();
-        }
-        if at >= known.swept.after(SWEEP_EVERY) {
-            known.swept = at;
-            known.meters.retain(|_, meter| !meter.retire_idle(at));
-        }
-        let key = match known.meters.len() < METERS_MAX {
-            true => key,
-            false => MeterKey { user: None, client: None, ..key },
-        };
-        known.meters.entry(key).or_insert_with(|| Arc::new(Meter::new(&self.windows, at))).clone()
+        known.find(key, at, |meter| meter.retire_idle(at), || Meter::new(&self.windows, at))
+    }
+
+    /// The bucket of a key, the same one for everybody, and the time whose tokens it holds.
+    pub(super) fn bucket(&self, key: MeterKey, at: Moment) -> (Arc<Bucket>, Duration) {
+        let mut known = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = known.find(key, at, |bucket| bucket.is_idle(at), || Bucket::full(at));
+        (bucket, self.bucket_time)
     }
 }
 
@@ -81,11 +111,11 @@ mod tests {
     const RATE: QuotaKey = QuotaKey::ProducerByteRate;
 
     fn meters() -> Meters {
-        Meters::new(Windows::new(11, 1))
+        Meters::new(Windows::new(11, 1), Duration::from_secs(11))
     }
 
     fn count(meters: &Meters) -> usize {
-        meters.known.lock().expect("not poisoned").meters.len()
+        meters.known.lock().expect("not poisoned").by_key.len()
     }
 
     #[test]
@@ -105,6 +135,22 @@ mod tests {
         let one = of(RATE, None, Some(long.as_str()));
         assert!(Arc::ptr_eq(&one, &of(RATE, None, Some(longer.as_str()))), "cut to what is kept");
         assert_eq!(count(&meters), 6);
+    }
+
+    #[test]
+    fn buckets_are_kept_as_meters_are() {
+        let meters = meters();
+        let of = |name: &str, at| {
+            meters.bucket(MeterKey::new(QuotaKey::ControllerMutationRate, None, Some(name)), at).0
+        };
+        let hours = |count: u64| Moment::ZERO.after(Duration::from_secs(3600 * count));
+        let (one, other) = (of("one", hours(0)), of("other", hours(0)));
+        assert!(Arc::ptr_eq(&one, &of("one", hours(0))) && !Arc::ptr_eq(&one, &other));
+        // Looked for when a new one is asked for.
+        drop(of("new", hours(2)));
+        assert!(!Arc::ptr_eq(&one, &of("one", hours(2))), "what nobody uses for an hour goes");
+        (0..METERS_MAX).for_each(|number| drop(of(&number.to_string(), hours(2))));
+        assert!(Arc::ptr_eq(&of("late", hours(2)), &of("later", hours(2))), "latecomers share one");
     }
 
     #[test]

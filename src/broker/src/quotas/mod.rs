@@ -3,29 +3,36 @@
 //!
 //! - [`precedence`]: from the quotas of the image to the one that holds for a client.
 //! - [`rate`]: [`Meter`](rate::Meter): what was used in the last windows, and the wait that follows from it.
-//! - [`meters`]: [`Meters`], the meters of all cores together.
+//! - [`mutations`]: the tokens for partitions that are created and deleted (KIP-599).
+//! - [`meters`]: [`Meters`], the meters and buckets of all cores together.
 //! - [`toll`]: [`Toll`], what a connection has to do with quotas, and [`Charge`], what one of its requests has.
 //!
-//! Invariant: while nobody has a quota, a request costs one look at a flag of its core.
+//! Invariant: while nobody has a quota, a request costs a look at two flags of its core.
 
 mod meters;
+mod mutations;
 mod precedence;
 mod rate;
 mod toll;
 
 pub use meters::Meters;
+pub(crate) use mutations::bucket_time;
 pub use rate::Moment;
 pub(crate) use rate::Windows;
 pub(crate) use toll::{Charge, Timed, Toll};
 
 use base::Instant;
+use controller::changes::Budget;
 use controller::{ClientQuotas, QuotaEntity, QuotaKey};
+use kafka_wire::ApiKey;
 use meters::MeterKey;
+use mutations::{Allowance, Rules, strict_since};
 use rate::units_per_second;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use toll::USER;
 
 /// The quotas that hold for requests.
 const OF_REQUESTS: [QuotaKey; 3] =
@@ -44,6 +51,7 @@ pub(crate) struct Quotas {
     /// Goes up with every change of quotas: what was concluded from those before it holds no more.
     generation: Cell<u64>,
     of_requests: Cell<bool>,
+    of_mutations: Cell<bool>,
     of_connections: Cell<bool>,
     /// Known before the core takes connections.
     shared: OnceCell<(Arc<Meters>, Clock)>,
@@ -55,6 +63,7 @@ impl Quotas {
             current: RefCell::new(current.clone()),
             generation: Cell::new(0),
             of_requests: Cell::new(false),
+            of_mutations: Cell::new(false),
             of_connections: Cell::new(false),
             shared: OnceCell::new(),
         };
@@ -78,13 +87,35 @@ impl Quotas {
     fn set(&self, current: &Arc<ClientQuotas>) {
         let has = |key: QuotaKey| current.iter().any(|(_, limits)| limits.contains_key(&key));
         self.of_requests.set(OF_REQUESTS.into_iter().any(has));
+        self.of_mutations.set(has(QuotaKey::ControllerMutationRate));
         self.of_connections.set(has(QuotaKey::ConnectionCreationRate));
         self.current.replace(current.clone());
     }
 
-    /// Whether anybody's requests are limited.
-    pub(crate) fn limit_requests(&self) -> bool {
-        self.of_requests.get()
+    /// Whether anybody's requests of this kind are limited.
+    pub(crate) fn limit_requests(&self, api: ApiKey) -> bool {
+        self.of_requests.get() || (self.of_mutations.get() && strict_since(api).is_some())
+    }
+
+    /// How much a client may create and delete from now on; `None`: as much as it likes.
+    fn allowance(&self, client_id: &str, strict: bool, now: Instant) -> Option<Allowance> {
+        if !self.of_mutations.get() {
+            return None;
+        }
+        let key = QuotaKey::ControllerMutationRate;
+        let (meters, at) = self.at(now)?;
+        let current = self.current.borrow();
+        let held = precedence::find(&current, key, USER, client_id)?;
+        let (bucket, bucket_time) = meters.bucket(MeterKey::new(key, held.user, held.client), at);
+        let rules = Rules { per_second: units_per_second(key, held.limit), bucket_time, strict };
+        Some(Allowance::new(bucket, rules, at))
+    }
+
+    /// The same for topics that a client has created by the way, by asking for them: what is too much is not created,
+    /// and the client does not have to wait.
+    pub(crate) fn aside(&self, client_id: &str, now: Instant) -> Option<Arc<dyn Budget>> {
+        let allowance: Arc<dyn Budget> = Arc::new(self.allowance(client_id, true, now)?);
+        Some(allowance)
     }
 
     fn at(&self, now: Instant) -> Option<(&Meters, Moment)> {
@@ -126,7 +157,8 @@ mod tests {
 
     fn shared(image: &Image) -> Quotas {
         let quotas = Quotas::new(image.quotas());
-        quotas.share(Arc::new(Meters::new(Windows::new(11, 1))), Moment::ZERO, Instant::from_nanos(7));
+        let meters = Arc::new(Meters::new(Windows::new(11, 1), Duration::from_secs(11)));
+        quotas.share(meters, Moment::ZERO, Instant::from_nanos(7));
         quotas
     }
 
@@ -135,16 +167,39 @@ mod tests {
         let rate = QuotaKey::ProducerByteRate;
         let empty = Image::default();
         let quotas = Quotas::new(empty.quotas());
-        assert!(!quotas.limit_requests());
+        assert!(!quotas.limit_requests(ApiKey::Produce));
         let one = set(&empty, QuotaEntity::User(None), rate, Some(5.0));
         quotas.see(one.quotas());
-        assert!(quotas.limit_requests() && !quotas.of_connections.get());
+        assert!(quotas.limit_requests(ApiKey::Produce) && !quotas.of_connections.get());
         let topic = Record::Topic { id: model::TopicId([1; 16]), name: "t".to_owned() };
         quotas.see(one.with([&topic], 1).expect("fits").quotas());
         assert_eq!(quotas.generation.get(), 1, "other changes leave quotas as they are");
         quotas.see(set(&one, QuotaEntity::User(None), rate, None).quotas());
-        assert!(!quotas.limit_requests());
+        assert!(!quotas.limit_requests(ApiKey::Produce));
         assert_eq!(quotas.generation.get(), 2);
+    }
+
+    #[test]
+    fn what_is_created_and_deleted_is_limited_by_itself() {
+        let key = QuotaKey::ControllerMutationRate;
+        let image = set(&Image::default(), QuotaEntity::ClientId(Some("c".into())), key, Some(2.0));
+        let quotas = shared(&image);
+        let limited = |api| quotas.limit_requests(api);
+        let mutations = [ApiKey::CreateTopics, ApiKey::DeleteTopics, ApiKey::CreatePartitions];
+        assert!(mutations.into_iter().all(limited));
+        assert!(![ApiKey::Produce, ApiKey::Metadata, ApiKey::AlterConfigs].into_iter().any(limited));
+        let now = Instant::from_nanos(7);
+        let spend = |client_id: &str, partitions, now| {
+            let budget = quotas.aside(client_id, now)?;
+            Some(budget.spend(partitions).is_ok())
+        };
+        assert_eq!(spend("other", 1_000, now), None, "it has no quota");
+        // 22 tokens are in a full bucket; two seconds pay a debt of four.
+        assert_eq!([26, 1].map(|partitions| spend("c", partitions, now)), [Some(true), Some(false)]);
+        let later = now + Duration::from_secs(2);
+        assert_eq!([1, 1].map(|partitions| spend("c", partitions, later)), [Some(true), Some(false)]);
+        quotas.see(set(&image, QuotaEntity::ClientId(Some("c".into())), key, None).quotas());
+        assert_eq!((spend("c", 1, later), limited(ApiKey::CreateTopics)), (None, false));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The most windows that are kept.
 const WINDOWS_MAX: u64 = 128;
 /// A meter that was not used for that long is given up, as in Kafka.
-const IDLE_MAX: Duration = Duration::from_secs(3600);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(3600);
 /// The most that a window counts: 16 TiB, or the nanoseconds of a core in more than four hours.
 const AMOUNT_MAX: u64 = (1 << 44) - 1;
 /// Numbers of windows as they stand beside the amounts.
@@ -28,6 +28,11 @@ impl Moment {
     /// So much later.
     pub(crate) fn after(self, time: Duration) -> Moment {
         Moment(self.0.saturating_add(nanos(time)))
+    }
+
+    /// How much later it is than another; nothing if it is earlier.
+    pub(super) fn since(self, earlier: Moment) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 

@@ -1,17 +1,19 @@
 //! What a connection and its requests have to do with quotas.
 //!
 //! A request is charged where its use is known: a Produce for its bytes before anything of it is appended, a Fetch for
-//! the bytes it is about to give, all for the time that they took when their answer is encoded. What is too much
-//! makes the connection mute: the answer leaves at once with the wait in it, and nothing more is begun
-//! until the wait is over (KIP-219).
+//! the bytes it is about to give, all for the time that they took when their answer is encoded; what is created and
+//! deleted is charged by the controller ([`Allowance`]). What is too much makes the connection mute: the answer leaves
+//! at once with the wait in it, and nothing more is begun until the wait is over (KIP-219).
 
 use super::meters::MeterKey;
+use super::mutations::{Allowance, strict_since};
 use super::rate::{Meter, units_per_second};
 use super::{OF_REQUESTS, Quotas, precedence};
 use crate::broker::Broker;
 use crate::request::Request;
 use base::Instant;
 use controller::QuotaKey;
+use controller::changes::Budget;
 use executor::now;
 use kafka_wire::ApiKey;
 use network::{Answer, Handling};
@@ -24,7 +26,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Who clients are while nobody proves to be somebody.
-const USER: &str = "ANONYMOUS";
+pub(super) const USER: &str = "ANONYMOUS";
 /// What the kernel's network takes of a core for 1024 bytes, about: its work is done for all connections together and
 /// cannot be measured for one.
 const NETWORK_NANOS_PER_KIB: u64 = 500;
@@ -96,6 +98,8 @@ pub(crate) struct Charge {
     broker: Rc<Broker>,
     toll: Rc<Toll>,
     holding: Holding,
+    /// What it may create and delete, if that is limited.
+    allowance: Option<Arc<Allowance>>,
     /// Nothing is said against the time that it takes.
     time_exempt: bool,
     request_bytes: usize,
@@ -112,14 +116,19 @@ impl Charge {
     /// For a request that is about to begin; `None` if no quota holds for its client.
     pub(crate) fn of(broker: &Rc<Broker>, toll: &Rc<Toll>, request: &Request) -> Option<Rc<Charge>> {
         let client_id = request.client_id().unwrap_or_default();
-        let holding = toll.holding(&broker.quotas, &client_id, now())?;
-        if holding.iter().all(Option::is_none) {
+        let at = now();
+        let holding = toll.holding(&broker.quotas, &client_id, at)?;
+        let allowance = strict_since(request.api)
+            .and_then(|strict| broker.quotas.allowance(&client_id, request.version >= strict, at))
+            .map(Arc::new);
+        if holding.iter().all(Option::is_none) && allowance.is_none() {
             return None;
         }
         Some(Rc::new(Charge {
             broker: broker.clone(),
             toll: toll.clone(),
             holding,
+            allowance,
             // Kafka lets pass what brokers say to each other.
             time_exempt: request.api == ApiKey::WriteTxnMarkers,
             request_bytes: request.frame.len(),
@@ -191,10 +200,21 @@ impl Charge {
         true
     }
 
+    /// What it may create and delete, for the controller, which charges it; `None`: as much as it likes.
+    pub(crate) fn budget(&self) -> Option<Arc<dyn Budget>> {
+        self.allowance.clone().map(|allowance| -> Arc<dyn Budget> { allowance })
+    }
+
     /// Charges the time that it took so far, once, for an answer of so many bytes. Gives the wait in milliseconds that
-    /// the answer tells of.
+    /// the answer tells of, also for what was created and deleted.
     pub(crate) fn settle(&self, answer_bytes: usize) -> i32 {
-        if !self.settled.replace(true) && !self.time_exempt {
+        if self.settled.replace(true) {
+            return self.told.get();
+        }
+        if let (Some(allowance), Some((_, at))) = (&self.allowance, self.broker.quotas.at(now())) {
+            self.impose(QuotaKey::ControllerMutationRate, allowance.wait(at));
+        }
+        if !self.time_exempt {
             let network = (self.request_bytes + answer_bytes) as u64 * NETWORK_NANOS_PER_KIB / 1024;
             let running = self.running_since.get().map_or(Duration::ZERO, |since| now().since(since));
             let spent = self.spent.get() + running + Duration::from_nanos(network);
@@ -246,7 +266,7 @@ mod tests {
 
     /// Two cores of one broker whose clocks differ.
     fn cores(image: &Image) -> [Quotas; 2] {
-        let meters = Arc::new(Meters::new(Windows::new(11, 1)));
+        let meters = Arc::new(Meters::new(Windows::new(11, 1), Duration::from_secs(11)));
         [0, 500_000_000_000].map(|here| {
             let quotas = Quotas::new(image.quotas());
             quotas.share(meters.clone(), Moment::ZERO, Instant::from_nanos(here));

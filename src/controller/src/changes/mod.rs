@@ -1,9 +1,10 @@
 //! What may be asked of the controller, and Kafka's rules for each: a module a change.
 //!
 //! A change is planned: from the image so far come the records that carry it out, and a result for each of its
-//! items. Planning does no I/O and asks nobody but its [`Context`]; it is async only to let other tasks
-//! run between portions ([`Plan::pace`]).
+//! items. Planning does no I/O and asks nobody but its [`Context`] and the change's [`Budget`]; it is async only to
+//! let other tasks run between portions ([`Plan::pace`]).
 
+pub mod budget;
 pub mod configs;
 pub mod epochs;
 pub mod features;
@@ -16,6 +17,7 @@ pub mod quotas;
 pub mod topics_create;
 pub mod topics_delete;
 
+pub use budget::Budget;
 pub use configs::{AlterConfigs, Alteration, ConfigEdit, EditKind};
 pub use epochs::BumpLeaderEpochs;
 pub use features::{FeatureRange, FeatureUpdate, UpdateFeatures, UpgradeType};

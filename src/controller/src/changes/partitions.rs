@@ -1,6 +1,7 @@
 //! More partitions for topics.
 
 use super::Named;
+use super::budget::{Budget, spend};
 use super::plan::Plan;
 use super::topics_create::{check_assignment, new_partition};
 use crate::error::{ControlError, ErrorKind};
@@ -27,6 +28,8 @@ pub struct CreatePartitions {
     pub topics: Vec<MorePartitions>,
     /// Says what would happen, and does nothing.
     pub validate_only: bool,
+    /// How many partitions may be added.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 fn refuse<T>(kind: ErrorKind, message: impl Into<String>) -> Result<T, ControlError> {
@@ -79,6 +82,7 @@ impl CreatePartitions {
                 placement::place(&nodes, had as i32, factor as i16)?.take(added).collect()
             }
         };
+        spend(self.budget.as_ref(), added)?;
         if self.validate_only {
             return Ok(());
         }

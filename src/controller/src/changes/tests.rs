@@ -77,7 +77,7 @@ fn topics_to_create() {
         for validate_only in [true, false] {
             let mut planner = planner();
             let before = planner.image.clone();
-            let change = CreateTopics { topics: vec![topic.clone()], validate_only };
+            let change = CreateTopics { topics: vec![topic.clone()], validate_only, budget: None };
             let result = created(planner.change(Change::CreateTopics(change)));
             assert_eq!(kind(result.clone()), expected, "{topic:?}");
             let changed = expected.is_none() && !validate_only;
@@ -123,7 +123,7 @@ fn topics_to_delete() {
         (Some("gone"), TopicId::ZERO),
     ];
     let topics = references.map(|(name, id)| TopicReference { name: name.map(Into::into), id }).to_vec();
-    let outcome = planner.change(Change::DeleteTopics(DeleteTopics { topics }));
+    let outcome = planner.change(Change::DeleteTopics(DeleteTopics { topics, budget: None }));
     let Ok(Outcome::DeleteTopics(results)) = outcome else { panic!("{outcome:?}") };
     let result = |name: Option<&str>, id| {
         let found: Vec<_> = results.iter().filter(|r| r.name.as_deref() == name && r.id == id).collect();
@@ -163,7 +163,7 @@ fn more_partitions() {
         for validate_only in [true, false] {
             let mut planner = planner();
             let more = MorePartitions { topic: topic.into(), count, assignments: assignments.clone() };
-            let change = CreatePartitions { topics: vec![more.clone()], validate_only };
+            let change = CreatePartitions { topics: vec![more.clone()], validate_only, budget: None };
             let outcome = planner.change(Change::CreatePartitions(change));
             let Ok(Outcome::CreatePartitions(results)) = outcome else { panic!("{outcome:?}") };
             assert_eq!(kind(results[0].1.clone()), expected, "{more:?}");

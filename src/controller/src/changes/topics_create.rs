@@ -1,6 +1,7 @@
 //! Creating topics.
 
 use super::Named;
+use super::budget::{Budget, spend};
 use super::configs::check_texts;
 use super::names::{CLUSTER_METADATA, CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE, check_name};
 use super::plan::Plan;
@@ -41,6 +42,8 @@ pub struct CreateTopics {
     pub topics: Vec<NewTopic>,
     /// Says what would happen, and does nothing.
     pub validate_only: bool,
+    /// How many partitions there may be in them.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 /// A topic that was created, or would be.
@@ -125,9 +128,9 @@ impl CreateTopics {
             value: Some(value),
         }));
         records.extend((0..).zip(replicas).map(|(number, nodes)| new_partition(id, number, nodes)));
-        if self.validate_only {
-            plan.check_room(records.len())?;
-        } else {
+        plan.check_room(records.len())?;
+        spend(self.budget.as_ref(), created.partitions as usize)?;
+        if !self.validate_only {
             plan.add(records).await?;
         }
         Ok(created)

@@ -1,10 +1,12 @@
 //! Deleting topics.
 
+use super::budget::{Budget, spend};
 use super::plan::Plan;
 use crate::error::{ControlError, ErrorKind};
 use crate::record::Record;
 use model::TopicId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A topic by name or by id. The wire can give both or neither, which is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct TopicReference {
 pub struct DeleteTopics {
     /// The topics.
     pub topics: Vec<TopicReference>,
+    /// How many partitions may be deleted with them.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 /// What became of a topic to delete.
@@ -71,11 +75,16 @@ impl DeleteTopics {
             results.push(if times > 1 {
                 refused(Some(&name), id, "The request names this topic more than once.")
             } else {
-                let result = plan.add(vec![Record::RemoveTopic { id }]).await;
-                DeletedTopic { name: Some(name), id, result }
+                DeletedTopic { name: Some(name), id, result: self.remove(id, plan).await }
             });
         }
         Ok(results)
+    }
+
+    async fn remove(&self, id: TopicId, plan: &mut Plan<'_>) -> Result<(), ControlError> {
+        let partitions = plan.image().topic_by_id(id).map_or(0, |topic| topic.partitions.len());
+        spend(self.budget.as_ref(), partitions)?;
+        plan.add(vec![Record::RemoveTopic { id }]).await
     }
 }
 

@@ -193,7 +193,7 @@ fn snapshots_replace_the_log() {
             assert!(make(&controller, &format!("t{number}"), 4).await);
             if number % 3 == 0 {
                 let topics = vec![TopicReference { name: Some(format!("t{number}")), ..Default::default() }];
-                let change = Change::DeleteTopics(crate::changes::DeleteTopics { topics });
+                let change = Change::DeleteTopics(crate::changes::DeleteTopics { topics, budget: None });
                 assert!(controller.submit(change).await.is_ok());
             }
         }

@@ -49,13 +49,12 @@ impl Field for Idle {
     }
 }
 
-/// The protocols besides the classic one that groups may have.
+/// The protocols besides the classic one that groups may have. Share groups are not among them: the list may name them,
+/// as early Kafkas with share groups wanted, but `share.version` alone decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Protocols {
     /// Consumer groups (KIP-848).
     pub consumer: bool,
-    /// Share groups (KIP-932).
-    pub share: bool,
     /// Streams groups (KIP-1071).
     pub streams: bool,
 }
@@ -66,7 +65,7 @@ impl Field for Protocols {
         let names = <Vec<String>>::from_value(value)?;
         let has = |name: &str| names.iter().any(|one| one == name);
         match has("classic") {
-            true => Ok(Protocols { consumer: has("consumer"), share: has("share"), streams: has("streams") }),
+            true => Ok(Protocols { consumer: has("consumer"), streams: has("streams") }),
             false => Err("a list that has classic in it, which cannot be switched off".to_owned()),
         }
     }
@@ -136,6 +135,10 @@ typed! {
         quota_window_num: i32 = "quota.window.num",
         /// Seconds of such a window.
         quota_window_size_seconds: i32 = "quota.window.size.seconds",
+        /// Windows whose tokens a client may save up for topics and partitions.
+        controller_quota_window_num: i32 = "controller.quota.window.num",
+        /// Seconds of such a window.
+        controller_quota_window_size_seconds: i32 = "controller.quota.window.size.seconds",
         /// Milliseconds between two looks for what retention may delete.
         log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms",
         /// Whether logs are compacted at all.

@@ -40,7 +40,8 @@ keys! {
         "Largest write buffer in bytes that the group coordinator keeps for reuse.";
     "group.coordinator.rebalance.protocols" List = "classic,consumer,streams" [Medium honoured
         some_of(&["consumer", "classic", "share", "streams"])]
-        "Group protocols on offer.";
+        "Group protocols on offer. `classic` cannot be left out. `share` changes nothing: there are share groups \
+         where the feature `share.version` is at level 1.";
     "group.coordinator.threads" Int = "4" [High at_least(1)]
         "Threads that run the group coordinator.";
     "group.initial.rebalance.delay.ms" Int = "3000" [Medium honoured]

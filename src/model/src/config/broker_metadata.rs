@@ -34,9 +34,9 @@ keys! {
         "Milliseconds between retries of a failed request inside the quorum.";
     "controller.quorum.voters" List = "" [High valid(Valid::Voters)]
         "Fixed set of voters as `id@host:port`; left empty where membership may change.";
-    "controller.quota.window.num" Int = "11" [Low at_least(1)]
+    "controller.quota.window.num" Int = "11" [Low honoured at_least(1)]
         "Sample windows kept for the quota on topic creation, deletion and growth.";
-    "controller.quota.window.size.seconds" Int = "1" [Low at_least(1)]
+    "controller.quota.window.size.seconds" Int = "1" [Low honoured at_least(1)]
         "Length in seconds of a sample window of that quota on changes.";
     "controller.socket.timeout.ms" Int = "30000" [Medium]
         "Milliseconds a broker waits on a connection to the controller.";

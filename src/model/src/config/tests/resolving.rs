@@ -248,10 +248,12 @@ fn the_classic_protocol_cannot_be_left_out() {
         let file = settings(&[("group.coordinator.rebalance.protocols", text)]);
         BrokerConfig::resolve(&Layers::fixed(&file)).map(|config| config.protocols)
     };
-    let of = |consumer, share, streams| Ok(Protocols { consumer, share, streams });
-    assert_eq!(BrokerConfig::default().protocols, Protocols { consumer: true, share: false, streams: true });
-    assert_eq!(protocols("classic"), of(false, false, false));
-    assert_eq!(protocols("share,classic"), of(false, true, false));
+    let of = |consumer, streams| Ok(Protocols { consumer, streams });
+    assert_eq!(BrokerConfig::default().protocols, Protocols { consumer: true, streams: true });
+    assert_eq!(protocols("classic"), of(false, false));
+    assert_eq!(protocols("streams,classic"), of(false, true));
+    assert_eq!(protocols("share,classic,consumer"), of(true, false), "share is taken, and decides nothing");
+    assert_eq!(protocols("share,classic"), protocols("classic"));
     let refused = protocols("consumer").expect_err("no classic").to_string();
     assert!(refused.contains("classic"), "{refused}");
 }
