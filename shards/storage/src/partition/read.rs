@@ -34,7 +34,7 @@ pub enum ReadBound {
 /// Batches, one after another, whole.
 #[derive(Clone, Debug, Default)]
 pub struct ReadResult {
-    /// Their bytes; a batch may begin in one slice and end in the next.
+    /// Their bytes; a slice may hold many batches, and a batch may begin in one slice and end in the next.
     pub slices: Vec<Slice>,
     /// The sum of their lengths.
     pub bytes: usize,
@@ -188,7 +188,10 @@ impl Read {
         }
         self.bytes += batch.len();
         self.end = last.saturating_add(1);
-        self.slices.push(batch.clone());
+        // Batches that were read together lie together, and go on as one slice.
+        if !self.slices.last_mut().is_some_and(|before| before.extend(batch)) {
+            self.slices.push(batch.clone());
+        }
         true
     }
 

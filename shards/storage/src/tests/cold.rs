@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const VALUE_BYTES: usize = 10_000;
+const BATCH_BYTES: usize = VALUE_BYTES + batch::HEADER_BYTES;
 /// Of these batches, 12 chunks and a part of one.
 const COUNT: i64 = 320;
 
@@ -274,4 +275,20 @@ fn a_read_that_fails_is_told_and_tried_again() {
         check(&partition, 100_000, COUNT, 0).await;
         store.stop().await.expect("stops");
     });
+}
+
+#[test]
+fn batches_of_one_chunk_are_one_slice() {
+    cold(
+        800,
+        |_| {},
+        |_, partition, _| async move {
+            let read = partition.read(Offset(0), 200_000, true, ReadBound::HighWatermark).await;
+            let slices = read.expect("reads").slices;
+            let [one] = &slices[..] else { panic!("{slices:?}") };
+            assert_eq!(one.held_bytes(), CHUNK_BYTES as usize, "the chunk itself");
+            let numbers: Vec<i64> = batches(one).iter().map(|(header, _)| header.base_offset).collect();
+            assert_eq!(numbers, (0..200_000 / BATCH_BYTES as i64).collect::<Vec<_>>());
+        },
+    );
 }
