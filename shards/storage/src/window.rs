@@ -31,6 +31,14 @@ impl Window {
         Window { handle, path: path.to_path_buf(), pool, limit, buffer: None, cached: None, read_bytes: 0 }
     }
 
+    /// `bytes` at `position`, if they are in memory at hand.
+    pub fn here(&self, position: u64, bytes: usize) -> Option<&[u8]> {
+        let (start, slice) = self.buffer.as_ref()?;
+        let from = usize::try_from(position.checked_sub(*start)?).ok()?;
+        let end = position.checked_add(bytes as u64)?;
+        if end > self.limit { None } else { slice.get(from..from.checked_add(bytes)?) }
+    }
+
     /// What comes next is read from the file.
     pub fn forget(&mut self) {
         self.buffer = None;

@@ -2,7 +2,7 @@
 
 use super::load;
 use super::{Log, Partition};
-use crate::batch::BatchError;
+use crate::batch::{BatchError, BatchHeader};
 use crate::error::{Damage, ReadError, StorageError};
 use crate::segment::cursor::{Cursor, Found};
 use crate::stats;
@@ -195,6 +195,13 @@ impl Read {
         true
     }
 
+    /// Whether there is no room for the batch that comes next, by the length in its header. Nobody has verified that, so
+    /// what has nothing yet is not kept from looking.
+    fn is_past(&self, cursor: &Cursor) -> bool {
+        let more = |header: BatchHeader| self.bytes.saturating_add(header.bytes) > self.max_bytes;
+        !self.slices.is_empty() && cursor.here().is_some_and(|header| header.is_ok_and(more))
+    }
+
     /// Reads from memory, if the tail reaches back to `at`.
     fn take_tail(&mut self, log: &Log, at: i64) -> bool {
         let state = log.state.borrow();
@@ -235,10 +242,14 @@ impl Read {
         let mut behind = cursor.position;
         let mut detours = [u64::from(start.position), 0].into_iter();
         while next < end && !self.full && (gaps || next < start.offset_limit) {
-            let fits = |header: &crate::batch::BatchHeader| {
+            let fits = |header: &BatchHeader| {
                 let holds = next == at && header.base_offset < at && header.last_offset() >= at;
                 !astray && (header.base_offset == next || holds)
             };
+            if self.is_past(&cursor) {
+                self.full = true;
+                break;
+            }
             let what = match cursor.next().await? {
                 Found::Batch(header, bytes) if gaps || fits(&header) => {
                     if header.last_offset() >= end || !self.take(&bytes, header.last_offset()) {
@@ -300,7 +311,7 @@ async fn approach(
     Ok(false)
 }
 
-async fn peek(cursor: &mut Cursor) -> Result<Option<crate::batch::BatchHeader>, StorageError> {
+async fn peek(cursor: &mut Cursor) -> Result<Option<BatchHeader>, StorageError> {
     if cursor.position >= cursor.window.limit {
         return Ok(None);
     }

@@ -64,8 +64,16 @@ impl Cursor {
         }
     }
 
+    /// The header of the batch at the position, not verified, if it is in memory at hand.
+    pub fn here(&self) -> Option<Result<BatchHeader, BatchError>> {
+        self.window.here(self.position, HEADER_BYTES).map(BatchHeader::parse)
+    }
+
     /// The header of the batch at the position, not verified.
     pub async fn peek(&mut self) -> Result<Result<BatchHeader, BatchError>, StorageError> {
+        if let Some(header) = self.here() {
+            return Ok(header);
+        }
         let bytes = self.window.at(self.position, HEADER_BYTES).await?;
         Ok(BatchHeader::parse(&bytes))
     }

@@ -292,3 +292,31 @@ fn batches_of_one_chunk_are_one_slice() {
         },
     );
 }
+
+#[test]
+fn what_does_not_fit_is_not_read() {
+    // The last one begins in the first chunk, and would end in the next.
+    const FITTING: usize = CHUNK_BYTES as usize / BATCH_BYTES;
+    for (most, count) in [
+        (FITTING * BATCH_BYTES, FITTING),
+        ((FITTING + 1) * BATCH_BYTES - 1, FITTING),
+        (BATCH_BYTES - 1, 1),
+        (2 * BATCH_BYTES - 1, 1),
+        (0, 1),
+    ] {
+        cold(
+            810,
+            |_| {},
+            move |store, partition, _| async move {
+                let read = partition.read(Offset(0), most, true, ReadBound::HighWatermark).await;
+                let read = read.expect("reads");
+                assert_eq!((read.bytes, read.end), (count * BATCH_BYTES, Offset(count as i64)));
+                if most <= CHUNK_BYTES as usize {
+                    assert_eq!(get(&store.stats().read_bytes), CHUNK_BYTES, "{most}");
+                }
+                let none = partition.read(Offset(0), BATCH_BYTES - 1, false, ReadBound::HighWatermark).await;
+                assert_eq!(none.expect("reads").bytes, 0);
+            },
+        );
+    }
+}
