@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// End of the stack of returned blocks.
 const NONE: u32 = u32::MAX;
 
+/// A huge page of the kernel. An arena that is as large begins at a multiple of it, so that it can have such pages.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
 /// Why a pool could not be made.
 #[derive(Debug)]
 pub enum MemoryError {
@@ -77,11 +80,13 @@ unsafe impl Sync for Arena {}
 
 impl Arena {
     fn map(bytes: usize) -> Result<Arena, MemoryError> {
+        // With room to begin where a huge page may; what is left over of it goes back.
+        let spare = if bytes < HUGE_PAGE_BYTES { 0 } else { HUGE_PAGE_BYTES };
         // SAFETY: a new private anonymous mapping, placed by the kernel; nothing else is touched.
         let address = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                bytes,
+                bytes + spare,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
@@ -91,6 +96,16 @@ impl Arena {
         let memory = NonNull::new(address.cast::<u8>()).filter(|_| address != libc::MAP_FAILED);
         let Some(memory) = memory else {
             return Err(MemoryError::Map { bytes, source: io::Error::last_os_error() });
+        };
+        let start = memory.as_ptr() as usize;
+        let before = if spare == 0 { 0 } else { start.next_multiple_of(HUGE_PAGE_BYTES) - start };
+        // SAFETY: `before` is less than the spare bytes or none, so `bytes` follow on it within the mapping, and behind
+        // them the rest of the spare ones; nothing refers to what is unmapped.
+        let memory = unsafe {
+            let memory = memory.add(before);
+            unmap(memory.sub(before), before);
+            unmap(memory.add(bytes), spare - before);
+            memory
         };
         let links = (0..bytes / BLOCK_BYTES_MIN).map(|_| AtomicU32::new(NONE)).collect();
         Ok(Arena { memory, bytes, returned: AtomicU32::new(NONE), links })
@@ -120,8 +135,19 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: unmaps exactly what `map` mapped; no block is left, for each holds the arena alive.
-        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.bytes) };
+        // SAFETY: unmaps exactly what `map` kept; no block is left, for each holds the arena alive.
+        unsafe { unmap(self.memory, self.bytes) };
+    }
+}
+
+/// Gives a part of a mapping back, if it is any.
+///
+/// # Safety
+/// It is whole pages of a mapping of ours, and nothing refers to it any more.
+unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+    if bytes > 0 {
+        // SAFETY: as the caller promises.
+        unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
     }
 }
 
@@ -265,6 +291,21 @@ mod tests {
             block
         });
         assert!(block.is_some_and(|block| block.iter().all(|&b| b == 7)));
+    }
+
+    #[test]
+    fn a_large_arena_begins_where_a_huge_page_may() {
+        for bytes in [HUGE_PAGE_BYTES, 3 * HUGE_PAGE_BYTES + 4096] {
+            let pool = Pool::new(bytes).expect("maps");
+            let (start, length) = pool.arena_range();
+            assert_eq!((start as usize % HUGE_PAGE_BYTES, length), (0, bytes));
+            // All of it is there, to the last byte.
+            let blocks: Vec<Block> = std::iter::from_fn(|| pool.take(4096)).collect();
+            assert_eq!(blocks.len(), bytes / 4096);
+            for mut block in blocks {
+                block.fill(7);
+            }
+        }
     }
 
     #[test]

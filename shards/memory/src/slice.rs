@@ -57,6 +57,17 @@ impl Slice {
         Slice { owner: self.owner.clone(), start, len: range.end - range.start }
     }
 
+    /// Takes in `next` if it begins where this slice ends, in the same memory; false if it does not.
+    pub fn extend(&mut self, next: &Slice) -> bool {
+        // Both are frozen and have one owner, so they are together what one slice of it may be.
+        let end = self.start.as_ptr().wrapping_add(self.len);
+        let follows = Arc::ptr_eq(&self.owner, &next.owner) && end == next.start.as_ptr();
+        if follows {
+            self.len += next.len;
+        }
+        follows
+    }
+
     /// How many bytes of memory this slice keeps alive, which is often more than its length.
     pub fn held_bytes(&self) -> usize {
         match &*self.owner {
@@ -118,6 +129,26 @@ mod tests {
         let block = part.try_into_block().expect("the only owner");
         drop(block);
         assert_eq!(pool.free_bytes(), 8192);
+    }
+
+    #[test]
+    fn neighbours_become_one() {
+        let pool = Pool::new(8192).expect("maps");
+        let filled = |bytes: &[u8]| {
+            let mut block = pool.take(1).expect("free");
+            block[..bytes.len()].copy_from_slice(bytes);
+            block.freeze(bytes.len())
+        };
+        let (one, other) = (filled(b"abcdef"), filled(b"ghi"));
+        let mut all = one.slice(1..3);
+        assert!(all.extend(&one.slice(3..5)));
+        assert_eq!(&all[..], b"bcde");
+        assert!(!all.extend(&one.slice(4..6)), "not where it ends");
+        assert!(!all.extend(&other), "other memory, wherever it lies");
+        assert!(all.extend(&one.slice(5..5)) && all.extend(&one.slice(5..6)));
+        assert_eq!(&all[..], b"bcdef");
+        drop((one, other));
+        assert_eq!(pool.free_bytes(), 4096, "it keeps its own block only");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The CRC covers everything from the attributes on. Base offset and leader epoch lie before it, so the log
 //! sets them without touching the CRC; a topic with `LogAppendTime` needs a new one.
 
+use memory::Slice;
+
 /// Bytes before the records.
 pub(crate) const HEADER_BYTES: usize = 61;
 /// Bytes of base offset and length, which the length does not count.
@@ -91,6 +93,33 @@ impl BatchHeader {
             return Err(BatchError::Crc);
         }
         Ok(header)
+    }
+
+    /// The same of a batch that lies in parts, one after another, which begin with it.
+    pub fn verify_parts(parts: &[Slice]) -> Result<BatchHeader, BatchError> {
+        if let [whole] = parts {
+            return BatchHeader::verify(whole);
+        }
+        let (mut head, mut filled) = ([0; HEADER_BYTES], 0);
+        for part in parts {
+            let count = part.len().min(HEADER_BYTES - filled);
+            head[filled..filled + count].copy_from_slice(&part[..count]);
+            filled += count;
+        }
+        let header = BatchHeader::parse(&head[..filled])?;
+        let (mut left, mut before, mut crc) = (header.bytes, CRC_FROM, 0);
+        for part in parts {
+            let part = &part[..part.len().min(left)];
+            left -= part.len();
+            let skipped = before.min(part.len());
+            before -= skipped;
+            crc = crc32c::crc32c_append(crc, &part[skipped..]);
+        }
+        match left {
+            0 if crc == header.crc => Ok(header),
+            0 => Err(BatchError::Crc),
+            _ => Err(BatchError::Short),
+        }
     }
 
     /// The offset of the last record. Saturates: the number may be any.

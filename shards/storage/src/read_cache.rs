@@ -332,6 +332,16 @@ async fn fly(cache: Rc<ReadCache>, read: Reading, block: Block, flight: Rc<Fligh
     cache.landed.notify();
 }
 
+/// The first and the last chunk in which something of `position..end` lies.
+fn span(position: u64, end: u64) -> (u64, u64) {
+    (position / CHUNK_BYTES, end.saturating_sub(1).max(position) / CHUNK_BYTES)
+}
+
+/// Up to where a chunk is needed by who wants what lies before `end`, which is in it or behind it.
+fn needed(index: u64, end: u64) -> usize {
+    (end - index * CHUNK_BYTES).min(CHUNK_BYTES) as usize
+}
+
 /// One reader's way through a file.
 pub(crate) struct Reader {
     cache: Rc<ReadCache>,
@@ -364,37 +374,47 @@ impl Reader {
         }
     }
 
-    /// Bytes of the file that begin at or before `position` and hold all that is wanted from there, and where they
-    /// begin. `None`: they are to be read without the cache.
-    pub async fn at(
+    /// Bytes of the file that begin at or before `position`, and where they begin: a chunk, which holds what is wanted
+    /// from there up to its own end. `None`: they are to be read without the cache.
+    pub async fn some(
         &self,
         position: u64,
         wanted: usize,
         limit: u64,
     ) -> Result<Option<(u64, Slice)>, StorageError> {
         let end = position + wanted as u64;
-        let (first, last) = (position / CHUNK_BYTES, end.saturating_sub(1).max(position) / CHUNK_BYTES);
-        let needed = |index: u64| (end - index * CHUNK_BYTES).min(CHUNK_BYTES) as usize;
+        let (first, last) = span(position, end);
         if first < last {
             self.cache.ahead(&self.file, first, end, limit, false);
         }
         self.cache.ahead(&self.file, last + 1, self.until, limit, true);
-        let Some(bytes) = self.cache.chunk(&self.file, first, needed(first), limit).await? else {
-            return Ok(None);
-        };
+        let bytes = self.cache.chunk(&self.file, first, needed(first, end), limit).await?;
+        Ok(bytes.map(|bytes| (first * CHUNK_BYTES, bytes)))
+    }
+
+    /// The same with all that is wanted, in one piece.
+    pub async fn at(
+        &self,
+        position: u64,
+        wanted: usize,
+        limit: u64,
+    ) -> Result<Option<(u64, Slice)>, StorageError> {
+        let Some((start, bytes)) = self.some(position, wanted, limit).await? else { return Ok(None) };
+        let end = position + wanted as u64;
+        let (first, last) = span(position, end);
         if first == last {
-            return Ok(Some((first * CHUNK_BYTES, bytes)));
+            return Ok(Some((start, bytes)));
         }
         // In one piece only if it is copied together.
         let Some(mut whole) = self.take(wanted) else { return Ok(None) };
-        let part = &bytes[(position - first * CHUNK_BYTES) as usize..];
+        let part = &bytes[(position - start) as usize..];
         whole[..part.len()].copy_from_slice(part);
         let mut filled = part.len();
         for index in first + 1..=last {
-            let Some(bytes) = self.cache.chunk(&self.file, index, needed(index), limit).await? else {
+            let Some(bytes) = self.cache.chunk(&self.file, index, needed(index, end), limit).await? else {
                 return Ok(None);
             };
-            let part = &bytes[..needed(index)];
+            let part = &bytes[..needed(index, end)];
             whole[filled..filled + part.len()].copy_from_slice(part);
             filled += part.len();
         }

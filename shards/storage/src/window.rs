@@ -31,6 +31,14 @@ impl Window {
         Window { handle, path: path.to_path_buf(), pool, limit, buffer: None, cached: None, read_bytes: 0 }
     }
 
+    /// `bytes` at `position`, if they are in memory at hand.
+    pub fn here(&self, position: u64, bytes: usize) -> Option<&[u8]> {
+        let (start, slice) = self.buffer.as_ref()?;
+        let from = usize::try_from(position.checked_sub(*start)?).ok()?;
+        let end = position.checked_add(bytes as u64)?;
+        if end > self.limit { None } else { slice.get(from..from.checked_add(bytes)?) }
+    }
+
     /// What comes next is read from the file.
     pub fn forget(&mut self) {
         self.buffer = None;
@@ -47,14 +55,69 @@ impl Window {
             return Ok(slice.slice(from..from + wanted));
         }
         self.buffer = None;
-        if let Some(reader) = self.cached.as_ref().filter(|_| wanted > 0)
-            && let Some((start, slice)) = reader.at(position, wanted, self.limit).await?
-        {
-            let from = (position - start) as usize;
-            let part = slice.slice(from..from + wanted);
-            self.buffer = Some((start, slice));
-            return Ok(part);
+        let cached = match self.cached.as_ref().filter(|_| wanted > 0) {
+            Some(reader) => reader.at(position, wanted, self.limit).await?,
+            None => None,
+        };
+        self.hold(cached, position, wanted).await
+    }
+
+    /// The same in parts, one after another as they lie in memory: over the end of what is cached or read in one piece
+    /// nothing is copied together, or read again.
+    pub async fn parts(
+        &mut self,
+        position: u64,
+        bytes: usize,
+        parts: &mut Vec<Slice>,
+    ) -> Result<(), StorageError> {
+        let wanted = (bytes as u64).min(self.limit.saturating_sub(position));
+        let (mut at, end) = (position, position + wanted);
+        while at < end {
+            let part = self.some(at, (end - at) as usize).await?;
+            if part.is_empty() {
+                break;
+            }
+            at += part.len() as u64;
+            parts.push(part);
         }
+        Ok(())
+    }
+
+    /// Of the bytes that are wanted at `position`, which lie before the limit, as many as lie in one piece; none only
+    /// behind the file's end.
+    async fn some(&mut self, position: u64, wanted: usize) -> Result<Slice, StorageError> {
+        if let Some((start, slice)) = &self.buffer
+            && *start <= position
+            && position < start + slice.len() as u64
+        {
+            return Ok(cut(*start, slice, position, wanted));
+        }
+        self.buffer = None;
+        let cached = match &self.cached {
+            Some(reader) => reader.some(position, wanted, self.limit).await?,
+            None => None,
+        };
+        self.hold(cached, position, wanted).await
+    }
+
+    /// Keeps what was found, or else reads from the file, and cuts out of it what is wanted.
+    async fn hold(
+        &mut self,
+        cached: Option<(u64, Slice)>,
+        position: u64,
+        wanted: usize,
+    ) -> Result<Slice, StorageError> {
+        let (start, slice) = match cached {
+            Some(found) => found,
+            None => self.read(position, wanted).await?,
+        };
+        let part = cut(start, &slice, position, wanted);
+        self.buffer = Some((start, slice));
+        Ok(part)
+    }
+
+    /// Reads from the file: where that begins, at or before `position`, and what is there.
+    async fn read(&mut self, position: u64, wanted: usize) -> Result<(u64, Slice), StorageError> {
         let start = position / ALIGN * ALIGN;
         let needed = ((position + wanted as u64).next_multiple_of(ALIGN) - start) as usize;
         let there = (self.limit.next_multiple_of(ALIGN).saturating_sub(start)) as usize;
@@ -72,12 +135,14 @@ impl Window {
         let count = result.map_err(StorageError::io("read", &self.path))?;
         self.read_bytes += count as u64;
         let count = (count as u64).min(self.limit.saturating_sub(start)) as usize;
-        let slice = block.freeze(count);
-        let from = ((position - start) as usize).min(count);
-        let part = slice.slice(from..(from + wanted).min(count));
-        self.buffer = Some((start, slice));
-        Ok(part)
+        Ok((start, block.freeze(count)))
     }
+}
+
+/// Of what begins at `start`, as much as is there of what is wanted at `position`, which is not before that.
+fn cut(start: u64, slice: &Slice, position: u64, wanted: usize) -> Slice {
+    let from = ((position - start) as usize).min(slice.len());
+    slice.slice(from..(from + wanted).min(slice.len()))
 }
 
 /// The whole of a small file; `None` if it is not there. A file larger than `max` is refused.

@@ -136,7 +136,7 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted:
     // Others append meanwhile, but no producer that must be remembered: they wait for this.
     while at < log_end {
         // Boxed: a read of committed data may be what loads the producers.
-        let read = match Box::pin(partition.read(Offset(at), READ_BYTES, true, ReadBound::LogEnd)).await {
+        let read = match Box::pin(partition.read_whole(Offset(at), READ_BYTES, ReadBound::LogEnd)).await {
             Err(ReadError::Damaged(damage)) => match damage.offsets {
                 // What producers wrote there is lost with it; what they wrote since still counts.
                 Some((_, to)) if to.0 > at => {

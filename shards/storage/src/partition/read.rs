@@ -2,7 +2,7 @@
 
 use super::load;
 use super::{Log, Partition};
-use crate::batch::BatchError;
+use crate::batch::{BatchError, BatchHeader};
 use crate::error::{Damage, ReadError, StorageError};
 use crate::segment::cursor::{Cursor, Found};
 use crate::stats;
@@ -34,7 +34,7 @@ pub enum ReadBound {
 /// Batches, one after another, whole.
 #[derive(Clone, Debug, Default)]
 pub struct ReadResult {
-    /// Their bytes; a batch may begin in one slice and end in the next.
+    /// Their bytes; a slice may hold many batches, and a batch may begin in one slice and end in the next.
     pub slices: Vec<Slice>,
     /// The sum of their lengths.
     pub bytes: usize,
@@ -52,12 +52,26 @@ impl Partition {
         minimum_one: bool,
         bound: ReadBound,
     ) -> Result<ReadResult, ReadError> {
+        self.read_with(from, Read::new(from, max_bytes, minimum_one, bound)).await
+    }
+
+    /// The same, at least one batch, and none that begins in one slice and ends in another.
+    pub(crate) async fn read_whole(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        bound: ReadBound,
+    ) -> Result<ReadResult, ReadError> {
+        let read = Read { whole: true, ..Read::new(from, max_bytes, true, bound) };
+        self.read_with(from, read).await
+    }
+
+    async fn read_with(&self, from: Offset, mut read: Read) -> Result<ReadResult, ReadError> {
         let shared = self.log.shared()?;
+        let bound = read.bound;
         if bound == ReadBound::LastStable {
             self.load_producers().await?;
         }
-        let mut read =
-            Read { max_bytes, minimum_one, bound, slices: Vec::new(), bytes: 0, end: from.0, full: false };
         let (mut at, mut waits) = (from.0, 0);
         loop {
             let layout = self.log.layout.get();
@@ -171,6 +185,8 @@ struct Read {
     max_bytes: usize,
     minimum_one: bool,
     bound: ReadBound,
+    /// No batch may lie in more than one slice.
+    whole: bool,
     slices: Vec<Slice>,
     bytes: usize,
     /// Behind the last batch that was taken.
@@ -179,17 +195,37 @@ struct Read {
 }
 
 impl Read {
-    /// Takes a batch that ends at this offset, if there is room for it.
-    fn take(&mut self, batch: &Slice, last: i64) -> bool {
+    fn new(from: Offset, max_bytes: usize, minimum_one: bool, bound: ReadBound) -> Read {
+        let (whole, full) = (false, false);
+        Read { max_bytes, minimum_one, bound, whole, slices: Vec::new(), bytes: 0, end: from.0, full }
+    }
+
+    /// Takes a batch, which lies in parts and ends at this offset, if there is room for it.
+    fn take(&mut self, parts: &[Slice], last: i64) -> bool {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
         let first = self.slices.is_empty() && self.minimum_one;
-        if self.bytes + batch.len() > self.max_bytes && !first {
+        if self.bytes + bytes > self.max_bytes && !first {
             self.full = true;
             return false;
         }
-        self.bytes += batch.len();
+        self.bytes += bytes;
         self.end = last.saturating_add(1);
-        self.slices.push(batch.clone());
+        for part in parts {
+            // What was read together lies together, and goes on as one slice.
+            if !self.slices.last_mut().is_some_and(|before| before.extend(part)) {
+                self.slices.push(part.clone());
+            }
+        }
         true
+    }
+
+    /// Whether nothing more is taken: there is no room for the batch that comes next, by the length in its header.
+    /// Nobody has verified that, so what has nothing yet is not kept from looking.
+    fn is_done(&mut self, cursor: &Cursor) -> bool {
+        let room = self.max_bytes.saturating_sub(self.bytes);
+        let more = |header: BatchHeader| header.bytes > room;
+        self.full |= !self.slices.is_empty() && cursor.here().is_some_and(|header| header.is_ok_and(more));
+        self.full
     }
 
     /// Reads from memory, if the tail reaches back to `at`.
@@ -201,7 +237,7 @@ impl Read {
         let end = state.bound(self.bound);
         let first = state.tail.partition_point(|batch| batch.last < at);
         for batch in state.tail.range(first..) {
-            if batch.last >= end || !self.take(&batch.bytes, batch.last) {
+            if batch.last >= end || !self.take(std::slice::from_ref(&batch.bytes), batch.last) {
                 break;
             }
         }
@@ -231,14 +267,15 @@ impl Read {
         cursor.wants(self.max_bytes.saturating_sub(self.bytes));
         let mut behind = cursor.position;
         let mut detours = [u64::from(start.position), 0].into_iter();
-        while next < end && !self.full && (gaps || next < start.offset_limit) {
-            let fits = |header: &crate::batch::BatchHeader| {
+        let mut parts = Vec::new();
+        while next < end && (gaps || next < start.offset_limit) && !self.is_done(&cursor) {
+            let fits = |header: &BatchHeader| {
                 let holds = next == at && header.base_offset < at && header.last_offset() >= at;
                 !astray && (header.base_offset == next || holds)
             };
-            let what = match cursor.next().await? {
-                Found::Batch(header, bytes) if gaps || fits(&header) => {
-                    if header.last_offset() >= end || !self.take(&bytes, header.last_offset()) {
+            let what = match cursor.next_parts(self.whole, &mut parts).await? {
+                Found::Batch(header, ()) if gaps || fits(&header) => {
+                    if header.last_offset() >= end || !self.take(&parts, header.last_offset()) {
                         break;
                     }
                     next = header.last_offset() + 1;
@@ -297,7 +334,7 @@ async fn approach(
     Ok(false)
 }
 
-async fn peek(cursor: &mut Cursor) -> Result<Option<crate::batch::BatchHeader>, StorageError> {
+async fn peek(cursor: &mut Cursor) -> Result<Option<BatchHeader>, StorageError> {
     if cursor.position >= cursor.window.limit {
         return Ok(None);
     }

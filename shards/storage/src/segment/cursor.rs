@@ -12,9 +12,9 @@ use std::rc::Rc;
 const SEARCH_BYTES: usize = 64 << 10;
 
 /// What is at a place in a file.
-pub(crate) enum Found {
+pub(crate) enum Found<Bytes = Slice> {
     /// A batch, whole and with the right CRC.
-    Batch(BatchHeader, Slice),
+    Batch(BatchHeader, Bytes),
     /// The limit was reached exactly.
     End,
     /// No batch: why.
@@ -64,24 +64,26 @@ impl Cursor {
         }
     }
 
+    /// The header of the batch at the position, not verified, if it is in memory at hand.
+    pub fn here(&self) -> Option<Result<BatchHeader, BatchError>> {
+        self.window.here(self.position, HEADER_BYTES).map(BatchHeader::parse)
+    }
+
     /// The header of the batch at the position, not verified.
     pub async fn peek(&mut self) -> Result<Result<BatchHeader, BatchError>, StorageError> {
+        if let Some(header) = self.here() {
+            return Ok(header);
+        }
         let bytes = self.window.at(self.position, HEADER_BYTES).await?;
         Ok(BatchHeader::parse(&bytes))
     }
 
     /// The batch at the position; the cursor then stands behind it.
     pub async fn next(&mut self) -> Result<Found, StorageError> {
-        if self.position >= self.window.limit {
-            return Ok(Found::End);
-        }
-        let header = match self.peek().await? {
+        let header = match self.begin().await? {
             Ok(header) => header,
-            Err(error) => return Ok(Found::Broken(error)),
+            Err(other) => return Ok(other),
         };
-        if header.bytes as u64 > self.window.limit - self.position {
-            return Ok(Found::Broken(BatchError::Short));
-        }
         let bytes = self.window.at(self.position, header.bytes).await?;
         match BatchHeader::verify(&bytes) {
             Ok(header) => {
@@ -90,6 +92,44 @@ impl Cursor {
             }
             Err(error) => Ok(Found::Broken(error)),
         }
+    }
+
+    /// The same with the batch in parts, one after another as they lie in memory, in place of what `parts` had: over
+    /// the end of what was read at once nothing is copied together. If it is to be `whole`, that is done.
+    pub async fn next_parts(
+        &mut self,
+        whole: bool,
+        parts: &mut Vec<Slice>,
+    ) -> Result<Found<()>, StorageError> {
+        parts.clear();
+        let header = match self.begin().await? {
+            Ok(header) => header,
+            Err(other) => return Ok(other),
+        };
+        match whole {
+            true => parts.push(self.window.at(self.position, header.bytes).await?),
+            false => self.window.parts(self.position, header.bytes, parts).await?,
+        }
+        Ok(match BatchHeader::verify_parts(parts) {
+            Ok(header) => {
+                self.position += header.bytes as u64;
+                Found::Batch(header, ())
+            }
+            Err(error) => Found::Broken(error),
+        })
+    }
+
+    /// The header of a batch for which there is room before the limit; or what is there instead.
+    async fn begin<Bytes>(&mut self) -> Result<Result<BatchHeader, Found<Bytes>>, StorageError> {
+        if self.position >= self.window.limit {
+            return Ok(Err(Found::End));
+        }
+        Ok(match self.peek().await? {
+            Ok(header) if header.bytes as u64 > self.window.limit - self.position => {
+                Err(Found::Broken(BatchError::Short))
+            }
+            header => header.map_err(Found::Broken),
+        })
     }
 
     /// Behind something broken at the position: goes on to the next whole batch, whose first offset must lie in

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const VALUE_BYTES: usize = 10_000;
+const BATCH_BYTES: usize = VALUE_BYTES + batch::HEADER_BYTES;
 /// Of these batches, 12 chunks and a part of one.
 const COUNT: i64 = 320;
 
@@ -274,4 +275,48 @@ fn a_read_that_fails_is_told_and_tried_again() {
         check(&partition, 100_000, COUNT, 0).await;
         store.stop().await.expect("stops");
     });
+}
+
+#[test]
+fn batches_of_one_chunk_are_one_slice() {
+    cold(
+        800,
+        |_| {},
+        |_, partition, _| async move {
+            let read = partition.read(Offset(0), 200_000, true, ReadBound::HighWatermark).await;
+            let slices = read.expect("reads").slices;
+            let [one] = &slices[..] else { panic!("{slices:?}") };
+            assert_eq!(one.held_bytes(), CHUNK_BYTES as usize, "the chunk itself");
+            let numbers: Vec<i64> = batches(one).iter().map(|(header, _)| header.base_offset).collect();
+            assert_eq!(numbers, (0..200_000 / BATCH_BYTES as i64).collect::<Vec<_>>());
+        },
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_not_read() {
+    // The last one begins in the first chunk, and would end in the next.
+    const FITTING: usize = CHUNK_BYTES as usize / BATCH_BYTES;
+    for (most, count) in [
+        (FITTING * BATCH_BYTES, FITTING),
+        ((FITTING + 1) * BATCH_BYTES - 1, FITTING),
+        (BATCH_BYTES - 1, 1),
+        (2 * BATCH_BYTES - 1, 1),
+        (0, 1),
+    ] {
+        cold(
+            810,
+            |_| {},
+            move |store, partition, _| async move {
+                let read = partition.read(Offset(0), most, true, ReadBound::HighWatermark).await;
+                let read = read.expect("reads");
+                assert_eq!((read.bytes, read.end), (count * BATCH_BYTES, Offset(count as i64)));
+                if most <= CHUNK_BYTES as usize {
+                    assert_eq!(get(&store.stats().read_bytes), CHUNK_BYTES, "{most}");
+                }
+                let none = partition.read(Offset(0), BATCH_BYTES - 1, false, ReadBound::HighWatermark).await;
+                assert_eq!(none.expect("reads").bytes, 0);
+            },
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 mod bad_days;
 mod basics;
+mod borders;
 mod cold;
 mod compaction;
 mod crash;
