@@ -27,6 +27,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) type Told = Result<Response, ErrorCode>;
 
 /// What is to follow a write.
+#[allow(clippy::large_enum_variant)] // Nearly all are answers.
 enum Then {
     /// A request is answered.
     Answer(Waiter, Response),
