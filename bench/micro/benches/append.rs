@@ -77,8 +77,12 @@ async fn appended(store: &Store, number: i32, batch: &[u8], count: u64) -> Durat
         config: Rc::new(LogConfig::default()),
         leader_epoch: LeaderEpoch(0),
     };
-    let context =
-        AppendContext { now_ms: TIMESTAMP_MS, leader_epoch: LeaderEpoch(0), origin: Origin::Client };
+    let context = AppendContext {
+        now_ms: TIMESTAMP_MS,
+        leader_epoch: LeaderEpoch(0),
+        origin: Origin::Client,
+        since: None,
+    };
     let partition = store.create_partition(spec).await.expect("creates");
     let (mut total, mut left) = (Duration::ZERO, count);
     while left > 0 {

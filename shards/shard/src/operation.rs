@@ -15,6 +15,8 @@ pub struct AppendItem {
     pub partition: TopicPartition,
     /// Record batches, whole.
     pub batches: Slice,
+    /// Where the log ended before a coordinator was asked about the transaction that they belong to, if one was.
+    pub since: Option<Offset>,
 }
 
 /// A transaction's end in one partition.

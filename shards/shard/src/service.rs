@@ -134,11 +134,12 @@ impl Service {
     }
 
     fn context(&self, id: TopicPartition, origin: Origin) -> AppendContext {
-        AppendContext { now_ms: executor::wall_clock_ms(), leader_epoch: self.epoch(id), origin }
+        let now_ms = executor::wall_clock_ms();
+        AppendContext { now_ms, leader_epoch: self.epoch(id), origin, since: None }
     }
 
     fn append(&self, item: &AppendItem, origin: Origin) -> Result<Appended, PartitionError> {
-        let context = self.context(item.partition, origin);
+        let context = AppendContext { since: item.since, ..self.context(item.partition, origin) };
         self.partition(item.partition)?.append(&item.batches, &context).map_err(PartitionError::Append)
     }
 
@@ -209,7 +210,7 @@ impl Service {
                 Err(PartitionError::Append(AppendError::OtherCodec)) if now() < until => {
                     full = false;
                     match self.compress_anew(&item, origin, until.since(now())).await {
-                        Ok(batches) => other = Some(AppendItem { partition: item.partition, batches }),
+                        Ok(batches) => other = Some(AppendItem { batches, ..item }),
                         // Given up where it waits: it will come again.
                         Err(AppendError::Busy) => return Err(PartitionError::Append(AppendError::Busy)),
                         Err(error) => {

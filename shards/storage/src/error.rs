@@ -149,7 +149,10 @@ pub enum AppendError {
     InvalidTxnState,
     /// The batch would open a transaction, and it is not known whether its coordinator has this partition in it: ask
     /// there, and append again as [`Origin::Verified`](crate::Origin::Verified).
-    Unverified,
+    Unverified {
+        /// Where the log ended: what the coordinator says holds until a transaction of the producer ends behind it.
+        log_end: Offset,
+    },
     /// TRANSACTION_COORDINATOR_FENCED: a marker of a coordinator that is not the newest.
     CoordinatorFenced,
     /// DUPLICATE_SEQUENCE_NUMBER: older than the five batches that are remembered.
@@ -183,7 +186,9 @@ impl fmt::Display for AppendError {
             AppendError::InvalidTxnState => {
                 out.write_str("not in the transaction that the producer has open")
             }
-            AppendError::Unverified => out.write_str("the partition is not known to be in the transaction"),
+            AppendError::Unverified { .. } => {
+                out.write_str("the partition is not known to be in the transaction")
+            }
             AppendError::CoordinatorFenced => out.write_str("a marker of an older coordinator"),
             AppendError::DuplicateSequence => out.write_str("a sequence number from long ago"),
             AppendError::OtherCodec => out.write_str("the topic's compression is another; try again"),

@@ -49,6 +49,8 @@ struct Producer {
     epoch: i16,
     /// Of the coordinator that wrote its last marker; -1: none did.
     coordinator_epoch: i32,
+    /// Where that marker is; -1: none is known of since the start.
+    marker_offset: i64,
     count: u8,
     /// The first `count`, oldest first.
     batches: [Remembered; BATCHES],
@@ -166,14 +168,16 @@ fn last_sequence(header: &BatchHeader) -> i32 {
 impl Producer {
     fn new(epoch: i16, last_timestamp: i64, seen_ms: i64) -> Producer {
         let batches = [Remembered::default(); BATCHES];
-        Producer { epoch, coordinator_epoch: -1, count: 0, batches, last_timestamp, seen_ms }
+        let (coordinator_epoch, marker_offset) = (-1, -1);
+        Producer { epoch, coordinator_epoch, marker_offset, count: 0, batches, last_timestamp, seen_ms }
     }
 
     /// It writes in this epoch: of an older one nothing counts any more but who ended its transactions.
     fn enter(&mut self, epoch: i16) {
         if self.epoch != epoch {
-            let coordinator_epoch = self.coordinator_epoch;
-            *self = Producer { coordinator_epoch, ..Producer::new(epoch, self.last_timestamp, self.seen_ms) };
+            let Producer { coordinator_epoch, marker_offset, last_timestamp, seen_ms, .. } = *self;
+            let fresh = Producer::new(epoch, last_timestamp, seen_ms);
+            *self = Producer { coordinator_epoch, marker_offset, ..fresh };
         }
     }
 }
@@ -187,6 +191,11 @@ impl Producers {
             coordinator_epoch: known.coordinator_epoch,
             is_open,
         })
+    }
+
+    /// Whether a transaction of a producer was ended at an offset or behind it.
+    pub fn has_ended_since(&self, producer_id: i64, since: Offset) -> bool {
+        self.producers.get(&producer_id).is_some_and(|known| known.marker_offset >= since.0)
     }
 
     /// The first offset that readers of committed data may not see.
@@ -217,6 +226,7 @@ impl Producers {
         let producer = self.producers.entry(marker.producer_id).or_insert(fresh);
         producer.enter(marker.producer_epoch);
         producer.coordinator_epoch = marker.coordinator_epoch;
+        producer.marker_offset = header.base_offset;
         producer.last_timestamp = header.max_timestamp;
         producer.seen_ms = producer.seen_ms.max(seen_ms);
         let ended = self.open.end(marker.producer_id, header.base_offset)?;
@@ -390,7 +400,8 @@ impl Producers {
                 };
             }
             let count = count as u8;
-            let producer = Producer { epoch, coordinator_epoch, count, batches, last_timestamp, seen_ms };
+            let fresh = Producer::new(epoch, last_timestamp, seen_ms);
+            let producer = Producer { coordinator_epoch, count, batches, ..fresh };
             producers.producers.insert(id, producer);
         }
         fields.0.is_empty().then_some((producers, next_offset))

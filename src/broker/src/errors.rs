@@ -27,7 +27,7 @@ fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::UnsupportedForMessageFormat => ErrorCode::UnsupportedForMessageFormat,
         AppendError::OutOfOrderSequence => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::InvalidProducerEpoch => ErrorCode::InvalidProducerEpoch,
-        AppendError::InvalidTxnState | AppendError::Unverified => ErrorCode::InvalidTxnState,
+        AppendError::InvalidTxnState | AppendError::Unverified { .. } => ErrorCode::InvalidTxnState,
         AppendError::CoordinatorFenced => ErrorCode::TransactionCoordinatorFenced,
         AppendError::DuplicateSequence => ErrorCode::DuplicateSequenceNumber,
         // Nothing was appended, and later there will be room: the client tries again.

@@ -2,7 +2,7 @@
 
 use crate::classic::{ClassicGroup, ClassicState};
 use crate::coordinator::{Call, Coordinator};
-use crate::effects::{Effects, Response};
+use crate::effects::{Effects, Producer, Response};
 use crate::group::Group;
 use crate::offsets::commit::{commit_refused, topic_of, txn_commit_refused};
 use crate::offsets::fetch::{FetchAs, MANY_GROUPS, fetch_refused, fetch_response};
@@ -133,8 +133,15 @@ impl Coordinator {
         }
     }
 
-    /// A transaction of a producer has ended: its offsets count, or are dropped. For markers in the log while it
-    /// is loaded, and for those that are written later, once they are durable.
+    /// What became of a write in a transaction: its records are in the log, or the log has refused them and has nothing of
+    /// them. Writes of one producer and the ends of its transactions are told in the order of the log.
+    pub fn written(&mut self, producer: Producer, is_in_log: bool) {
+        self.offsets.written(producer.id.0, producer.write, is_in_log);
+    }
+
+    /// A transaction of a producer has ended: its offsets count, or are dropped; writes that are not in the log yet are
+    /// not part of it. For markers in the log while it is loaded, and for those that are written later, once they are
+    /// durable.
     pub fn end_transaction(&mut self, producer: ProducerId, _epoch: ProducerEpoch, commit: bool) {
         self.offsets.end_transaction(producer.0, commit);
     }

@@ -33,13 +33,15 @@ pub struct Record {
     pub value: Option<Vec<u8>>,
 }
 
-/// A producer whose transaction records belong to.
+/// A producer whose transaction records belong to, and which of its writes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Producer {
     /// Its id.
     pub id: ProducerId,
     /// Its epoch.
     pub epoch: ProducerEpoch,
+    /// The number of the write: no other of the coordinator has it.
+    pub write: u64,
 }
 
 /// An answer, in the version that was asked for as far as that decides what is in it.
@@ -95,7 +97,8 @@ pub struct Effects {
     pub records: Vec<Record>,
     /// In the order they were given; each waiter gets one answer to one request, now or in a later call.
     pub answers: Vec<Answer>,
-    /// Set if the records belong to this producer's transaction, and the batch has to say so.
+    /// Set if the records belong to this producer's transaction, and the batch has to say so. What becomes of them is to
+    /// be told to [`Coordinator::written`](crate::Coordinator::written).
     pub producer: Option<Producer>,
 }
 

@@ -6,6 +6,7 @@ use crate::consumer::ConsumerGroup;
 use crate::consumer::member::{Profile, Progress};
 use crate::coordinator::Coordinator;
 use crate::group::Group;
+use crate::offsets::IN_LOG;
 use crate::records::{ReplayError, Stored};
 use crate::wire::topic_id;
 use kafka_wire::Str;
@@ -83,8 +84,8 @@ impl Coordinator {
         match value {
             Some(value) => {
                 ensure_group(&mut self.groups, &key.group, value.commit_timestamp);
-                let producer = producer.map(|producer| producer.0);
-                self.offsets.put(producer, &key.group, &key.topic, key.partition, value);
+                let holder = producer.map(|producer| (producer.0, IN_LOG));
+                self.offsets.put(holder, &key.group, &key.topic, key.partition, value);
             }
             None => self.offsets.remove(&key.group, &key.topic, key.partition),
         }

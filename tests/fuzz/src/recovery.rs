@@ -93,8 +93,12 @@ async fn start(pool: Pool) -> Option<(Store, storage::Partition)> {
 async fn ordinary(pool: Pool, how: u8) {
     let (store, partition) = start(pool).await.expect("an empty directory is a good one");
     for count in 1..=i32::from(how % 8) {
-        let context =
-            AppendContext { now_ms: 1_700_000_000_000, leader_epoch: LeaderEpoch(0), origin: Origin::Client };
+        let context = AppendContext {
+            now_ms: 1_700_000_000_000,
+            leader_epoch: LeaderEpoch(0),
+            origin: Origin::Client,
+            since: None,
+        };
         // What is known of the producer may have to be loaded first.
         let appended = loop {
             match partition.append(&batch(count), &context) {

@@ -26,6 +26,9 @@ pub struct AppendContext {
     pub leader_epoch: LeaderEpoch,
     /// Who appends.
     pub origin: Origin,
+    /// Where the log ended before a coordinator was asked about the transaction that the batches belong to, if one
+    /// was: a transaction of the producer that has ended since then may be that one.
+    pub since: Option<Offset>,
 }
 
 /// Tells when an append is durable. See [`Store::committed`](crate::Store::committed).
@@ -61,7 +64,7 @@ impl Partition {
         let appended = self.try_append(batches, context);
         match appended {
             Err(AppendError::Busy | AppendError::Storage(_)) => self.gave_up(batches),
-            Err(AppendError::Unverified) => {
+            Err(AppendError::Unverified { .. }) => {
                 let mut state = self.log.state.borrow_mut();
                 split(batches).for_each(|(header, _)| state.verifying.note(&header));
             }
@@ -88,7 +91,7 @@ impl Partition {
             return Err(AppendError::OtherCodec);
         }
         check_batches(batches, &config, context)?;
-        if let Some((base, last)) = self.check_producers(&shared, batches, context.origin)? {
+        if let Some((base, last)) = self.check_producers(&shared, batches, context)? {
             return Ok(self.duplicate(&shared, base, last));
         }
         self.put(&shared, batches, &config, context)
@@ -173,7 +176,7 @@ impl Partition {
         &self,
         shared: &Rc<Shared>,
         batches: &[u8],
-        origin: Origin,
+        context: &AppendContext,
     ) -> Result<Option<(i64, i64)>, AppendError> {
         if !split(batches).any(|(header, _)| header.has_producer()) {
             return Ok(None);
@@ -193,8 +196,8 @@ impl Partition {
             if state.refused.is_overtaking(&header, known) {
                 return Err(AppendError::OutOfOrderSequence);
             }
-            let behind = matches!(origin, Origin::Client) && state.verifying.is_behind(&header);
-            match check_batch(known, &header, origin, behind)? {
+            let behind = matches!(context.origin, Origin::Client) && state.verifying.is_behind(&header);
+            match check_batch(known, &header, context, behind, Offset(state.log_end))? {
                 Verdict::Append => fresh = true,
                 Verdict::Duplicate { base_offset, last_offset } => {
                     let (base, _) = duplicate.unwrap_or((base_offset, last_offset));
@@ -238,24 +241,31 @@ impl Partition {
 }
 
 /// What is to be done with a producer's batch: by its epochs, its transaction, its sequence number. `behind`: one before
-/// it is being verified.
+/// it is being verified. `log_end`: where it would be appended.
 fn check_batch(
     producers: &Producers,
     header: &BatchHeader,
-    origin: Origin,
+    context: &AppendContext,
     behind: bool,
+    log_end: Offset,
 ) -> Result<Verdict, AppendError> {
     let known = producers.known(header.producer_id);
     rules::check_data(header.producer_epoch, header.is_transactional(), known.as_ref()).map_err(violated)?;
     let verdict = producers.check(header);
+    if !header.is_transactional() || matches!(verdict, Ok(Verdict::Duplicate { .. })) {
+        return verdict;
+    }
+    // The transaction that it was verified for has ended: it must open none, nor come into the next.
+    if context.since.is_some_and(|since| producers.has_ended_since(header.producer_id, since)) {
+        return Err(AppendError::InvalidTxnState);
+    }
     let is_open = known.is_some_and(|known| known.is_open && known.epoch == header.producer_epoch);
-    let goes_on = is_open && !behind;
-    if !header.is_transactional() || goes_on || matches!(verdict, Ok(Verdict::Duplicate { .. })) {
+    if is_open && !behind {
         return verdict;
     }
     // It opens a transaction: a batch that comes late must not, for nobody would end it.
-    match origin {
-        Origin::Client => Err(AppendError::Unverified),
+    match context.origin {
+        Origin::Client => Err(AppendError::Unverified { log_end }),
         Origin::Verified { bumps_epoch: true } if known.is_none() && header.base_sequence != 0 => {
             Err(AppendError::OutOfOrderSequence)
         }

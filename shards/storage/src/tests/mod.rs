@@ -126,7 +126,7 @@ pub(crate) fn spec(partition: i32) -> PartitionSpec {
 pub(crate) const NOW: i64 = 1_700_000_000_000;
 
 pub(crate) fn context() -> AppendContext {
-    AppendContext { now_ms: NOW, leader_epoch: LeaderEpoch(0), origin: Origin::Client }
+    AppendContext { now_ms: NOW, leader_epoch: LeaderEpoch(0), origin: Origin::Client, since: None }
 }
 
 /// A batch of `count` records as far as its header says; the records are `value`.

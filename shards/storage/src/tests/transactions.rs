@@ -17,8 +17,17 @@ fn verified() -> AppendContext {
 }
 
 async fn put(store: &Store, partition: &Partition, bytes: &[u8]) -> Result<Offset, AppendError> {
+    put_as(store, partition, bytes, &verified()).await
+}
+
+async fn put_as(
+    store: &Store,
+    partition: &Partition,
+    bytes: &[u8],
+    context: &AppendContext,
+) -> Result<Offset, AppendError> {
     loop {
-        match partition.append(bytes, &verified()) {
+        match partition.append(bytes, context) {
             Err(AppendError::Busy) => store.room().await,
             Err(error) => return Err(error),
             Ok(appended) => {
@@ -30,10 +39,20 @@ async fn put(store: &Store, partition: &Partition, bytes: &[u8]) -> Result<Offse
 }
 
 async fn end(store: &Store, partition: &Partition, producer_id: i64, epoch: i16, commit: bool) -> Offset {
+    end_by(2, store, partition, (producer_id, epoch, commit)).await
+}
+
+/// Ends a transaction at a level of `transaction.version`.
+async fn end_by(
+    level: i16,
+    store: &Store,
+    partition: &Partition,
+    (producer_id, epoch, commit): (i64, i16, bool),
+) -> Offset {
     let marker = EndMarker { producer_id, producer_epoch: epoch, commit, coordinator_epoch: 0 };
     let context = AppendContext { origin: Origin::Coordinator, ..context() };
     loop {
-        match partition.append_marker(&marker, 2, &context) {
+        match partition.append_marker(&marker, level, &context) {
             Err(AppendError::Busy) => store.room().await,
             Err(error) => panic!("{error}"),
             Ok(appended) => {
@@ -62,7 +81,8 @@ fn readers_of_committed_data_stop_before_what_is_open_and_hear_what_was_aborted(
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let partition = store.create_partition(spec_with(0, ours)).await.expect("creates");
-        assert_eq!(partition.append(&data(7, 0, 0), &context()).err(), Some(AppendError::Unverified));
+        let unverified = AppendError::Unverified { log_end: Offset(0) };
+        assert_eq!(partition.append(&data(7, 0, 0), &context()).err(), Some(unverified));
         assert_eq!(put(&store, &partition, &data(7, 0, 0)).await, Ok(Offset(0)));
         assert_eq!(put(&store, &partition, &data(8, 0, 0)).await, Ok(Offset(1)));
         // What goes on needs no word of the coordinator.
@@ -99,19 +119,20 @@ fn nothing_overtakes_a_batch_that_is_being_verified() {
         let (store, _) = start(options).await;
         let partition = store.create_partition(spec_with(0, LogConfig::default())).await.expect("creates");
         let sent = |epoch, sequence| partition.append(&data(7, epoch, sequence), &context()).err();
+        let unverified = |log_end| Some(AppendError::Unverified { log_end: Offset(log_end) });
         for (epoch, offset) in [(0, 0), (1, 5)] {
             // Two are on their way to the coordinator when the first of them opens the transaction.
-            assert_eq!(sent(epoch, 0), Some(AppendError::Unverified));
-            assert_eq!(sent(epoch, 1), Some(AppendError::Unverified));
+            assert_eq!(sent(epoch, 0), unverified(offset));
+            assert_eq!(sent(epoch, 1), unverified(offset));
             if epoch > 0 {
                 // The marker has begun the epoch, and the first batch of it is not there yet.
                 let early = put(&store, &partition, &data(7, epoch, 1)).await;
                 assert_eq!(early, Err(AppendError::OutOfOrderSequence));
             }
             assert_eq!(put(&store, &partition, &data(7, epoch, 0)).await, Ok(Offset(offset)));
-            assert_eq!(sent(epoch, 2), Some(AppendError::Unverified));
+            assert_eq!(sent(epoch, 2), unverified(offset + 1));
             assert_eq!(put(&store, &partition, &data(7, epoch, 1)).await, Ok(Offset(offset + 1)));
-            assert_eq!(sent(epoch, 3), Some(AppendError::Unverified), "the one before is on its way");
+            assert_eq!(sent(epoch, 3), unverified(offset + 2), "the one before is on its way");
             for sequence in [2, 3] {
                 let at = Offset(offset + i64::from(sequence));
                 assert_eq!(put(&store, &partition, &data(7, epoch, sequence)).await, Ok(at));
@@ -121,6 +142,36 @@ fn nothing_overtakes_a_batch_that_is_being_verified() {
             }
         }
         assert_eq!(sent(1, 4), None, "none is on its way");
+    });
+}
+
+#[test]
+fn what_was_verified_for_a_transaction_comes_into_no_later_one() {
+    let mut rig = Rig::new(43);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, LogConfig::default())).await.expect("creates");
+        let (store, partition) = (&store, &partition);
+        // Offsets of a group have no sequence numbers: nothing else tells a late batch from one of the next transaction.
+        let offsets = |epoch: i16, since: i64| async move {
+            let since = Some(Offset(since));
+            let context = AppendContext { origin: Origin::Coordinator, since, ..context() };
+            put_as(store, partition, &data(7, epoch, -1), &context).await
+        };
+        assert_eq!(offsets(0, 0).await, Ok(Offset(0)));
+        // The marker of V1 has the epoch of the transaction that it ends.
+        assert_eq!(end_by(0, store, partition, (7, 0, true)).await, Offset(1));
+        assert_eq!(offsets(0, 1).await, Err(AppendError::InvalidTxnState));
+        assert_eq!(partition.offsets().last_stable, Offset(2), "none is open");
+        assert_eq!(offsets(0, 2).await, Ok(Offset(2)));
+        assert_eq!(offsets(0, 1).await, Err(AppendError::InvalidTxnState), "the open one is another");
+        assert_eq!(end_by(0, store, partition, (8, 0, true)).await, Offset(3));
+        assert_eq!(offsets(0, 3).await, Ok(Offset(4)), "it was the marker of another producer");
+        assert_eq!(end_by(0, store, partition, (7, 1, false)).await, Offset(5));
+        assert_eq!(offsets(0, 6).await, Err(AppendError::InvalidProducerEpoch));
+        assert_eq!(partition.offsets().last_stable, Offset(6));
     });
 }
 

@@ -16,60 +16,95 @@ use storage::{AppendError, Origin};
 /// How long a batch is held back that was answered before it was written, by mistake.
 const MISTAKE_PAUSE: Duration = Duration::from_millis(30);
 
-/// Appends a batch and waits until it is durable; if that fails, tells what clients are told, and why.
-pub(crate) async fn append(
-    broker: &Broker,
-    partition: TopicPartition,
-    batch: Vec<u8>,
-) -> Result<(), (ErrorCode, String)> {
-    append_at(broker, partition, batch).await.map(drop)
+/// Why a batch was not appended.
+struct Failed {
+    /// What clients are told.
+    code: ErrorCode,
+    why: String,
+    /// Nothing has happened to the log, and nothing stands in the way of what comes next.
+    is_refused: bool,
 }
 
-/// [`append`] that tells the offset of the first record.
+impl Failed {
+    fn new(code: ErrorCode, why: String, is_refused: bool) -> Failed {
+        Failed { code, why, is_refused }
+    }
+
+    fn of(error: &PartitionError) -> Failed {
+        let is_storage = matches!(error, PartitionError::Append(AppendError::Storage(_)));
+        let is_refused = matches!(error, PartitionError::Append(_)) && !is_storage;
+        Failed::new(failed_append(error), format!("{error:?}"), is_refused)
+    }
+}
+
+/// Appends a batch and waits until it is durable; tells the offset of the first record. If that fails, tells what
+/// clients are told, and why.
 pub(crate) async fn append_at(
     broker: &Broker,
     partition: TopicPartition,
     batch: Vec<u8>,
 ) -> Result<Offset, (ErrorCode, String)> {
-    let items = vec![AppendItem { partition, batches: Slice::from(batch) }];
-    let operation = Operation::Append { items, origin: Origin::Coordinator, durable: true };
+    append_item(broker, AppendItem { partition, batches: Slice::from(batch), since: None })
+        .await
+        .map_err(|failed| (failed.code, failed.why))
+}
+
+async fn append_item(broker: &Broker, item: AppendItem) -> Result<Offset, Failed> {
+    let operation = Operation::Append { items: vec![item], origin: Origin::Coordinator, durable: true };
     let appended = match broker.service.begin(operation).await {
         Outcome::Appended(mut results) => results.pop(),
         _ => None,
     };
     match appended {
         Some(Ok(done)) => Ok(done.base_offset),
-        Some(Err(error)) => Err((failed_append(&error), format!("{error:?}"))),
-        None => Err((ErrorCode::UnknownServerError, "an append without a result".to_owned())),
+        Some(Err(error)) => Err(Failed::of(&error)),
+        None => {
+            let why = "an append without a result".to_owned();
+            Err(Failed::new(ErrorCode::UnknownServerError, why, false))
+        }
     }
 }
 
-/// Appends a coordinator's batches until there is nothing more to write, and hands on what has waited for each. Ends
-/// as well once the partition has. `mistake` is the one that holds writes back.
+/// Appends a coordinator's batches until there is nothing more to write, and hands on what has waited for each, with
+/// what came of it. Ends as well once the partition has. `mistake` is the one that holds writes back.
+///
+/// A transaction's records may come late: its end may overtake them on their way here. If the log refuses them that is
+/// their affair alone, for nothing else rests on them.
 ///
 /// # Errors
-/// That of a batch that could not be appended: those behind it are not tried.
+/// That of another batch that could not be appended: those behind it are not tried.
 pub(crate) async fn append_writes<T>(
     broker: &Broker,
     partition: TopicPartition,
     writes: &Writes<T>,
     ended: &Cell<bool>,
     mistake: &'static str,
-    mut follow: impl FnMut(T),
+    mut follow: impl FnMut(T, Result<(), ErrorCode>),
 ) -> Result<(), (ErrorCode, String)> {
     while let Some(batch) = writes.begin(wall_clock_ms()) {
         if mistakes::is_made(mistake) {
             sleep(MISTAKE_PAUSE).await;
         }
+        let within = writes.within();
         let appended = match batch {
-            Ok(batch) => append(broker, partition, batch).await,
-            Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
+            Ok(batch) => {
+                let since = within.and_then(|within| within.since);
+                append_item(broker, AppendItem { partition, batches: Slice::from(batch), since }).await
+            }
+            Err(error) => Err(Failed::new(ErrorCode::UnknownServerError, error.to_string(), true)),
         };
         if ended.get() {
             break;
         }
-        appended?;
-        writes.end().into_iter().for_each(&mut follow);
+        match appended {
+            Ok(_) => writes.end().into_iter().for_each(|then| follow(then, Ok(()))),
+            Err(failed) if failed.is_refused && within.is_some() => {
+                let (own, behind) = writes.refuse();
+                own.into_iter().for_each(|then| follow(then, Err(failed.code)));
+                behind.into_iter().for_each(|then| follow(then, Ok(())));
+            }
+            Err(failed) => return Err((failed.code, failed.why)),
+        }
     }
     Ok(())
 }
@@ -81,6 +116,9 @@ fn failed_append(error: &PartitionError) -> ErrorCode {
         PartitionError::Append(AppendError::Storage(_) | AppendError::Busy) => {
             ErrorCode::CoordinatorNotAvailable
         }
+        // Of a transaction that has ended meanwhile.
+        PartitionError::Append(AppendError::InvalidProducerEpoch) => ErrorCode::InvalidProducerEpoch,
+        PartitionError::Append(AppendError::InvalidTxnState) => ErrorCode::InvalidTxnState,
         // Too large, or other than records may be: it will not be better the next time.
         PartitionError::Append(_) => ErrorCode::UnknownServerError,
         _ => ErrorCode::CoordinatorNotAvailable,
@@ -90,17 +128,36 @@ fn failed_append(error: &PartitionError) -> ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use storage::StorageError;
 
     #[test]
-    fn clients_try_again_where_that_may_help() {
+    fn clients_are_told_what_helps_them() {
         let too_large = AppendError::MessageTooLarge { bytes: 2, limit: 1 };
         let cases = [
             (PartitionError::Unknown, ErrorCode::NotCoordinator),
             (PartitionError::Append(AppendError::Busy), ErrorCode::CoordinatorNotAvailable),
             (PartitionError::Append(too_large), ErrorCode::UnknownServerError),
+            (PartitionError::Append(AppendError::InvalidProducerEpoch), ErrorCode::InvalidProducerEpoch),
+            (PartitionError::Append(AppendError::InvalidTxnState), ErrorCode::InvalidTxnState),
         ];
         for (error, code) in cases {
             assert_eq!(failed_append(&error), code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_refuses_is_told_from_what_may_be_in_it() {
+        let full = StorageError::NoSpace;
+        let cases = [
+            (PartitionError::Append(AppendError::InvalidProducerEpoch), true),
+            (PartitionError::Append(AppendError::InvalidTxnState), true),
+            (PartitionError::Append(AppendError::Busy), true),
+            (PartitionError::Append(AppendError::Storage(full.clone())), false),
+            (PartitionError::Storage(full), false),
+            (PartitionError::Unknown, false),
+        ];
+        for (error, is_refused) in cases {
+            assert_eq!(Failed::of(&error).is_refused, is_refused, "{error:?}");
         }
     }
 }

@@ -9,7 +9,9 @@ use crate::request::Request;
 use controller::changes::names::CONSUMER_OFFSETS;
 use executor::join_all;
 use kafka_wire::{Encode, ErrorCode, Str};
-use model::ShardId;
+use model::{Offset, ShardId};
+use shard::Outcome;
+use shard::operation::Rare;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -45,6 +47,23 @@ pub(crate) fn places(broker: &Broker) -> Vec<Place> {
         Some(Place { partition, shard: routed.shard })
     });
     own.collect()
+}
+
+/// Where a coordinator's partition ends now.
+///
+/// # Errors
+/// NOT_COORDINATOR if it is not there any more.
+pub(crate) async fn log_end(broker: &Broker, place: Place) -> Result<Offset, ErrorCode> {
+    let routed = broker.route_name(&broker.image(), CONSUMER_OFFSETS, place.partition);
+    let partition = routed.map_err(|_| ErrorCode::NotCoordinator)?.partition;
+    let status = Rare::Status { items: vec![partition] }.into();
+    let Some(Outcome::Status(mut found)) = broker.ask(place.shard, status).await else {
+        return Err(ErrorCode::NotCoordinator);
+    };
+    match found.pop() {
+        Some(Ok(status)) => Ok(status.log_end),
+        _ => Err(ErrorCode::NotCoordinator),
+    }
 }
 
 /// Hands a request of one group to its coordinator.

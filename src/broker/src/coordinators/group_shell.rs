@@ -6,13 +6,13 @@ use super::replay::{Entry, replay};
 use super::settings;
 use super::topics::ImageTopics;
 use super::waiters::Waiters;
-use super::writes::{Pair, Writes};
+use super::writes::{Pair, Within, Writes};
 use crate::broker::Broker;
 use base::mistakes;
 use executor::{Event, OneshotReceiver, race, sleep, wall_clock_ms};
-use groups::{Context, Coordinator, Effects, Response, Settings, Usage, Waiter};
+use groups::{Context, Coordinator, Effects, Producer, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
-use model::{ProducerEpoch, ProducerId, TopicPartition};
+use model::{Offset, ProducerEpoch, ProducerId, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -26,6 +26,18 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// What whoever waits is told.
 pub(crate) type Told = Result<Response, ErrorCode>;
 
+/// What is to follow a write.
+#[allow(clippy::large_enum_variant)] // Nearly all are answers.
+enum Then {
+    /// A request is answered.
+    Answer(Waiter, Response),
+    /// The offsets of a transaction wait for its end.
+    Await(Producer),
+}
+
+/// A transaction's end: whose, in which epoch, and whether it is committed.
+type End = (ProducerId, ProducerEpoch, bool);
+
 /// A coordinator and what is around it.
 pub(crate) struct GroupShell {
     id: TopicPartition,
@@ -33,7 +45,9 @@ pub(crate) struct GroupShell {
     core: RefCell<Option<Coordinator>>,
     settings: RefCell<Settings>,
     waiters: Waiters<Told>,
-    writes: Writes<(Waiter, Response)>,
+    writes: Writes<Then>,
+    /// The end of the transaction whose records are under way: they are before it in the log, or will not be in it.
+    decided: Cell<Option<End>>,
     /// There is a task that writes.
     writing: Cell<bool>,
     /// Something is due earlier than was thought.
@@ -80,6 +94,7 @@ impl GroupShell {
             settings: RefCell::new(settings::of_groups(&broker.config())),
             waiters: Waiters::default(),
             writes: Writes::default(),
+            decided: Cell::new(None),
             writing: Cell::new(false),
             sooner: Event::new(),
             sleeps_until: Cell::new(i64::MAX),
@@ -114,8 +129,7 @@ impl GroupShell {
     pub(crate) fn end(&self) {
         self.ended.set(true);
         self.core.replace(None);
-        self.writes.clear();
-        self.tell_all(ErrorCode::NotCoordinator);
+        self.give_up(ErrorCode::NotCoordinator);
         self.sooner.notify();
     }
 
@@ -140,7 +154,7 @@ impl GroupShell {
         let effects = self.handle(broker, question, waiter)?;
         let parked = !effects.answers.iter().any(|answer| answer.waiter == waiter);
         let pending = Pending { shell: self.clone(), waiter, answer: self.waiters.add(), parked };
-        self.take_in(broker, effects);
+        self.take_in(broker, effects, question.since);
         Ok(pending)
     }
 
@@ -175,6 +189,15 @@ impl GroupShell {
     /// A marker that ends a producer's transaction is durable in the partition. While the log is being loaded, the
     /// marker is found there.
     pub(crate) fn end_transaction(&self, producer: ProducerId, epoch: ProducerEpoch, commit: bool) {
+        let end = (producer, epoch, commit);
+        match self.writes.within().is_some_and(|within| within.transaction.0 == producer.0) {
+            // The first of them counts: behind it is nothing of the transaction.
+            true => self.decided.set(self.decided.get().or(Some(end))),
+            false => self.end_now(end),
+        }
+    }
+
+    fn end_now(&self, (producer, epoch, commit): End) {
         if let Some(core) = &mut *self.core.borrow_mut() {
             core.end_transaction(producer, epoch, commit);
         }
@@ -184,24 +207,28 @@ impl GroupShell {
     pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str) {
         let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name));
         if let Some(effects) = effects {
-            self.take_in(broker, effects);
+            self.take_in(broker, effects, None);
         }
     }
 
-    /// Writes what is to be written, and answers when it may be answered.
-    fn take_in(self: &Rc<Self>, broker: &Rc<Broker>, effects: Effects) {
-        let mut later = Vec::new();
+    /// Writes what is to be written, and answers when it may be answered. `since`: where the partition ended before a
+    /// transaction's coordinator was asked about it, if it was.
+    fn take_in(self: &Rc<Self>, broker: &Rc<Broker>, effects: Effects, since: Option<Offset>) {
+        let mut later: Vec<Then> = effects.producer.map(Then::Await).into_iter().collect();
         for answer in effects.answers {
             match answer.after_records && !mistakes::is_made("commits not durable") {
-                true => later.push((answer.waiter, answer.response)),
+                true => later.push(Then::Answer(answer.waiter, answer.response)),
                 false => self.tell(answer.waiter, Ok(answer.response)),
             }
         }
         let records = effects.records.into_iter().map(|record| (record.key, record.value));
         let records: Vec<Pair> = records.collect();
-        let transaction = effects.producer.map(|producer| (producer.id.0, producer.epoch.0));
-        for (waiter, response) in self.writes.put(records, transaction, later) {
-            self.tell(waiter, Ok(response));
+        let within = effects.producer.map(|producer| {
+            let transaction = (producer.id.0, producer.epoch.0);
+            Within { transaction, since }
+        });
+        for then in self.writes.put(records, within, later) {
+            self.follow(then, Ok(()));
         }
         if !self.writes.is_empty() && !self.writing.replace(true) {
             drop(executor::spawn("group records", self.clone().write(broker.clone())));
@@ -209,6 +236,28 @@ impl GroupShell {
         if self.deadline().is_some_and(|at| at < self.sleeps_until.get()) {
             self.sooner.notify();
         }
+    }
+
+    /// Does what was to follow a write, or a wait for writes; `written`: or with what code the log has refused it.
+    fn follow(&self, then: Then, written: Result<(), ErrorCode>) {
+        match then {
+            Then::Answer(waiter, response) => self.tell(waiter, written.map(|()| response)),
+            Then::Await(producer) => {
+                if let Some(core) = &mut *self.core.borrow_mut() {
+                    core.written(producer, written.is_ok());
+                }
+                if let Some(end) = self.decided.take() {
+                    self.end_now(end);
+                }
+            }
+        }
+    }
+
+    /// Nothing that waits will be written: whoever waits is told so.
+    fn give_up(&self, code: ErrorCode) {
+        self.writes.clear();
+        self.decided.set(None);
+        self.tell_all(code);
     }
 
     fn tell(&self, waiter: Waiter, told: Told) {
@@ -229,14 +278,13 @@ impl GroupShell {
 
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
-        let follow = |(waiter, response)| self.tell(waiter, Ok(response));
+        let follow = |then, written| self.follow(then, written);
         let written =
             append_writes(&broker, self.id, &self.writes, &self.ended, "commits not durable", follow).await;
         if let Err((code, why)) = written {
             log::error!("groups of {}: records cannot be written, so they are loaded again: {why}", self.id);
             self.core.replace(None);
-            self.writes.clear();
-            self.tell_all(code);
+            self.give_up(code);
             self.begin_load(&broker, RELOAD_PAUSE);
         }
         self.writing.set(false);
@@ -245,7 +293,7 @@ impl GroupShell {
     /// A log that was never written needs no loading.
     fn is_bare(&self, broker: &Broker) -> bool {
         let partition = broker.service.store().partition(self.id);
-        partition.is_some_and(|partition| partition.offsets().log_end == model::Offset::ZERO)
+        partition.is_some_and(|partition| partition.offsets().log_end == Offset::ZERO)
     }
 
     fn begin_load(self: &Rc<Self>, broker: &Rc<Broker>, pause: Duration) {
@@ -279,7 +327,7 @@ impl GroupShell {
         core.configure(self.settings.borrow().clone());
         let effects = core.loaded(wall_clock_ms(), &ImageTopics::of(broker));
         self.core.replace(Some(core));
-        self.take_in(broker, effects);
+        self.take_in(broker, effects, None);
     }
 
     fn deadline(&self) -> Option<i64> {
@@ -315,7 +363,7 @@ impl GroupShell {
         let topics = ImageTopics::of(broker);
         let effects = self.core.borrow_mut().as_mut().map(|core| core.tick(now_ms, &topics));
         if let Some(effects) = effects {
-            self.take_in(broker, effects);
+            self.take_in(broker, effects, None);
         }
     }
 }

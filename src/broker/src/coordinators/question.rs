@@ -6,6 +6,7 @@ use crate::request::Request;
 use groups::Request as GroupRequest;
 use kafka_wire::{ApiKey, Decode, Encode, Reader, RequestHeader, WireError, Writer};
 use memory::Slice;
+use model::Offset;
 use std::net::IpAddr;
 
 /// A request to the coordinator of a partition, as it came in its frame, or a part of one that names groups of
@@ -22,6 +23,8 @@ pub struct GroupQuestion {
     pub(crate) peer: IpAddr,
     /// If the asker can take the answer later: its number for it.
     pub(crate) ticket: Option<u64>,
+    /// If it is of a transaction: where the partition ended before the transaction's coordinator was asked about it.
+    pub(crate) since: Option<Offset>,
 }
 
 /// What the coordinator's core says at once.
@@ -46,6 +49,7 @@ impl GroupQuestion {
             body: request.body,
             peer: request.peer,
             ticket: None,
+            since: None,
         }
     }
 

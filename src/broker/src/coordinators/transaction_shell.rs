@@ -280,7 +280,7 @@ impl TransactionShell {
 
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
-        let follow = |then| self.follow(&broker, then);
+        let follow = |then, _| self.follow(&broker, then);
         let written =
             append_writes(&broker, self.id, &self.writes, &self.ended, "decisions not durable", follow).await;
         if let Err((code, why)) = written {

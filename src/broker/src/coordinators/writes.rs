@@ -1,6 +1,7 @@
 //! What a coordinator wants written, in order, and what waits for it.
 
 use kafka_wire::{BatchBuilder, WireError};
+use model::Offset;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
@@ -10,14 +11,25 @@ pub(crate) type Pair = (Vec<u8>, Option<Vec<u8>>);
 /// The producer, and its epoch, whose transaction records belong to.
 pub(crate) type Transaction = (i64, i16);
 
+/// What records are a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Within {
+    pub(crate) transaction: Transaction,
+    /// Where the partition ended before the transaction's coordinator was asked whether the partition is in it, if that
+    /// was all that it was asked.
+    pub(crate) since: Option<Offset>,
+}
+
 /// Records of several calls go into one batch up to this size.
 const BATCH_BYTES: usize = 64 << 10;
 
 struct Write<T> {
     records: Vec<Pair>,
     bytes: usize,
-    transaction: Option<Transaction>,
+    within: Option<Within>,
+    /// Its own come first, then those that came behind it without records.
     then: Vec<T>,
+    own: usize,
 }
 
 /// Writes in the order of calls. One batch is under way at a time: so it fails or is there before the next begins,
@@ -37,7 +49,7 @@ impl<T> Default for Writes<T> {
 impl<T> Writes<T> {
     /// Puts records at the end, and what is to follow when they and all before them are durable. Gives back what
     /// need not wait because nothing is to be written.
-    pub(crate) fn put(&self, records: Vec<Pair>, transaction: Option<Transaction>, then: Vec<T>) -> Vec<T> {
+    pub(crate) fn put(&self, records: Vec<Pair>, within: Option<Within>, then: Vec<T>) -> Vec<T> {
         let mut queue = self.queue.borrow_mut();
         if records.is_empty() {
             let Some(last) = queue.back_mut() else { return then };
@@ -46,7 +58,8 @@ impl<T> Writes<T> {
         }
         let size = |(key, value): &Pair| key.len() + value.as_ref().map_or(0, Vec::len);
         let bytes = records.iter().map(size).sum();
-        queue.push_back(Write { records, bytes, transaction, then });
+        let own = then.len();
+        queue.push_back(Write { records, bytes, within, then, own });
         Vec::new()
     }
 
@@ -58,18 +71,18 @@ impl<T> Writes<T> {
     /// Makes the next batch; `None` if nothing is to be written. What was begun before has ended.
     pub(crate) fn begin(&self, now_ms: i64) -> Option<Result<Vec<u8>, WireError>> {
         let queue = self.queue.borrow();
-        let transaction = queue.front()?.transaction;
+        let within = queue.front()?.within;
         let mut bytes = 0;
         let together = queue.iter().take_while(|write| {
             // A transaction's records are in a batch of their own; the first goes whatever its size.
-            let alone = transaction.is_some() || write.transaction.is_some();
+            let alone = within.is_some() || write.within.is_some();
             let fits = bytes == 0 || !alone && bytes + write.bytes <= BATCH_BYTES;
             bytes += write.bytes.max(1);
             fits
         });
         let together: Vec<&Write<T>> = together.collect();
         self.under_way.set(together.len());
-        Some(batch(&together, transaction, now_ms))
+        Some(batch(&together, within.map(|within| within.transaction), now_ms))
     }
 
     /// The batch that was under way is durable: gives what waited for it.
@@ -77,6 +90,21 @@ impl<T> Writes<T> {
         let mut queue = self.queue.borrow_mut();
         let count = self.under_way.replace(0).min(queue.len());
         queue.drain(..count).flat_map(|write| write.then).collect()
+    }
+
+    /// What the batch that is under way is a part of, if it is one of a transaction.
+    pub(crate) fn within(&self) -> Option<Within> {
+        let queue = self.queue.borrow();
+        queue.front().filter(|_| self.under_way.get() > 0)?.within
+    }
+
+    /// The batch that was under way, of a transaction, will not be written: gives what was to follow it, and what came
+    /// behind it without records, for which all that it waited for is durable.
+    pub(crate) fn refuse(&self) -> (Vec<T>, Vec<T>) {
+        self.under_way.set(0);
+        let Some(mut write) = self.queue.borrow_mut().pop_front() else { return Default::default() };
+        let behind = write.then.split_off(write.own);
+        (write.then, behind)
     }
 
     /// Nothing of it will be written.
@@ -141,7 +169,7 @@ mod tests {
     fn a_transactions_records_are_alone_and_batches_are_of_a_size() {
         let writes = Writes::<u32>::default();
         writes.put(vec![pair("a")], None, Vec::new());
-        writes.put(vec![pair("b")], Some((7, 1)), Vec::new());
+        writes.put(vec![pair("b")], Some(Within { transaction: (7, 1), since: None }), Vec::new());
         writes.put(vec![pair("c")], None, Vec::new());
         writes.put(vec![(vec![b'd'; BATCH_BYTES], None)], None, Vec::new());
         assert_eq!(keys(&begun(&writes)), [b"a"]);
@@ -156,5 +184,24 @@ mod tests {
         assert_eq!(keys(&begun(&writes)).len(), 1, "the first goes whatever its size");
         writes.clear();
         assert!(writes.is_empty() && writes.end().is_empty());
+    }
+
+    #[test]
+    fn what_a_transaction_cannot_write_takes_nothing_else_along() {
+        let within = Within { transaction: (7, 1), since: Some(Offset(3)) };
+        let writes = Writes::default();
+        writes.put(vec![pair("a")], None, vec![1]);
+        writes.put(vec![pair("b")], Some(within), vec![2, 3]);
+        writes.put(Vec::new(), None, vec![4]);
+        writes.put(vec![pair("c")], None, vec![5]);
+        assert_eq!(writes.within(), None, "nothing is under way");
+        begun(&writes);
+        assert_eq!(writes.within(), None);
+        assert_eq!(writes.end(), [1]);
+        assert_eq!((keys(&begun(&writes)), writes.within()), (vec![b"b".to_vec()], Some(within)));
+        assert_eq!(writes.refuse(), (vec![2, 3], vec![4]));
+        assert_eq!((keys(&begun(&writes)), writes.within()), (vec![b"c".to_vec()], None));
+        assert_eq!(writes.end(), [5]);
+        assert!(writes.is_empty());
     }
 }

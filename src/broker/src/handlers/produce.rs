@@ -13,6 +13,7 @@ use kafka_wire::messages::produce_response::{
 use kafka_wire::produce_view::{ProducePartition, ProduceView, TopicRef};
 use kafka_wire::record_batch::Compression;
 use kafka_wire::{ErrorCode, RecordBatch, Records, Uuid};
+use model::Offset;
 use network::Answer;
 use shard::operation::{AppendDone, AppendItem, Operation};
 use shard::{Outcome, PartitionError};
@@ -91,7 +92,8 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
                 }
                 (Ok(routed), Records::Bytes(bytes)) => {
                     let batches = request.share(bytes);
-                    by_core.push(routed.shard, place, AppendItem { partition: routed.partition, batches });
+                    let item = AppendItem { partition: routed.partition, batches, since: None };
+                    by_core.push(routed.shard, place, item);
                 }
             }
         }
@@ -108,13 +110,14 @@ fn is_zstd(batches: &[u8]) -> bool {
     first == Ok(Compression::Zstd)
 }
 
-/// Appends on all cores at once. Gives back the places of batches that would open a transaction.
+/// Appends on all cores at once. Gives back the places of batches that would open a transaction, in order, and where
+/// their logs ended.
 async fn append_all(
     broker: &Rc<Broker>,
     by_core: ByCore<AppendItem>,
     (origin, durable): (Origin, bool),
     parts: &mut [Option<Part>],
-) -> Vec<usize> {
+) -> Vec<(usize, Offset)> {
     let calls: Vec<_> = by_core
         .into_cores()
         .map(|(shard, places, items)| {
@@ -131,8 +134,8 @@ async fn append_all(
             continue;
         };
         for (place, result) in places.into_iter().zip(results) {
-            if result == Err(PartitionError::Append(AppendError::Unverified)) {
-                unverified.push(place);
+            if let Err(PartitionError::Append(AppendError::Unverified { log_end })) = &result {
+                unverified.push((place, *log_end));
             }
             parts[place] = Some(result.map_err(|error| (errors::of_partition(&error), message(&error))));
         }
@@ -147,11 +150,11 @@ async fn append_verified(
     broker: &Rc<Broker>,
     request: &Request,
     view: &ProduceView<'_>,
-    unverified: &[usize],
+    unverified: &[(usize, Offset)],
     parts: &mut [Option<Part>],
 ) {
     let Some(id) = view.transactional_id else {
-        for &place in unverified {
+        for &(place, _) in unverified {
             parts[place] = Some(Err((ErrorCode::TransactionalIdAuthorizationFailed, None)));
         }
         return;
@@ -160,9 +163,8 @@ async fn append_verified(
     let adds = request.version >= ADDS;
     // A request is of one producer; should it not be, each of them is asked about.
     let mut asked: BTreeMap<(i64, i16), Unasked> = BTreeMap::new();
-    for (place, item) in
-        view.partitions().enumerate().filter(|(place, _)| unverified.binary_search(place).is_ok())
-    {
+    for (place, item) in view.partitions().enumerate() {
+        let Ok(found) = unverified.binary_search_by_key(&place, |(place, _)| *place) else { continue };
         let Records::Bytes(bytes) = item.records else { continue };
         let (Ok((batch, _)), Ok(topic)) =
             (RecordBatch::split_first(bytes), route::topic(&image, &item.topic))
@@ -173,7 +175,8 @@ async fn append_verified(
         let producer = (batch.producer_id(), batch.producer_epoch());
         let (set, places) = asked.entry(producer).or_default();
         set.insert(&topic.name, item.partition);
-        let verified = Verified { topic: topic.name.clone(), routed, batches: request.share(bytes) };
+        let since = (!adds).then_some(unverified[found].1);
+        let verified = Verified { topic: topic.name.clone(), routed, batches: request.share(bytes), since };
         places.push((place, verified));
     }
     let mut by_core = ByCore::new();
@@ -190,7 +193,8 @@ async fn append_verified(
         for (place, one) in places {
             match verdict(&outcome, &one.topic, one.routed.partition.partition.0, request.version) {
                 Ok(()) => {
-                    let item = AppendItem { partition: one.routed.partition, batches: one.batches };
+                    let (partition, since) = (one.routed.partition, one.since);
+                    let item = AppendItem { partition, batches: one.batches, since };
                     by_core.push(one.routed.shard, place, item);
                 }
                 Err(code) => parts[place] = Some(Err((code, None))),
@@ -206,6 +210,9 @@ struct Verified {
     topic: std::sync::Arc<str>,
     routed: route::Routed,
     batches: memory::Slice,
+    /// Where the log ended before. In V1 the batches of a transaction that has ended since look like those of the next;
+    /// in V2 their epoch tells, and the end of the one before may have come since.
+    since: Option<Offset>,
 }
 
 /// Whether a partition is in the transaction, as the coordinator says; else what a client of the version is told.

@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::coordinators::ask::{self, code_of};
-use crate::coordinators::ask_transactions;
+use crate::coordinators::{GroupQuestion, ask_transactions};
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use controller::changes::names::CONSUMER_OFFSETS;
@@ -28,14 +28,32 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: TxnOffsetCommitRequest<'_> = decoded(request, request.decode())?;
-    let told = match verify(broker, &asked, request.version).await {
-        Ok(()) => ask::ask(broker, request, &asked.group_id).await,
-        Err(code) => Err(code),
-    };
+    let told = commit(broker, request, &asked).await;
     let Ok(Response::TxnOffsetCommit(response)) = &told else {
         return Ok(answer(request, &refused(&asked, code_of(&told))));
     };
     Ok(answer(request, response))
+}
+
+async fn commit(
+    broker: &Rc<Broker>,
+    request: &Request,
+    asked: &TxnOffsetCommitRequest<'_>,
+) -> Result<Response, ErrorCode> {
+    if asked.group_id.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
+    let place = ask::place(broker, &asked.group_id)?;
+    // The transaction may end between the two questions. In V2 its end raises the epoch, by which the log knows what
+    // comes late; in V1 the log must know since when.
+    let since = match request.version < ADDS {
+        true => Some(ask::log_end(broker, place).await?),
+        false => None,
+    };
+    verify(broker, asked, place.partition, request.version).await?;
+    let mut question = GroupQuestion::whole(place, request);
+    question.since = since;
+    ask::ask_at(broker, place, question).await
 }
 
 /// Whether the transaction has the partition of the offsets: a commit that comes late must not open one that nobody
@@ -43,17 +61,14 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
 async fn verify(
     broker: &Rc<Broker>,
     asked: &TxnOffsetCommitRequest<'_>,
+    partition: i32,
     version: i16,
 ) -> Result<(), ErrorCode> {
-    if asked.group_id.is_empty() {
-        return Err(ErrorCode::InvalidGroupId);
-    }
-    let place = ask::place(broker, &asked.group_id)?;
     let add = AddPartitions {
         transactional_id: asked.transactional_id.to_string(),
         producer_id: asked.producer_id,
         epoch: asked.producer_epoch,
-        partitions: [(CONSUMER_OFFSETS, place.partition)].into_iter().collect(),
+        partitions: [(CONSUMER_OFFSETS, partition)].into_iter().collect(),
         verify_only: version < ADDS,
         client_version: if version >= ADDS { EPOCH_BUMP } else { 0 },
     };

@@ -1,6 +1,6 @@
 //! OffsetCommit and TxnOffsetCommit.
 
-use super::{Committed, Offsets};
+use super::{Committed, Holder, Offsets};
 use crate::effects::Producer;
 use crate::request::Context;
 use crate::scene::Scene;
@@ -123,6 +123,7 @@ impl Offsets {
         scene: &mut Scene<'_>,
     ) -> TxnOffsetCommitResponse<'static> {
         let mut topics = Vec::with_capacity(request.topics.len());
+        let write = self.next_write();
         for topic in &request.topics {
             let is_there = context.topics.by_name(&topic.name).is_some();
             let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -136,7 +137,7 @@ impl Offsets {
                     expire_ms: -1,
                 };
                 let code = if is_there {
-                    self.commit_one(Some(request.producer_id), &request.group_id, &wish, scene)
+                    self.commit_one(Some((request.producer_id, write)), &request.group_id, &wish, scene)
                 } else {
                     ErrorCode::UnknownTopicOrPartition
                 };
@@ -146,14 +147,15 @@ impl Offsets {
         }
         if !scene.out.records.is_empty() {
             let epoch = ProducerEpoch(request.producer_epoch);
-            scene.out.producer = Some(Producer { id: ProducerId(request.producer_id), epoch });
+            scene.out.producer = Some(Producer { id: ProducerId(request.producer_id), epoch, write });
+            self.begin_write(write, &request.group_id);
         }
         TxnOffsetCommitResponse { topics, ..Default::default() }
     }
 
     fn commit_one(
         &mut self,
-        producer: Option<i64>,
+        holder: Option<Holder>,
         group: &str,
         wish: &Wish<'_>,
         scene: &mut Scene<'_>,
@@ -173,7 +175,7 @@ impl Offsets {
         };
         let committed = Committed::from_value(&value, 0);
         scene.out.records.push(committed.record(group, wish.topic, wish.partition));
-        self.put(producer, group, wish.topic, wish.partition, &value);
+        self.put(holder, group, wish.topic, wish.partition, &value);
         ErrorCode::None
     }
 }

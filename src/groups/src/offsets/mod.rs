@@ -60,15 +60,23 @@ pub(crate) type ByPartition = BTreeMap<i32, Committed>;
 pub(crate) type ByTopic = BTreeMap<Arc<str>, ByPartition>;
 /// Offsets by group.
 type ByGroup = BTreeMap<Arc<str>, ByTopic>;
+/// Whose pending offsets: a producer, and the number of its write while that is not in the log.
+pub(crate) type Holder = (i64, u64);
+/// The number of all writes of a producer that are in the log.
+pub(crate) const IN_LOG: u64 = 0;
 
 /// All offsets of a coordinator.
 #[derive(Debug, Default)]
 pub(crate) struct Offsets {
     committed: ByGroup,
     /// By producer, until its marker comes.
-    pending: BTreeMap<i64, ByGroup>,
-    /// The producers with pending offsets of each group.
-    open: BTreeMap<Arc<str>, BTreeSet<i64>>,
+    pending: BTreeMap<Holder, ByGroup>,
+    /// Those with pending offsets of each group.
+    open: BTreeMap<Arc<str>, BTreeSet<Holder>>,
+    /// The groups of the writes that are not in the log yet.
+    unwritten: BTreeMap<u64, Arc<str>>,
+    /// The number of the last write in a transaction.
+    writes: u64,
     /// How many are committed.
     count: usize,
     order: u64,
@@ -111,27 +119,62 @@ impl Offsets {
         self.committed.get(group)
     }
 
-    /// Takes a commit in. With a producer it is pending.
+    /// The number of the next write in a transaction.
+    pub fn next_write(&self) -> u64 {
+        self.writes + 1
+    }
+
+    /// The next write of a transaction was begun, with offsets of a group.
+    pub fn begin_write(&mut self, write: u64, group: &str) {
+        self.writes = write;
+        self.unwritten.insert(write, Arc::from(group));
+    }
+
+    /// A write of a producer's transaction is in the log, and its offsets wait for the marker; or it never will be.
+    pub fn written(&mut self, producer: i64, write: u64, is_in_log: bool) {
+        let Some(group) = self.unwritten.remove(&write) else { return };
+        let held = self.pending.remove(&(producer, write));
+        self.close(&group, (producer, write));
+        let topics = held.filter(|_| is_in_log).and_then(|mut groups| groups.remove(&group));
+        for (topic, partitions) in topics.into_iter().flatten() {
+            for (partition, committed) in partitions {
+                self.pend((producer, IN_LOG), &group, &topic, partition, committed);
+            }
+        }
+    }
+
+    /// Takes a commit in. With a holder it is pending.
     pub fn put(
         &mut self,
-        producer: Option<i64>,
+        holder: Option<Holder>,
         group: &str,
         topic: &str,
         partition: i32,
         value: &OffsetCommitValue<'_>,
     ) {
         self.order += 1;
-        let producer = producer.filter(|_| !mistakes::is_made("offsets of open transactions count"));
+        let holder = holder.filter(|_| !mistakes::is_made("offsets of open transactions count"));
         let committed = Committed::from_value(value, self.order);
-        match producer {
+        match holder {
             None => {
                 let is_new = insert(&mut self.committed, group, topic, partition, committed);
                 self.count += usize::from(is_new);
             }
-            Some(producer) => {
-                insert(self.pending.entry(producer).or_default(), group, topic, partition, committed);
-                entry(&mut self.open, group).insert(producer);
-            }
+            Some(holder) => self.pend(holder, group, topic, partition, committed),
+        }
+    }
+
+    fn pend(&mut self, holder: Holder, group: &str, topic: &str, partition: i32, committed: Committed) {
+        insert(self.pending.entry(holder).or_default(), group, topic, partition, committed);
+        entry(&mut self.open, group).insert(holder);
+    }
+
+    /// A holder has no offsets of a group any more.
+    fn close(&mut self, group: &str, holder: Holder) {
+        let Some(holders) = self.open.get_mut(group) else { return };
+        holders.remove(&holder);
+        if holders.is_empty() {
+            self.open.remove(group);
         }
     }
 
@@ -140,20 +183,21 @@ impl Offsets {
         if remove(&mut self.committed, group, topic, partition) {
             self.count -= 1;
         }
-        let producers: Vec<i64> = self.open.get(group).into_iter().flatten().copied().collect();
-        for producer in producers {
-            if let Some(pending) = self.pending.get_mut(&producer) {
+        let holders: Vec<Holder> = self.open.get(group).into_iter().flatten().copied().collect();
+        for holder in holders {
+            if let Some(pending) = self.pending.get_mut(&holder) {
                 remove(pending, group, topic, partition);
             }
         }
     }
 
-    /// A producer's transaction has ended.
+    /// A producer's transaction has ended, with all of it that is in the log.
     pub fn end_transaction(&mut self, producer: i64, commit: bool) {
-        let Some(pending) = self.pending.remove(&producer) else {
-            return self.forget_open(producer);
+        let holder = (producer, IN_LOG);
+        let Some(pending) = self.pending.remove(&holder) else {
+            return self.forget_open(holder);
         };
-        self.forget_open(producer);
+        self.forget_open(holder);
         if !commit {
             return;
         }
@@ -166,10 +210,10 @@ impl Offsets {
         }
     }
 
-    fn forget_open(&mut self, producer: i64) {
-        self.open.retain(|_, producers| {
-            producers.remove(&producer);
-            !producers.is_empty()
+    fn forget_open(&mut self, holder: Holder) {
+        self.open.retain(|_, holders| {
+            holders.remove(&holder);
+            !holders.is_empty()
         });
     }
 
@@ -185,11 +229,11 @@ impl Offsets {
 
     /// Whether a transaction still decides on a partition.
     pub fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
-        let has = |producer: &i64| {
-            let topics = self.pending.get(producer).and_then(|groups| groups.get(group));
+        let has = |holder: &Holder| {
+            let topics = self.pending.get(holder).and_then(|groups| groups.get(group));
             topics.and_then(|topics| topics.get(topic)).is_some_and(|found| found.contains_key(&partition))
         };
-        self.open.get(group).is_some_and(|producers| producers.iter().any(has))
+        self.open.get(group).is_some_and(|holders| holders.iter().any(has))
     }
 
     /// Whether any transaction with offsets of the group is open.
@@ -199,8 +243,8 @@ impl Offsets {
 
     /// All partitions of a group that have an offset, committed or pending.
     fn partitions_of(&self, group: &str) -> BTreeSet<(Arc<str>, i32)> {
-        let producers = self.open.get(group).into_iter().flatten();
-        let pending = producers.filter_map(|producer| self.pending.get(producer)?.get(group));
+        let holders = self.open.get(group).into_iter().flatten();
+        let pending = holders.filter_map(|holder| self.pending.get(holder)?.get(group));
         let all = self.committed.get(group).into_iter().chain(pending);
         let pairs = all.flatten().flat_map(|(topic, partitions)| {
             partitions.keys().map(move |partition| (topic.clone(), *partition))
@@ -233,7 +277,7 @@ mod tests {
         for (commit, later, expected) in cases {
             let mut offsets = Offsets::default();
             offsets.put(None, "g", "t", 0, &at(1));
-            offsets.put(Some(5), "g", "t", 0, &at(7));
+            offsets.put(Some((5, IN_LOG)), "g", "t", 0, &at(7));
             assert!(offsets.is_pending("g", "t", 0) && !offsets.is_pending("g", "t", 1));
             if later {
                 offsets.put(None, "g", "t", 0, &at(9));
@@ -251,7 +295,7 @@ mod tests {
     fn a_tombstone_takes_what_is_pending_too() {
         let mut offsets = Offsets::default();
         offsets.put(None, "g", "t", 0, &at(1));
-        offsets.put(Some(5), "g", "t", 0, &at(7));
+        offsets.put(Some((5, IN_LOG)), "g", "t", 0, &at(7));
         offsets.remove("g", "t", 0);
         offsets.end_transaction(5, true);
         assert_eq!((of(&offsets), offsets.len(), offsets.groups().len()), (None, 0, 0));

@@ -116,6 +116,9 @@ impl Driver {
     fn take_in(&mut self, effects: Effects) {
         let producer = effects.producer.map(|producer| producer.id);
         self.log.extend(effects.records.into_iter().map(|record| (producer, record)));
+        if let Some(producer) = effects.producer {
+            self.coordinator.written(producer, true);
+        }
         for answer in effects.answers {
             let twice = self.answers.insert(answer.waiter, answer);
             assert_eq!(twice, None, "answered twice");

@@ -47,12 +47,7 @@ fn only(response: &OffsetFetchResponse<'_>) -> (i64, ErrorCode) {
     (one.committed_offset, code(one.error_code))
 }
 
-fn commit_in_transaction(
-    driver: &mut Driver,
-    producer_id: i64,
-    generation_id: i32,
-    offset: i64,
-) -> ErrorCode {
+fn in_transaction(producer_id: i64, generation_id: i32, offset: i64) -> Request<'static> {
     let partition = TxnOffsetCommitRequestPartition {
         partition_index: 0,
         committed_offset: offset,
@@ -60,7 +55,7 @@ fn commit_in_transaction(
         committed_metadata: None,
     };
     let topic = TxnOffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition] };
-    let request = TxnOffsetCommitRequest {
+    Request::TxnOffsetCommit(TxnOffsetCommitRequest {
         transactional_id: "x".into(),
         group_id: GROUP.into(),
         producer_id,
@@ -69,8 +64,16 @@ fn commit_in_transaction(
         member_id: "".into(),
         group_instance_id: None,
         topics: vec![topic],
-    };
-    match driver.ask(3, &Request::TxnOffsetCommit(request)) {
+    })
+}
+
+fn commit_in_transaction(
+    driver: &mut Driver,
+    producer_id: i64,
+    generation_id: i32,
+    offset: i64,
+) -> ErrorCode {
+    match driver.ask(3, &in_transaction(producer_id, generation_id, offset)) {
         Response::TxnOffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
         other => panic!("{other:?}"),
     }
@@ -198,6 +201,63 @@ fn transactional_offsets_count_with_their_marker() {
     }
     let mut driver = Driver::eager();
     assert_eq!(commit_in_transaction(&mut driver, 7, 1, 2), ErrorCode::IllegalGeneration);
+}
+
+/// Commits in producer 7's transaction, and tells of which write the log is to say what becomes of it.
+fn begin_in_transaction(driver: &mut Driver, offset: i64) -> Producer {
+    let topics = &driver.cluster;
+    let context =
+        Context { version: 3, client_id: "client", client_host: "/127.0.0.1", fresh_id: [0; 16], topics };
+    driver.waiters += 1;
+    let request = in_transaction(7, -1, offset);
+    let effects = driver.coordinator.handle(driver.now, &request, driver.waiters, &context);
+    assert!(effects.answers[0].after_records && effects.records.len() == 1);
+    effects.producer.expect("it is in a transaction")
+}
+
+#[test]
+fn offsets_of_a_transaction_are_in_it_from_when_they_are_in_the_log() {
+    let stable = |driver: &mut Driver| only(&fetch_new(driver, 8, false, true));
+    let unstable = (-1, ErrorCode::UnstableOffsetCommit);
+    let mut driver = Driver::eager();
+    assert_eq!(commit_in_transaction(&mut driver, 7, -1, 2), ErrorCode::None);
+    // The marker overtakes the next commit, which the log refuses then.
+    let late = begin_in_transaction(&mut driver, 3);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(2));
+    assert_eq!(stable(&mut driver), unstable, "it is not known yet what becomes of it");
+    driver.coordinator.written(late, false);
+    assert_eq!(stable(&mut driver), (2, ErrorCode::None));
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(2));
+    // What is refused takes nothing of the same transaction along.
+    let (taken, refused) = (begin_in_transaction(&mut driver, 4), begin_in_transaction(&mut driver, 5));
+    assert_ne!(taken.write, refused.write);
+    driver.coordinator.written(taken, true);
+    driver.coordinator.written(refused, false);
+    assert_eq!(stable(&mut driver), unstable);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(stable(&mut driver), (4, ErrorCode::None));
+}
+
+#[test]
+fn what_comes_behind_offsets_on_their_way_to_the_log_counts() {
+    let mut driver = Driver::eager();
+    let first = begin_in_transaction(&mut driver, 2);
+    driver.commit(9, "", -1, 0, 3);
+    driver.coordinator.written(first, true);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(3), "the plain commit came later");
+    let second = begin_in_transaction(&mut driver, 4);
+    let effects = driver.coordinator.topic_deleted("t");
+    assert_eq!(effects.records.len(), 1);
+    driver.coordinator.written(second, true);
+    driver.take_in(effects);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(driver.coordinator.usage().offsets, 0);
+    // Nothing is left that would keep the group.
+    driver.pass(DAY_MS);
+    assert_eq!(driver.coordinator.usage(), Usage::default());
 }
 
 #[test]
