@@ -21,6 +21,7 @@ mod share;
 mod start;
 mod strain;
 mod telemetry;
+mod unheard;
 
 use integration::{Scratch, Setup};
 use std::path::PathBuf;
