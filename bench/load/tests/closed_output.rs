@@ -11,5 +11,6 @@ fn a_reader_that_has_gone_is_no_failure() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flumen-load"));
     let output = command.arg("evict").arg(&empty).stdout(writer).output().unwrap();
     std::fs::remove_dir(&empty).unwrap();
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(0), ""));
 }

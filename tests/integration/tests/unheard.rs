@@ -13,7 +13,7 @@ fn assert_quiet(flumen: &Flumen, line: &str) {
     command.args(line.split(' ')).args(["-b", &flumen.address.to_string()]);
     let output = command.stdout(closed_pipe()).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{line}");
+    assert_eq!((output.status.code(), &*said), (Some(0), ""), "{line}");
 }
 
 #[test]
