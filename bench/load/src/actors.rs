@@ -8,11 +8,10 @@ use crate::{
     meter::Meter,
     os::{Poll, Ready},
     stats::Window,
+    turns::{Turns, drive},
 };
 use std::time::{Duration, Instant};
 
-/// How long is waited for the clients to come to their end when the measured time is over.
-const DRAIN: u64 = 60_000_000_000;
 /// A time that never comes.
 pub const NEVER: u64 = u64::MAX;
 
@@ -95,58 +94,25 @@ impl<A: Actor> Stage<A> {
         self.slots.iter().map(|slot| &slot.actor)
     }
 
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
-    }
-
     /// Runs to the end. A lost connection ends the run: its client's part of the conversation is missing.
     pub fn run(&mut self, broker_pid: Option<u32>) -> Result<Outcome, Error> {
         self.start = Instant::now();
-        let mut meter = Meter::new(broker_pid);
-        let mut ready: Vec<Ready> = Vec::with_capacity(1024);
-        let mut begun = false;
         for i in 0..self.slots.len() {
             self.with(i, |actor, shared, connection, now| {
                 actor.start(shared, connection, now);
                 Ok(())
             })?;
         }
-        let mut now = self.now();
-        loop {
-            if !begun && now >= self.window.from {
-                begun = true;
-                meter.begin(now);
-            }
-            if meter.ended().is_none() && now >= self.window.to {
-                meter.end(now);
-                self.stop()?;
-            }
-            self.poll.wait(Duration::ZERO, &mut ready)?;
-            let mut worked = !ready.is_empty();
-            for event in &ready {
-                self.handle(*event)?;
-            }
-            worked |= self.wake_up(now)?;
-            let later = self.now();
-            if worked && begun && meter.ended().is_none() {
-                meter.busy(later - now);
-            }
-            if !worked {
-                // The kernel's workers on this core end the broker's durable writes: a loop that only looks must not
-                // keep them waiting for the end of its slice.
-                std::thread::yield_now();
-            }
-            now = later;
-            if let Some(at) = meter.ended() {
-                let waiting = self.slots.iter().filter(|s| s.open && !s.actor.finished()).count() as u64;
-                if waiting == 0 || now > at + DRAIN {
-                    self.outcome.unanswered = waiting;
-                    break;
-                }
-            }
-        }
+        let (mut meter, window) = (Meter::new(broker_pid), self.window);
+        let now = drive(self, window, &mut meter)?;
+        self.outcome.unanswered = self.waiting();
         meter.fill(&mut self.outcome, now);
         Ok(self.outcome)
+    }
+
+    /// Clients that are not at their end.
+    fn waiting(&self) -> u64 {
+        self.slots.iter().filter(|slot| slot.open && !slot.actor.finished()).count() as u64
     }
 
     fn stop(&mut self) -> Result<(), Error> {
@@ -249,5 +215,33 @@ impl<A: Actor> Stage<A> {
         self.poll.remove(slot.connection.stream());
         self.outcome.lost_connections += 1;
         Err(Error::Io("a connection is lost".into(), std::io::ErrorKind::ConnectionReset.into()))
+    }
+}
+
+impl<A: Actor> Turns for Stage<A> {
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    fn is_over(&self, _heard: bool) -> bool {
+        false
+    }
+
+    fn end(&mut self, now: u64, meter: &mut Meter) -> Result<(), Error> {
+        meter.end(now);
+        self.stop()
+    }
+
+    fn turn(&mut self, now: u64, _measured: bool, ready: &mut Vec<Ready>) -> Result<bool, Error> {
+        self.poll.wait(Duration::ZERO, ready)?;
+        let worked = !ready.is_empty();
+        for event in &*ready {
+            self.handle(*event)?;
+        }
+        Ok(self.wake_up(now)? || worked)
+    }
+
+    fn drained(&self) -> bool {
+        self.waiting() == 0
     }
 }

@@ -43,6 +43,26 @@ pub enum Command {
     Ceiling(CeilingArgs),
 }
 
+impl Command {
+    /// What all commands are told, but those that speak to no broker and measure nothing.
+    pub fn common(&self) -> Option<&Common> {
+        Some(match self {
+            Command::Produce(args) | Command::EndToEnd(args) => &args.load.common,
+            Command::Consume(args) => &args.load.common,
+            Command::Transact(args) => &args.load.common,
+            Command::CommitOffsets(args) => &args.load.common,
+            Command::Rebalance(args) => &args.load.common,
+            Command::Connect(args) => &args.common,
+            Command::Create(args) => &args.common,
+            Command::Alter(args) => &args.common,
+            Command::Ready(args) => &args.common,
+            Command::Cross(args) => &args.common,
+            Command::Ceiling(args) => &args.common,
+            Command::Evict { .. } => return None,
+        })
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// A broker's address.
@@ -120,14 +140,21 @@ pub struct Records {
     pub keyed: bool,
 }
 
+// What every workload is told. A comment and not documentation, which clap would show as the command's own text.
 #[derive(Debug, Clone, Args)]
-pub struct ProduceArgs {
+pub struct Load {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
     pub topics: Topics,
     #[command(flatten)]
     pub span: Span,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ProduceArgs {
+    #[command(flatten)]
+    pub load: Load,
     #[command(flatten)]
     pub records: Records,
     /// Connections that produce.
@@ -160,11 +187,7 @@ pub struct ProduceArgs {
 #[derive(Debug, Clone, Args)]
 pub struct TransactArgs {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub topics: Topics,
-    #[command(flatten)]
-    pub span: Span,
+    pub load: Load,
     #[command(flatten)]
     pub records: Records,
     /// Producers, each with a connection and a transactional id.
@@ -185,11 +208,7 @@ pub struct TransactArgs {
 #[derive(Debug, Clone, Args)]
 pub struct CommitArgs {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub topics: Topics,
-    #[command(flatten)]
-    pub span: Span,
+    pub load: Load,
     /// Groups, with one member each.
     #[arg(long, default_value_t = 1000)]
     pub groups: usize,
@@ -222,11 +241,7 @@ impl Protocol {
 #[derive(Debug, Clone, Args)]
 pub struct RebalanceArgs {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub topics: Topics,
-    #[command(flatten)]
-    pub span: Span,
+    pub load: Load,
     /// Members that stay; one more comes and goes.
     #[arg(long, default_value_t = 500)]
     pub members: usize,
@@ -242,15 +257,15 @@ pub struct TailArgs {
     /// Consumers of the same topics, at their tail.
     #[arg(long, default_value_t = 0)]
     pub consumers: usize,
-    /// Every consumer reads all partitions, instead of a share of them.
-    #[arg(long)]
-    pub fan_out: bool,
     #[command(flatten)]
     pub fetch: FetchArgs,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct FetchArgs {
+    /// Every consumer reads all partitions, instead of a share of them.
+    #[arg(long)]
+    pub fan_out: bool,
     /// How long a broker may wait for data, in ms.
     #[arg(long, default_value_t = 500)]
     pub max_wait_ms: i32,
@@ -280,16 +295,9 @@ pub enum From {
 #[derive(Debug, Clone, Args)]
 pub struct ConsumeArgs {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub topics: Topics,
-    #[command(flatten)]
-    pub span: Span,
+    pub load: Load,
     #[arg(long, default_value_t = 1)]
     pub consumers: usize,
-    /// Every consumer reads all partitions, instead of a share of them.
-    #[arg(long)]
-    pub fan_out: bool,
     #[command(flatten)]
     pub fetch: FetchArgs,
     /// Where to begin; from the start, the run ends when it has read what was there when it began.
@@ -439,7 +447,7 @@ mod tests {
         let cli =
             Cli::try_parse_from(["flumen-load", "produce", "--acks", "all", "--config", "a=b=c"]).unwrap();
         let Command::Produce(args) = cli.command else { panic!("another command") };
-        assert_eq!((args.acks, args.topics.configs), (-1, vec![("a".to_owned(), "b=c".to_owned())]));
+        assert_eq!((args.acks, args.load.topics.configs), (-1, vec![("a".to_owned(), "b=c".to_owned())]));
         assert!(Cli::try_parse_from(["flumen-load", "produce", "--acks", "2"]).is_err());
         assert!(Cli::try_parse_from(["flumen-load", "rebalance", "--protocol", "zookeeper"]).is_err());
         let line = ["flumen-load", "transact", "--transaction-ms", "100", "--transaction-batches", "3"];

@@ -203,7 +203,7 @@ fn check(args: &CommitArgs) -> Result<(), Error> {
             "--connections must be above 0, --inflight from 1 to the groups of a connection, {each}"
         )));
     }
-    if args.topics.topics != 1 {
+    if args.load.topics.topics != 1 {
         return Err(Error::Usage("this workload commits to one topic".into()));
     }
     Ok(())
@@ -212,11 +212,11 @@ fn check(args: &CommitArgs) -> Result<(), Error> {
 /// The `commit-offsets` workload. `Ok` has one object, and whether all went as it must.
 pub fn run(args: &CommitArgs) -> Result<(Value, bool), Error> {
     check(args)?;
-    let mut admin = Admin::new(&args.common.bootstrap);
-    run::prepare(&mut admin, &args.topics)?;
-    let topic = args.topics.topic.clone();
-    let partitions = args.topics.partitions;
-    let window = Window::new(args.span.warmup, args.span.seconds);
+    let mut admin = Admin::new(&args.load.common.bootstrap);
+    run::prepare(&mut admin, &args.load.topics)?;
+    let topic = args.load.topics.topic.clone();
+    let partitions = args.load.topics.partitions;
+    let window = Window::new(args.load.span.warmup, args.load.span.seconds);
     let shared = Shared {
         topic: topic.clone(),
         partitions,
@@ -237,15 +237,15 @@ pub fn run(args: &CommitArgs) -> Result<(Value, bool), Error> {
     }
     let mut stage: Stage<Committer> = Stage::new(shared, window)?;
     for members in of_connection {
-        let connection = Connection::new(connect(&args.common.bootstrap)?, BUFFER)?;
+        let connection = Connection::new(connect(&args.load.common.bootstrap)?, BUFFER)?;
         stage.add(connection, Committer::new(members, &topic, partitions))?;
     }
-    let outcome = stage.run(args.span.broker_pid)?;
+    let outcome = stage.run(args.load.span.broker_pid)?;
     let forgotten = proof(&mut admin, &stage)?;
     for committing in stage.actors().flat_map(|committer| &committer.members) {
         admin.leave(&committing.member)?;
     }
-    run::clean_up(&mut admin, &args.topics)?;
+    run::clean_up(&mut admin, &args.load.topics)?;
     Ok(summary(&stage.shared, &outcome, args.groups, forgotten))
 }
 

@@ -7,11 +7,9 @@ use crate::{
     meter::Meter,
     os::{Poll, Ready, Usage},
     producer::{Answered, Producer, Producing},
+    turns::{Turns, drive},
 };
 use std::time::{Duration, Instant};
-
-/// How long answers are waited for after the last request was due.
-const DRAIN: u64 = 60_000_000_000;
 
 /// What a connection does.
 #[derive(Debug)]
@@ -68,7 +66,9 @@ pub struct Engine {
     pub producing: Option<Producing>,
     pub consuming: Option<Consuming>,
     until: Until,
-    meter: Meter,
+    broker_pid: Option<u32>,
+    /// Nothing is due from then on.
+    end: u64,
     start: Instant,
     outcome: Outcome,
 }
@@ -87,7 +87,8 @@ impl Engine {
             producing,
             consuming,
             until,
-            meter: Meter::new(broker_pid),
+            broker_pid,
+            end: 0,
             start: Instant::now(),
             outcome: Outcome::default(),
         })
@@ -103,10 +104,6 @@ impl Engine {
         Ok(())
     }
 
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_nanos() as u64
-    }
-
     /// Runs to the end.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         self.start = Instant::now();
@@ -114,46 +111,12 @@ impl Engine {
         let Some(window) = producing.or(self.consuming.as_ref().map(|c| c.flow.window)) else {
             return Ok(self.outcome);
         };
-        let mut ready: Vec<Ready> = Vec::with_capacity(1024);
-        let mut begun = false;
+        self.end = window.to;
         self.start_all()?;
-        let mut now = self.now();
-        loop {
-            if !begun && now >= window.from {
-                begun = true;
-                self.meter.begin(now);
-            }
-            let over = || now >= window.to || self.all_is_sent() || !ready.is_empty() && self.all_is_read();
-            if self.meter.ended().is_none() && over() {
-                // What fell due while others had the core is due all the same.
-                self.send_due(now, window.to)?;
-                self.meter.end(now);
-            }
-            let sending = self.meter.ended().is_none();
-            let mut worked = sending && self.send_due(now, window.to)?;
-            self.poll.wait(Duration::ZERO, &mut ready)?;
-            worked |= !ready.is_empty();
-            for event in &ready {
-                self.handle(*event, sending)?;
-            }
-            let later = self.now();
-            if worked && begun && sending {
-                self.meter.busy(later - now);
-            }
-            if !worked {
-                // The kernel's workers on this core end the broker's durable writes: a loop that only looks must not
-                // keep them waiting for the end of its slice.
-                std::thread::yield_now();
-            }
-            now = later;
-            if let Some(at) = self.meter.ended()
-                && (self.drained() || now > at + DRAIN)
-            {
-                break;
-            }
-        }
+        let mut meter = Meter::new(self.broker_pid);
+        let now = drive(self, window, &mut meter)?;
         self.finish(now);
-        self.meter.fill(&mut self.outcome, now);
+        meter.fill(&mut self.outcome, now);
         Ok(self.outcome)
     }
 
@@ -165,16 +128,6 @@ impl Engine {
     fn all_is_read(&self) -> bool {
         self.until == Until::AllIsRead
             && self.slots.iter().all(|s| !s.open || !matches!(&s.role, Role::Consumer(c) if !c.finished()))
-    }
-
-    /// All answered, and the tail consumers have what was acknowledged.
-    fn drained(&self) -> bool {
-        let answered = self.producing.as_ref().is_none_or(|p| p.outstanding == 0);
-        let sent = self
-            .slots
-            .iter()
-            .all(|s| !s.open || matches!(s.role, Role::Consumer(_)) || s.connection.waiting() == 0);
-        answered && sent && self.caught_up()
     }
 
     /// Tail consumers have all that was acknowledged; a catch-up has all that it began for.
@@ -203,7 +156,7 @@ impl Engine {
 
     /// Sends what the schedule says. Requests without an answer are refilled here too, as no
     /// event would do it.
-    fn send_due(&mut self, now: u64, end: u64) -> Result<bool, Error> {
+    fn send_due(&mut self, now: u64) -> Result<bool, Error> {
         let Some(shared) = &mut self.producing else { return Ok(false) };
         if self.producers.is_empty() {
             return Ok(false);
@@ -224,7 +177,7 @@ impl Engine {
         while let Some(shared) = &mut self.producing
             && let Some((number, due)) = shared.next_due(now)
         {
-            if due >= end {
+            if due >= self.end {
                 break;
             }
             worked = true;
@@ -343,6 +296,40 @@ impl Engine {
                 self.outcome.unanswered += p.lost(shared, now);
             }
         }
+    }
+}
+
+impl Turns for Engine {
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    fn is_over(&self, heard: bool) -> bool {
+        self.all_is_sent() || heard && self.all_is_read()
+    }
+
+    fn end(&mut self, now: u64, meter: &mut Meter) -> Result<(), Error> {
+        // What fell due while others had the core is due all the same.
+        self.send_due(now)?;
+        meter.end(now);
+        Ok(())
+    }
+
+    fn turn(&mut self, now: u64, measured: bool, ready: &mut Vec<Ready>) -> Result<bool, Error> {
+        let sent = measured && self.send_due(now)?;
+        self.poll.wait(Duration::ZERO, ready)?;
+        for event in &*ready {
+            self.handle(*event, measured)?;
+        }
+        Ok(sent || !ready.is_empty())
+    }
+
+    /// All answered, and the tail consumers have what was acknowledged.
+    fn drained(&self) -> bool {
+        let answered = self.producing.as_ref().is_none_or(|p| p.outstanding == 0);
+        let mut open = self.slots.iter().filter(|slot| slot.open);
+        let sent = open.all(|s| matches!(s.role, Role::Consumer(_)) || s.connection.waiting() == 0);
+        answered && sent && self.caught_up()
     }
 }
 

@@ -11,7 +11,7 @@
 //! the log end offsets, and on the consuming side the checksum of every batch.
 //!
 //! Two loops drive the connections: [`engine`] where requests are alike and leave by the clock or as fast as they
-//! are answered, [`actors`] where a client holds a conversation (transactions, groups).
+//! are answered, [`actors`] where a client holds a conversation (transactions, groups). [`turns`] is what they share.
 //!
 //! The protocol is encoded by hand, without the broker's own codec, so that a mistake there
 //! cannot hide itself here.
@@ -41,4 +41,5 @@ pub mod requests;
 pub mod run;
 pub mod stats;
 pub mod transact;
+pub mod turns;
 pub mod wire;

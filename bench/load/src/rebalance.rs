@@ -301,30 +301,30 @@ fn record(changes: &mut Flow, from: u64, to: u64) {
 /// The `rebalance` workload. `Ok` has one object, and whether all went as it must.
 pub fn run(args: &RebalanceArgs) -> Result<(Value, bool), Error> {
     let interval = args.heartbeat_ms.as_nanos() as u64;
-    if args.members == 0 || args.topics.topics != 1 || interval < 1_000_000 {
+    if args.members == 0 || args.load.topics.topics != 1 || interval < 1_000_000 {
         let needs = "a group needs members, one topic, and heartbeats 1 ms apart or more";
         return Err(Error::Usage(needs.into()));
     }
-    if args.topics.partitions <= args.members as i32 {
+    if args.load.topics.partitions <= args.members as i32 {
         return Err(Error::Usage("--partitions must be more than --members: everyone is to get one".into()));
     }
-    let mut admin = Admin::new(&args.common.bootstrap);
-    let layout = run::prepare(&mut admin, &args.topics)?;
-    let window = Window::new(args.span.warmup, args.span.seconds);
+    let mut admin = Admin::new(&args.load.common.bootstrap);
+    let layout = run::prepare(&mut admin, &args.load.topics)?;
+    let window = Window::new(args.load.span.warmup, args.load.span.seconds);
     // What an earlier run left behind must not be waited for.
     let number = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let group = format!("{}-{number:016x}", args.topics.topic);
+    let group = format!("{}-{number:016x}", args.load.topics.topic);
     let node = admin.coordinator(Coordinated::Group, &group)?;
     let topic = layout.topics[0].clone();
-    let mut shared = Shared::new(group, topic, args.topics.partitions, args.members, window)?;
+    let mut shared = Shared::new(group, topic, args.load.topics.partitions, args.members, window)?;
     shared.interval = interval;
     let mut stage: Stage<Member> = Stage::new(shared, window)?;
     for index in 0..=args.members {
         let connection = Connection::new(connect(&node)?, BUFFER)?;
         stage.add(connection, Member::new(index, args.protocol, index == args.members, number))?;
     }
-    let outcome = stage.run(args.span.broker_pid)?;
-    run::clean_up(&mut admin, &args.topics)?;
+    let outcome = stage.run(args.load.span.broker_pid)?;
+    run::clean_up(&mut admin, &args.load.topics)?;
     Ok(summary(&stage.shared, args, &outcome))
 }
 

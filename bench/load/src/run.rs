@@ -178,11 +178,11 @@ pub fn produce(args: &ProduceArgs, end_to_end: bool) -> Result<Finished, Error> 
         return Err(Error::Usage("end-to-end needs --acks 1 or all, or its end is not known".into()));
     }
     let consumers = if end_to_end { args.tail.consumers.max(1) } else { args.tail.consumers };
-    let mut admin = Admin::new(&args.common.bootstrap);
-    let layout = prepare(&mut admin, &args.topics)?;
+    let mut admin = Admin::new(&args.load.common.bootstrap);
+    let layout = prepare(&mut admin, &args.load.topics)?;
     let before = admin.settled_offsets(&layout, LogEnd::Latest, LEADERS)?;
     let first = admin.offsets(&layout, LogEnd::Earliest)?;
-    let window = Window::new(args.span.warmup, args.span.seconds);
+    let window = Window::new(args.load.span.warmup, args.load.span.seconds);
     let options = ProduceOptions {
         acks: args.acks,
         inflight: args.inflight,
@@ -202,16 +202,16 @@ pub fn produce(args: &ProduceArgs, end_to_end: bool) -> Result<Finished, Error> 
     };
     let ids = if args.idempotent { args.connections } else { 0 };
     let identities = (0..ids).map(|_| admin.producer_id()).collect::<Result<_, _>>()?;
-    let mut engine = Engine::new(Some(producing), consuming, Until::TimeIsOver, args.span.broker_pid)?;
+    let mut engine = Engine::new(Some(producing), consuming, Until::TimeIsOver, args.load.span.broker_pid)?;
     let bounds: Vec<(i64, i64)> = before.iter().map(|&offset| (offset, i64::MAX)).collect();
-    add_consumers(&mut engine, &layout, consumers, args.tail.fan_out, consume.sessions, &bounds)?;
+    add_consumers(&mut engine, &layout, consumers, args.tail.fetch.fan_out, consume.sessions, &bounds)?;
     add_producers(&mut engine, &layout, args.connections, identities)?;
     let outcome = engine.run()?;
     let name = if end_to_end { "end-to-end" } else { "produce" };
-    let readers = if args.tail.fan_out { consumers as u64 } else { consumers.min(1) as u64 };
+    let readers = if args.tail.fetch.fan_out { consumers as u64 } else { consumers.min(1) as u64 };
     let mut finished = prove(name, engine, outcome, &mut admin, &layout, &before, readers)?;
     finished.deleted = grown_by(&mut admin, &layout, &first, LogEnd::Earliest)?;
-    clean_up(&mut admin, &args.topics)?;
+    clean_up(&mut admin, &args.load.topics)?;
     Ok(finished)
 }
 
@@ -264,8 +264,8 @@ pub fn consume(args: &ConsumeArgs) -> Result<Finished, Error> {
     if args.consumers == 0 {
         return Err(Error::Usage("--consumers must be 1 or more".into()));
     }
-    let mut admin = Admin::new(&args.common.bootstrap);
-    let layout = admin.layout(&args.topics.names(), args.topics.partitions, LEADERS)?;
+    let mut admin = Admin::new(&args.load.common.bootstrap);
+    let layout = admin.layout(&args.load.topics.names(), args.load.topics.partitions, LEADERS)?;
     let latest = admin.settled_offsets(&layout, LogEnd::Latest, LEADERS)?;
     let (until, window, bounds): (_, _, Vec<(i64, i64)>) = match args.from {
         From::Start => {
@@ -274,7 +274,7 @@ pub fn consume(args: &ConsumeArgs) -> Result<Finished, Error> {
             (Until::AllIsRead, window, earliest.into_iter().zip(latest.iter().copied()).collect())
         }
         From::End => {
-            let window = Window::new(args.span.warmup, args.span.seconds);
+            let window = Window::new(args.load.span.warmup, args.load.span.seconds);
             (Until::TimeIsOver, window, latest.iter().map(|&o| (o, i64::MAX)).collect())
         }
     };
@@ -283,13 +283,13 @@ pub fn consume(args: &ConsumeArgs) -> Result<Finished, Error> {
     let live = args.live_topic.as_ref().map(|topic| live_layout(&mut admin, args, topic)).transpose()?;
     let live_before = live.as_ref().map(|l| admin.settled_offsets(l, LogEnd::Latest, LEADERS)).transpose()?;
     let producing = live.as_ref().map(|l| live_producing(args, l, window)).transpose()?;
-    let mut engine = Engine::new(producing, Some(consuming), until, args.span.broker_pid)?;
-    add_consumers(&mut engine, &layout, args.consumers, args.fan_out, options.sessions, &bounds)?;
+    let mut engine = Engine::new(producing, Some(consuming), until, args.load.span.broker_pid)?;
+    add_consumers(&mut engine, &layout, args.consumers, args.fetch.fan_out, options.sessions, &bounds)?;
     if let Some(live) = &live {
         add_producers(&mut engine, live, args.live_connections, Vec::new())?;
     }
     let outcome = engine.run()?;
-    let readers = if args.fan_out { args.consumers as u64 } else { 1 };
+    let readers = if args.fetch.fan_out { args.consumers as u64 } else { 1 };
     let due = (until == Until::AllIsRead)
         .then(|| bounds.iter().map(|(from, to)| (to - from) as u64).sum::<u64>() * readers);
     let read = engine.consuming.as_ref().map_or(0, |c| c.flow.total.records);
@@ -297,13 +297,13 @@ pub fn consume(args: &ConsumeArgs) -> Result<Finished, Error> {
     let mut finished =
         prove("consume", engine, outcome, &mut admin, &live, &live_before.unwrap_or_default(), 0)?;
     finished.to_read = due.map(|due| (due, Verdict::new(read, due, false)));
-    clean_up(&mut admin, &args.topics)?;
+    clean_up(&mut admin, &args.load.topics)?;
     Ok(finished)
 }
 
 fn live_layout(admin: &mut Admin, args: &ConsumeArgs, topic: &str) -> Result<Layout, Error> {
-    admin.create_topic(topic, args.topics.partitions, 1, &args.topics.configs)?;
-    admin.layout(&[topic.to_owned()], args.topics.partitions, LEADERS)
+    admin.create_topic(topic, args.load.topics.partitions, 1, &args.load.topics.configs)?;
+    admin.layout(&[topic.to_owned()], args.load.topics.partitions, LEADERS)
 }
 
 fn live_producing(args: &ConsumeArgs, live: &Layout, window: Window) -> Result<Producing, Error> {

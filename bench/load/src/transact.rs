@@ -287,7 +287,7 @@ fn parse_end(answer: &[u8]) -> Result<(i16, (i64, i16)), Error> {
 }
 
 fn check(args: &TransactArgs) -> Result<(), Error> {
-    let lanes = args.topics.topics * args.topics.partitions.max(0) as usize;
+    let lanes = args.load.topics.topics * args.load.topics.partitions.max(0) as usize;
     if args.connections == 0 || args.inflight == 0 || args.inflight > lanes {
         let most = format!("--inflight from 1 to the number of partitions, {lanes}");
         return Err(Error::Usage(format!("--connections must be above 0, {most}")));
@@ -301,13 +301,13 @@ fn check(args: &TransactArgs) -> Result<(), Error> {
 /// The `transact` workload. `Ok` has one object, and whether all went as it must.
 pub fn run(args: &TransactArgs) -> Result<(Value, bool), Error> {
     check(args)?;
-    let mut admin = Admin::new(&args.common.bootstrap);
-    let layout = run::prepare(&mut admin, &args.topics)?;
+    let mut admin = Admin::new(&args.load.common.bootstrap);
+    let layout = run::prepare(&mut admin, &args.load.topics)?;
     if layout.nodes.len() != 1 {
         return Err(Error::Usage("this workload is for a broker alone: it is its own coordinator".into()));
     }
     let before = admin.settled_offsets(&layout, LogEnd::Latest, PATIENCE)?;
-    let window = Window::new(args.span.warmup, args.span.seconds);
+    let window = Window::new(args.load.span.warmup, args.load.span.seconds);
     let batch = run::build_batch(&args.records)?.into_transactional();
     let length = args.transaction_ms.as_nanos() as u64;
     let options = Options {
@@ -326,7 +326,7 @@ pub fn run(args: &TransactArgs) -> Result<(Value, bool), Error> {
     };
     let mut stage: Stage<Producer> = Stage::new(shared, window)?;
     for i in 0..args.connections {
-        let id = format!("{}-{i}", args.topics.topic);
+        let id = format!("{}-{i}", args.load.topics.topic);
         admin.coordinator(Coordinated::Transaction, &id)?;
         let identity = admin.init_producer(Some(&id))?;
         let lane = |t: &Target| Lane {
@@ -345,11 +345,11 @@ pub fn run(args: &TransactArgs) -> Result<(Value, bool), Error> {
         let connection = Connection::new(connect(&layout.nodes[0])?, BUFFER)?;
         stage.add(connection, Producer::new(id, identity, lanes, first))?;
     }
-    let outcome = stage.run(args.span.broker_pid)?;
+    let outcome = stage.run(args.load.span.broker_pid)?;
     let due = stage.shared.produced.total.records + stage.shared.markers;
     let start: i64 = before.iter().sum();
     let arrived = stable_growth(&mut admin, &layout, start, due)?;
-    run::clean_up(&mut admin, &args.topics)?;
+    run::clean_up(&mut admin, &args.load.topics)?;
     Ok(summary(&stage.shared, &outcome, due, arrived))
 }
 

@@ -8,6 +8,7 @@
 
 use crate::checkpoint::LogPlace;
 use crate::error::StorageError;
+use crate::full::Waiting;
 use crate::partition::space::{self, Reserve};
 use crate::partition::{Log, finish, producers};
 use crate::stats;
@@ -22,7 +23,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What was written is synced at the latest after so many intervals of the drain: until then the journal has it.
@@ -120,9 +120,12 @@ impl Shared {
 
 /// The writer's task; ends when the store stops or goes offline.
 pub(crate) async fn run(shared: Rc<Shared>) {
+    let mut waiting: Option<Waiting<'_>> = None;
     while !shared.stopping.get() && shared.offline.borrow().is_none() {
         let (seen, dirtied, moved) = (shared.drain_now.count(), shared.dirtied.count(), shared.room.count());
         if !shared.has_unwritten() {
+            // What found no room was deleted since.
+            waiting = None;
             race(shared.dirtied.after(dirtied), shared.drain_now.after(seen)).await;
             if !shared.has_unwritten() {
                 // What is due may be a sync only.
@@ -130,25 +133,23 @@ pub(crate) async fn run(shared: Rc<Shared>) {
                 continue;
             }
         }
-        if !shared.is_drain_due() {
+        if !shared.is_drain_due() && waiting.is_none() {
             race(sleep(shared.drain_interval()), shared.drain_now.after(seen)).await;
         }
         if shared.stopping.get() {
             return;
         }
         match write_pass(&shared).await {
-            // A direct write that waits for room knows better.
-            Ok(true) if shared.pauses.get() == 0 => shared.stats.no_space.store(false, Ordering::Relaxed),
-            Ok(true) => {}
+            Ok(true) => waiting = None,
             // What there is is still on its way into the journal.
             Ok(false) => {
+                waiting = None;
                 race(shared.room.after(moved), sleep(JOURNAL_PAUSE)).await;
                 continue;
             }
             Err(StorageError::NoSpace) => {
-                if !shared.stats.no_space.swap(true, Ordering::Relaxed) {
-                    log::error!("no space left on the device: records stay in the journal until there is");
-                }
+                let what = "records stay in the journal until there is";
+                waiting.get_or_insert_with(|| Waiting::new(&shared.stats, what));
                 let seen = shared.stop.count();
                 if let Either::Right(()) = race(sleep(NO_SPACE_PAUSE), shared.stop.after(seen)).await {
                     return;

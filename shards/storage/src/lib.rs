@@ -5,6 +5,7 @@
 //! - [`journal`]: small appends of all partitions, durable in one write.
 //! - [`drain`]: from the journal into segments, in the background.
 //! - [`unsynced`]: what is written and not synced.
+//! - [`full`]: who waits for room on the device.
 //! - [`segment`]: the files that hold a partition's batches.
 //! - [`cache`]: the memory that serves what was written last.
 //! - [`read_cache`]: the memory of what was read from segments, and reading ahead.
@@ -37,6 +38,7 @@ mod done;
 mod drain;
 mod epochs;
 mod error;
+mod full;
 pub mod inspect;
 mod journal;
 mod open_files;

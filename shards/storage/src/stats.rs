@@ -83,8 +83,15 @@ pub struct StoreStats {
     pub max_dirty_permille: AtomicU64,
     /// Compacted logs that it cannot clean.
     pub uncleanable_partitions: AtomicU64,
-    /// The device is full: the drain waits for room.
-    pub no_space: AtomicBool,
+    /// Writers that have found the device full and wait for room: the drain, and direct writes.
+    pub waiting_for_room: AtomicU64,
     /// The log takes no appends any more, since a write failed.
     pub offline: AtomicBool,
+}
+
+impl StoreStats {
+    /// Whether the device is full, as far as is known.
+    pub fn is_full(&self) -> bool {
+        self.waiting_for_room.load(Ordering::Relaxed) > 0
+    }
 }

@@ -86,8 +86,6 @@ pub(crate) struct Shared {
     pub trash: RefCell<upkeep::Trash>,
     /// There is one more.
     pub trashed: Event,
-    /// Direct writes that wait for room on the device.
-    pub pauses: Cell<u32>,
     /// Somebody was refused for want of room.
     pub busy: Cell<bool>,
     pub offline: RefCell<Option<Errno>>,
@@ -328,7 +326,6 @@ impl Store {
             cleaner: RefCell::new(options.cleaner.clone()),
             trash: RefCell::default(),
             trashed: Event::new(),
-            pauses: Cell::new(0),
             busy: Cell::new(false),
             offline: RefCell::default(),
             stopping: Cell::new(false),

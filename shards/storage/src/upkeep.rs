@@ -9,7 +9,6 @@ use executor::{io, now, race, sleep_until, yield_now};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The first look comes so long after the start, or after the interval if that is shorter.
@@ -69,7 +68,7 @@ pub(crate) async fn empty_trash(shared: &Rc<Shared>, all: bool) {
     loop {
         let path = {
             let mut trash = shared.trash.borrow_mut();
-            let all = all || shared.stats.no_space.load(Ordering::Relaxed);
+            let all = all || shared.stats.is_full();
             match trash.pop_first() {
                 Some((at, path)) if all || at <= now() => path,
                 Some(early) => {

@@ -61,6 +61,22 @@ pub(crate) fn borrowed(text: &str) -> Str<'_> {
     Cow::Borrowed(text)
 }
 
+/// The records of one type whose key is a group and a member: how one is written, and its tombstone. The protocols have
+/// such types of their own, alike but for what the wire calls them.
+macro_rules! member_records {
+    ($(#[$about:meta])* $write:ident, $delete:ident: $kind:ident, $key:ident, $value:ty) => {
+        $(#[$about])*
+        pub(crate) fn $write(group: &str, member: &str, value: &$value) -> Record {
+            record($kind, &$key { group_id: borrowed(group), member_id: borrowed(member) }, value, 0)
+        }
+
+        pub(crate) fn $delete(group: &str, member: &str) -> Record {
+            tombstone($kind, &$key { group_id: borrowed(group), member_id: borrowed(member) })
+        }
+    };
+}
+pub(crate) use member_records;
+
 fn offset_key<'a>(group: &'a str, topic: &'a str, partition: i32) -> OffsetCommitKey<'a> {
     OffsetCommitKey { group: borrowed(group), topic: borrowed(topic), partition }
 }
@@ -99,18 +115,10 @@ pub(crate) fn partition_metadata_tombstone(group: &str) -> Record {
     tombstone(PARTITION_METADATA, &ConsumerGroupPartitionMetadataKey { group_id: borrowed(group) })
 }
 
-fn member_key<'a>(group: &'a str, member: &'a str) -> ConsumerGroupMemberMetadataKey<'a> {
-    ConsumerGroupMemberMetadataKey { group_id: borrowed(group), member_id: borrowed(member) }
-}
-
-/// A member and what it subscribes to.
-pub(crate) fn member(group: &str, member: &str, value: &ConsumerGroupMemberMetadataValue<'_>) -> Record {
-    record(MEMBER, &member_key(group, member), value, 0)
-}
-
-pub(crate) fn member_tombstone(group: &str, member: &str) -> Record {
-    tombstone(MEMBER, &member_key(group, member))
-}
+member_records!(
+    /// A member and what it subscribes to.
+    member, member_tombstone: MEMBER, ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue<'_>
+);
 
 /// The epoch of the target assignment, and when it was computed.
 pub(crate) fn target(group: &str, assignment_epoch: i32, assignment_timestamp: i64) -> Record {
@@ -123,39 +131,17 @@ pub(crate) fn target_tombstone(group: &str) -> Record {
     tombstone(TARGET, &ConsumerGroupTargetAssignmentMetadataKey { group_id: borrowed(group) })
 }
 
-fn target_key<'a>(group: &'a str, member: &'a str) -> ConsumerGroupTargetAssignmentMemberKey<'a> {
-    ConsumerGroupTargetAssignmentMemberKey { group_id: borrowed(group), member_id: borrowed(member) }
-}
+member_records!(
+    /// What a member shall have.
+    target_member, target_member_tombstone:
+    TARGET_MEMBER, ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue
+);
 
-/// What a member shall have.
-pub(crate) fn target_member(
-    group: &str,
-    member: &str,
-    value: &ConsumerGroupTargetAssignmentMemberValue,
-) -> Record {
-    record(TARGET_MEMBER, &target_key(group, member), value, 0)
-}
-
-pub(crate) fn target_member_tombstone(group: &str, member: &str) -> Record {
-    tombstone(TARGET_MEMBER, &target_key(group, member))
-}
-
-fn current_key<'a>(group: &'a str, member: &'a str) -> ConsumerGroupCurrentMemberAssignmentKey<'a> {
-    ConsumerGroupCurrentMemberAssignmentKey { group_id: borrowed(group), member_id: borrowed(member) }
-}
-
-/// What a member has.
-pub(crate) fn current(
-    group: &str,
-    member: &str,
-    value: &ConsumerGroupCurrentMemberAssignmentValue,
-) -> Record {
-    record(CURRENT, &current_key(group, member), value, 0)
-}
-
-pub(crate) fn current_tombstone(group: &str, member: &str) -> Record {
-    tombstone(CURRENT, &current_key(group, member))
-}
+member_records!(
+    /// What a member has.
+    current, current_tombstone:
+    CURRENT, ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue
+);
 
 fn regex_key<'a>(group: &'a str, pattern: &'a str) -> ConsumerGroupRegularExpressionKey<'a> {
     ConsumerGroupRegularExpressionKey { group_id: borrowed(group), regular_expression: borrowed(pattern) }

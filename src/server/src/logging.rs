@@ -1,6 +1,7 @@
 //! The log: a line an event on standard error, with time, level and where it comes from.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 struct Lines;
@@ -30,7 +31,9 @@ impl Log for Lines {
                 Level::Trace => "TRACE",
             };
             let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-            eprintln!("{} {level} {}: {}", time(millis as u64), record.target(), record.args());
+            let (time, target, args) = (time(millis as u64), record.target(), record.args());
+            // A broker goes on though nobody reads its log any more; `eprintln!` would be a panic.
+            let _ = writeln!(io::stderr(), "{time} {level} {target}: {args}");
         }
     }
 

@@ -17,6 +17,7 @@ mod settings;
 mod shown;
 
 use clap::Parser;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
             match run::run(&start) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(why) => {
-                    eprintln!("flumen: {why}");
+                    // If nobody reads it, the exit code must do.
+                    let _ = writeln!(io::stderr(), "flumen: {why}");
                     ExitCode::FAILURE
                 }
             }

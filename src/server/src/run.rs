@@ -16,6 +16,7 @@ use model::{NodeId, ShardId};
 use shard::{Envelope, QUEUE_CAPACITY};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
@@ -245,7 +246,9 @@ fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
         }
         let http =
             shared.http.map_or(String::new(), |address| format!(", metrics at http://{address}/metrics"));
-        println!(
+        // Whoever does not read it can do without.
+        let _ = writeln!(
+            io::stdout(),
             "flumen is ready: Kafka clients at {}{http}, data in {data}, {cores} cores",
             running.address
         );

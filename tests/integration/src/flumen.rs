@@ -3,7 +3,7 @@
 use crate::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,6 +27,7 @@ pub struct Setup {
     sets: Vec<String>,
     namespace: Vec<String>,
     before: String,
+    unheard: bool,
 }
 
 impl Setup {
@@ -40,6 +41,7 @@ impl Setup {
             sets: Vec::new(),
             namespace: Vec::new(),
             before: String::new(),
+            unheard: false,
         };
         setup.set("flumen.journal.file.bytes", 4 << 20)
     }
@@ -78,6 +80,13 @@ impl Setup {
         self
     }
 
+    /// Nobody reads what it prints: both streams are closed at their other end. It cannot say that it is ready, nor
+    /// where: such a broker is begun with [`spawn`](Self::spawn).
+    pub fn unheard(mut self) -> Setup {
+        self.unheard = true;
+        self
+    }
+
     /// The data directory.
     pub fn data(&self) -> &Path {
         &self.data
@@ -99,7 +108,11 @@ impl Setup {
         for pair in &self.sets {
             command.args(["--set", pair]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        match self.unheard {
+            true => command.stdout(closed_pipe()).stderr(closed_pipe()),
+            false => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
+        };
         command
     }
 
@@ -107,8 +120,8 @@ impl Setup {
     pub fn spawn(&self) -> Flumen {
         let mut child = self.command().spawn().expect("the broker, or what wraps it, can be run");
         let lines = Lines::default();
-        lines.gather(child.stdout.take().expect("piped"));
-        lines.gather(child.stderr.take().expect("piped"));
+        child.stdout.take().into_iter().for_each(|stream| lines.gather(stream));
+        child.stderr.take().into_iter().for_each(|stream| lines.gather(stream));
         let address = SocketAddr::from(([0, 0, 0, 0], 0));
         Flumen { child, lines, address, data: self.data.clone(), ended: None }
     }
@@ -131,6 +144,13 @@ impl Setup {
         assert_eq!(told.len(), 1, "one line that says what and what to do: {lines:#?}");
         told[0].clone()
     }
+}
+
+/// Where a process may print what nobody reads: its first write there fails.
+pub fn closed_pipe() -> Stdio {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
 }
 
 /// What the process has printed so far, both streams in the order of their arrival.

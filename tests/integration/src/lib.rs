@@ -1,6 +1,7 @@
 //! What the tests of the built `flumen` share: starting, stopping and killing it, and talking to it.
 //!
 //! - [`Setup`], [`Flumen`]: a broker process: how it is started, its log, its memory, its end.
+//! - [`closed_pipe`]: for what a process prints and nobody reads.
 //! - [`Scratch`]: a directory of the test's own, removed when the test is over.
 //! - [`host`]: what this machine lets a test do: descriptors, cores, free ports.
 //! - [`raw`]: bytes to and from a socket, for what no client would send.
@@ -17,7 +18,7 @@ pub mod raw;
 pub mod records;
 mod scratch;
 
-pub use flumen::{Flumen, Setup};
+pub use flumen::{Flumen, Setup, closed_pipe};
 pub use scratch::{Scratch, files_below};
 
 use std::thread;

@@ -22,6 +22,7 @@ mod start;
 mod strain;
 mod telemetry;
 mod transactions;
+mod unheard;
 
 use integration::{Scratch, Setup};
 use std::path::PathBuf;

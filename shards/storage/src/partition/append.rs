@@ -360,7 +360,7 @@ impl Log {
         config: &LogConfig,
         context: &AppendContext,
     ) -> Result<Appended, AppendError> {
-        if shared.stats.no_space.load(std::sync::atomic::Ordering::Relaxed) {
+        if shared.stats.is_full() {
             return Err(AppendError::Storage(StorageError::NoSpace));
         }
         let Some((header, _)) = split(bytes).next() else {
@@ -514,7 +514,7 @@ impl Shared {
         stats::add(&self.stats.busy, 1);
         self.drain_now.notify();
         self.work.notify();
-        match self.stats.no_space.load(std::sync::atomic::Ordering::Relaxed) {
+        match self.stats.is_full() {
             true => AppendError::Storage(StorageError::NoSpace),
             false => AppendError::Busy,
         }

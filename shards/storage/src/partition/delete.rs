@@ -18,7 +18,6 @@ use executor::io;
 use model::Offset;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Partition {
@@ -151,7 +150,7 @@ async fn discard(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), St
     let path = log.segment_path(base);
     shared.files.forget(&path);
     let delay_ms = u64::try_from(log.config.borrow().file_delete_delay_ms).unwrap_or(0);
-    if delay_ms == 0 || shared.stats.no_space.load(Ordering::Relaxed) {
+    if delay_ms == 0 || shared.stats.is_full() {
         remove(&path).await?;
     } else {
         let deleted = log.directory.join(file_name(base, "log.deleted"));

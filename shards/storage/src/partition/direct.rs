@@ -14,6 +14,7 @@ use crate::checkpoint::LogPlace;
 use crate::done::Done;
 use crate::drain::{self, ALIGN};
 use crate::error::{AppendError, StorageError};
+use crate::full::Waiting;
 use crate::open_files::OpenFile;
 use crate::stats;
 use crate::store::Shared;
@@ -21,7 +22,6 @@ use driver::Errno;
 use executor::{Permit, io, sleep};
 use memory::{Block, Slice};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A write is begun in at least so much memory, so that what follows finds room in it.
@@ -180,12 +180,12 @@ async fn perform(shared: &Rc<Shared>, log: &Rc<Log>, write: DirectWrite) -> Resu
 
 async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -> Result<(), StorageError> {
     let mut writing = log.writer.take(1).await;
-    let mut pausing = None;
+    let mut waiting = None;
     let path = log.segment_path(write.segment);
     let file = loop {
         match prepare(shared, log, &path, write.position).await {
             Ok(file) => break file,
-            Err(StorageError::NoSpace) => writing = pause(shared, log, writing, &mut pausing).await?,
+            Err(StorageError::NoSpace) => writing = pause(shared, log, writing, &mut waiting).await?,
             Err(error) => return Err(error),
         }
     };
@@ -203,12 +203,11 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
         data = back;
         match result.map_err(StorageError::io("write", &path)) {
             Ok(()) => break,
-            Err(StorageError::NoSpace) => writing = pause(shared, log, writing, &mut pausing).await?,
+            Err(StorageError::NoSpace) => writing = pause(shared, log, writing, &mut waiting).await?,
             Err(error) => return Err(error),
         }
     }
-    drop(pausing);
-    shared.stats.no_space.store(false, Ordering::Relaxed);
+    drop(waiting);
     stats::add(&shared.stats.direct_bytes, padded as u64);
     stats::add(&shared.stats.direct_writes, 1);
     let next = adopt(shared, log, &write.batches, write.segment, write.number, head, &data, tail_head)?;
@@ -304,34 +303,15 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     Ok(())
 }
 
-/// A write that has found no room, until it has.
-struct Pausing<'a>(&'a Shared);
-
-impl<'a> Pausing<'a> {
-    fn new(shared: &'a Shared) -> Pausing<'a> {
-        shared.pauses.set(shared.pauses.get() + 1);
-        Pausing(shared)
-    }
-}
-
-impl Drop for Pausing<'_> {
-    fn drop(&mut self) {
-        self.0.pauses.set(self.0.pauses.get() - 1);
-    }
-}
-
 /// Waits for room on the device. Others may have the log meanwhile: deleting records is what makes room.
 async fn pause<'a>(
     shared: &'a Shared,
     log: &Log,
     writing: Permit,
-    pausing: &mut Option<Pausing<'a>>,
+    waiting: &mut Option<Waiting<'a>>,
 ) -> Result<Permit, StorageError> {
     drop(writing);
-    if !shared.stats.no_space.swap(true, Ordering::Relaxed) {
-        log::error!("no space left on the device: large appends wait until there is");
-    }
-    pausing.get_or_insert_with(|| Pausing::new(shared));
+    waiting.get_or_insert_with(|| Waiting::new(&shared.stats, "large appends wait until there is"));
     sleep(NO_SPACE_PAUSE).await;
     let writing = log.writer.take(1).await;
     match log.state.borrow().deleted {

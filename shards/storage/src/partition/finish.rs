@@ -1,9 +1,9 @@
 //! What is done for a segment when nothing more comes into it: its file is cut to its size, and its index goes
 //! into files.
 
-use super::{Log, aborted};
+use super::{Log, aborted, index_pair};
 use crate::error::StorageError;
-use crate::segment::{file_name, index_files};
+use crate::segment::index_files;
 use crate::store::Shared;
 use crate::window::replace_file;
 use driver::Errno;
@@ -49,7 +49,7 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
     io::truncate(file.handle, u64::from(bytes)).await.map_err(StorageError::io("truncate", &path))?;
     io::sync(file.handle).await.map_err(StorageError::io("sync", &path))?;
     if let Some((offsets, times)) = files {
-        put_index(log, base, offsets, times).await?;
+        index_pair::put(log, base, offsets, times).await?;
     }
     aborted::save(log).await?;
     let mut state = log.state.borrow_mut();
@@ -65,23 +65,6 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
         state.aborted.let_go(base);
     }
     Ok(())
-}
-
-/// Puts a segment's index files in place. They have no checksums, so a file that is there must be whole: it is put in
-/// place when it is on the device. And both must be of one make, for an index of now beside times of then would lead
-/// behind what is looked for: so the older index, without which the times are not looked at, goes first, and the new one
-/// comes last.
-async fn put_index(log: &Log, base: i64, offsets: Vec<u8>, times: Vec<u8>) -> Result<(), StorageError> {
-    let index = log.directory.join(file_name(base, "index"));
-    match io::remove(&index).await {
-        Ok(()) => {
-            io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
-        }
-        Err(Errno::NOENT) => {}
-        Err(errno) => return Err(StorageError::io("remove", &index)(errno)),
-    }
-    replace_file(&log.directory.join(file_name(base, "timeindex")), times).await?;
-    replace_file(&index, offsets).await
 }
 
 /// Writes the file of leader epochs, if there is more than one and the file does not have them all.

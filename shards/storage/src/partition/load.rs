@@ -1,15 +1,14 @@
 //! Finding a log's end at a start, and its older segments and indexes when they are needed.
 
 use super::read::describe;
-use super::{Log, LogState, PartitionSpec, delete, leftovers, producers};
+use super::{Log, LogState, PartitionSpec, delete, index_pair, leftovers, producers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::cleaner::{CleanerState, state};
 use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
 use crate::segment::cursor::{Cursor, Found};
-use crate::segment::index::Index;
-use crate::segment::{Segment, file_name, index_files, offset_of_name, topic_directory};
+use crate::segment::{Segment, file_name, offset_of_name, topic_directory};
 use crate::store::Shared;
 use crate::window::read_file;
 use driver::Errno;
@@ -440,14 +439,6 @@ async fn load_epochs(shared: &Rc<Shared>, log: &Log) -> Result<(), StorageError>
     Ok(())
 }
 
-/// What a segment's index files say, if they are there and right.
-async fn read_index(shared: &Rc<Shared>, log: &Log, base: i64, written: u32) -> Option<Index> {
-    let pool = &shared.options.pool;
-    let offsets = read_file(&log.directory.join(file_name(base, "index")), pool, 16 << 20).await.ok()??;
-    let times = read_file(&log.directory.join(file_name(base, "timeindex")), pool, 16 << 20).await.ok()??;
-    index_files::decode(&offsets, &times, written)
-}
-
 /// Makes the index of a segment from its files, or from the headers of its batches.
 pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), StorageError> {
     let layout = log.layout.get();
@@ -457,7 +448,7 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
     };
     let interval_bytes = log.config.borrow().index_interval_bytes;
     let file = shared.files.open(&log.segment_path(base), false).await?;
-    let mut index = read_index(shared, log, base, written).await.unwrap_or_default();
+    let mut index = index_pair::read(shared, log, base, written).await.unwrap_or_default();
     let from = index.entries().last().map_or(0, |entry| entry.position);
     let mut cursor = Cursor::new(file, shared.options.pool.clone(), u64::from(from), u64::from(written));
     let gaps = log.may_have_gaps();

@@ -12,6 +12,7 @@
 //! - [`cleaning`]: what the cleaner asks of a log.
 //! - [`leftovers`]: what a crash left in a log's directory.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
+//! - [`index_pair`]: a segment's index files, put in place and read.
 //! - [`space`]: what is reserved of the device ahead of a segment's end.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
 //!
@@ -25,6 +26,7 @@ mod cleaning;
 pub(crate) mod delete;
 mod direct;
 pub(crate) mod finish;
+mod index_pair;
 mod leftovers;
 pub(crate) mod load;
 mod lookup;
@@ -198,6 +200,8 @@ pub(crate) struct Log {
     pub loading: Cell<bool>,
     /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
     pub layout: Cell<u64>,
+    /// Counts how often the index files of a segment were made anew.
+    pub index_makes: Cell<u64>,
     /// How far it was compacted, if that was looked up.
     pub cleaned: Cell<Option<CleanerState>>,
     /// It was compacted once: offsets may be missing between its batches.
@@ -248,6 +252,7 @@ impl Log {
             direct_running: Cell::new(false),
             loading: Cell::new(false),
             layout: Cell::new(0),
+            index_makes: Cell::new(0),
             cleaned: Cell::new(None),
             has_gaps: Cell::new(false),
             uncleanable: Cell::new(None),

@@ -263,6 +263,38 @@ fn a_full_device_stops_large_appends_until_there_is_room() {
     full_device(0, 200_000);
 }
 
+#[test]
+fn a_large_append_that_is_given_up_leaves_the_device_to_others() {
+    let mut rig = Rig::new(79);
+    let run = rig.begin();
+    let options = StoreOptions { large_append_bytes: 0, ..rig.options(&run) };
+    let (store, stays) = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let stays = store.create_partition(spec(1)).await.expect("creates");
+        append(&store, &stays, &batch_of(1, &[1; 5000])).await.expect("appends");
+        let goes = store.create_partition(spec(0)).await.expect("creates");
+        append(&store, &goes, &batch_of(1, &[1; 5000])).await.expect("appends");
+        (store, stays)
+    });
+    rig.world.set_capacity(rig.node, rig.world.used_bytes(rig.node) + 100_000);
+    let ours = store.clone();
+    rig.run(&run, async move {
+        let goes = ours.partition(id(0)).expect("it is there");
+        fill_up(&ours, &goes, &[2; 5000]).await;
+        assert!(ours.stats().is_full());
+        // Until the journal has no more to say.
+        sleep(Duration::from_secs(30)).await;
+        ours.delete_partition(id(0)).await.expect("deletes");
+        sleep(Duration::from_secs(3)).await;
+        assert!(!ours.stats().is_full(), "nobody waits any more");
+    });
+    rig.world.set_capacity(rig.node, 64 << 30);
+    rig.run(&run, async move {
+        append(&store, &stays, &batch_of(1, &[3; 5000])).await.expect("there is room");
+        store.stop().await.expect("stops");
+    });
+}
+
 /// The append that meets the fault fails, those after it are refused, and what is durable can be read. Returns the
 /// offset behind that.
 async fn goes_offline(case: usize, store: &Store, log: &Partition) -> i64 {

@@ -1,5 +1,6 @@
 //! One partition of `__consumer_offsets`: its coordinator, with a log, a clock and clients.
 
+use super::alarm::Alarm;
 use super::append::append_writes;
 use super::question::GroupQuestion;
 use super::replay::{Entry, replay};
@@ -9,7 +10,7 @@ use super::waiters::Waiters;
 use super::writes::{Pair, Within, Writes};
 use crate::broker::Broker;
 use base::mistakes;
-use executor::{Event, OneshotReceiver, race, sleep, wall_clock_ms};
+use executor::{OneshotReceiver, sleep, wall_clock_ms};
 use groups::{Context, Coordinator, Effects, Producer, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
 use model::{Offset, ProducerEpoch, ProducerId, TopicPartition};
@@ -50,10 +51,8 @@ pub(crate) struct GroupShell {
     decided: Cell<Option<End>>,
     /// There is a task that writes.
     writing: Cell<bool>,
-    /// Something is due earlier than was thought.
-    sooner: Event,
-    /// Until when the task that keeps the time sleeps, in milliseconds since 1970.
-    sleeps_until: Cell<i64>,
+    /// For the task that keeps the time.
+    alarm: Alarm,
     /// The partition is gone.
     ended: Cell<bool>,
 }
@@ -96,8 +95,7 @@ impl GroupShell {
             writes: Writes::default(),
             decided: Cell::new(None),
             writing: Cell::new(false),
-            sooner: Event::new(),
-            sleeps_until: Cell::new(i64::MAX),
+            alarm: Alarm::default(),
             ended: Cell::new(false),
         });
         if shell.is_bare(broker) {
@@ -130,7 +128,7 @@ impl GroupShell {
         self.ended.set(true);
         self.core.replace(None);
         self.give_up(ErrorCode::NotCoordinator);
-        self.sooner.notify();
+        self.alarm.ring();
     }
 
     /// How much it holds.
@@ -233,9 +231,7 @@ impl GroupShell {
         if !self.writes.is_empty() && !self.writing.replace(true) {
             drop(executor::spawn("group records", self.clone().write(broker.clone())));
         }
-        if self.deadline().is_some_and(|at| at < self.sleeps_until.get()) {
-            self.sooner.notify();
-        }
+        self.alarm.due(self.deadline());
     }
 
     /// Does what was to follow a write, or a wait for writes; `written`: or with what code the log has refused it.
@@ -337,24 +333,14 @@ impl GroupShell {
     /// Does what time brings, for as long as there is the partition.
     async fn keep_time(self: Rc<Self>, broker: Rc<Broker>) {
         while !self.ended.get() {
-            let seen = self.sooner.count();
+            let seen = self.alarm.count();
             let now_ms = wall_clock_ms();
             match self.deadline() {
                 Some(at) if at <= now_ms => {
                     self.tick(&broker, now_ms);
                     executor::yield_now().await;
                 }
-                next => {
-                    self.sleeps_until.set(next.unwrap_or(i64::MAX));
-                    let left = next.map(|at| u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0));
-                    match left {
-                        Some(left) => {
-                            race(self.sooner.after(seen), sleep(Duration::from_millis(left))).await;
-                        }
-                        None => self.sooner.after(seen).await,
-                    }
-                    self.sleeps_until.set(i64::MIN);
-                }
+                next => self.alarm.sleep(seen, now_ms, next).await,
             }
         }
     }

@@ -7,13 +7,14 @@
 //! - [`ask`]: from a handler to the core that has the coordinator, and back.
 //! - [`late`]: answers that come long after the question, for joins and syncs wait for other members.
 //! - [`append`]: appending records. [`writes`]: what is to be written, in order, and what waits for it; [`waiters`]: who
-//!   waits for answers; [`replay`]: reading records back.
+//!   waits for answers; [`replay`]: reading records back; [`alarm`]: what wakes who keeps the time.
 //! - [`topics`]: the image as a coordinator sees it; [`settings`]: what of the configuration it goes by.
 //!
 //! Each partition's coordinator lives on the core that owns the partition. It is there as soon as the image shows
 //! the partition, loads its log, and goes with the partition. `docs/groups.md` says what is durable before which
 //! answer; keeping that is the work of [`writes`].
 
+mod alarm;
 pub(crate) mod append;
 pub(crate) mod ask;
 pub(crate) mod ask_transactions;

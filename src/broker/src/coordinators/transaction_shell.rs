@@ -1,5 +1,6 @@
 //! One partition of `__transaction_state`: its coordinator, with a log, a clock, producer ids, and markers.
 
+use super::alarm::Alarm;
 use super::append::append_writes;
 use super::markers;
 use super::replay::{Entry, replay};
@@ -8,7 +9,7 @@ use super::writes::{Pair, Writes};
 use crate::broker::Broker;
 use crate::producer_ids;
 use base::mistakes;
-use executor::{Event, OneshotReceiver, OneshotSender, oneshot, race, sleep, wall_clock_ms};
+use executor::{OneshotReceiver, OneshotSender, oneshot, sleep, wall_clock_ms};
 use kafka_wire::ErrorCode;
 use model::{Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
@@ -45,10 +46,8 @@ pub(crate) struct TransactionShell {
     writes: Writes<Then>,
     /// There is a task that writes.
     writing: Cell<bool>,
-    /// Something is due earlier than was thought.
-    sooner: Event,
-    /// Until when the task that keeps the time sleeps, in milliseconds since 1970.
-    sleeps_until: Cell<i64>,
+    /// For the task that keeps the time.
+    alarm: Alarm,
     /// The partition is gone.
     ended: Cell<bool>,
 }
@@ -82,8 +81,7 @@ impl TransactionShell {
             waiters: Waiters::default(),
             writes: Writes::default(),
             writing: Cell::new(false),
-            sooner: Event::new(),
-            sleeps_until: Cell::new(i64::MAX),
+            alarm: Alarm::default(),
             ended: Cell::new(false),
         });
         let partition = broker.service.store().partition(id);
@@ -112,7 +110,7 @@ impl TransactionShell {
         if let Some(core) = &mut *self.core.borrow_mut() {
             core.configure(config.clone());
         }
-        self.sooner.notify();
+        self.alarm.ring();
     }
 
     /// The partition is gone, or the broker stops: nobody is served here any more.
@@ -121,7 +119,7 @@ impl TransactionShell {
         self.core.replace(None);
         self.writes.clear();
         self.tell_all(ErrorCode::NotCoordinator);
-        self.sooner.notify();
+        self.alarm.ring();
     }
 
     /// Serves a request. It is begun at once, unless the coordinator needs a producer id and there is none.
@@ -243,9 +241,7 @@ impl TransactionShell {
         if !self.writes.is_empty() && !self.writing.replace(true) {
             drop(executor::spawn("transaction records", self.clone().write(broker.clone())));
         }
-        if self.deadline().is_some_and(|at| at < self.sleeps_until.get()) {
-            self.sooner.notify();
-        }
+        self.alarm.due(self.deadline());
     }
 
     fn follow(self: &Rc<Self>, broker: &Rc<Broker>, then: Then) {
@@ -337,7 +333,7 @@ impl TransactionShell {
     /// Does what time brings, for as long as there is the partition.
     async fn keep_time(self: Rc<Self>, broker: Rc<Broker>) {
         while !self.ended.get() {
-            let seen = self.sooner.count();
+            let seen = self.alarm.count();
             let now_ms = wall_clock_ms();
             match self.deadline() {
                 Some(at) if at <= now_ms => {
@@ -347,17 +343,7 @@ impl TransactionShell {
                     }
                     executor::yield_now().await;
                 }
-                next => {
-                    self.sleeps_until.set(next.unwrap_or(i64::MAX));
-                    let left = next.map(|at| u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0));
-                    match left {
-                        Some(left) => {
-                            race(self.sooner.after(seen), sleep(Duration::from_millis(left))).await;
-                        }
-                        None => self.sooner.after(seen).await,
-                    }
-                    self.sleeps_until.set(i64::MIN);
-                }
+                next => self.alarm.sleep(seen, now_ms, next).await,
             }
         }
     }

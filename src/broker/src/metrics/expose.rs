@@ -8,7 +8,7 @@ use executor::Stats;
 use kafka_wire::ErrorCode;
 use network::Traffic;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use storage::StoreStats;
 
 type Cores<'a> = &'a [Arc<CoreMetrics>];
@@ -212,12 +212,9 @@ fn storage(text: &mut Exposition, cores: Cores<'_>) {
         let bounded = bounded.iter().enumerate().map(|(power, count)| (1000 << power, get(count)));
         text.buckets(&[("core", &core.to_string())], bounded, get(above), get(&latency.sum_nanos));
     }
-    let states: [Shared<StoreStats, AtomicBool>; 2] =
-        [(&f::NO_SPACE, |store| &store.no_space), (&f::OFFLINE, |store| &store.offline)];
+    let states: [Place<StoreStats, bool>; 2] =
+        [(&f::NO_SPACE, StoreStats::is_full), (&f::OFFLINE, |store| store.offline.load(Ordering::Relaxed))];
     for (family, state) in states {
-        let of = |core: &CoreMetrics| {
-            core.store.get().map(|store| u64::from(state(store).load(Ordering::Relaxed)))
-        };
-        each(text, family, cores, of);
+        each(text, family, cores, |core| core.store.get().map(|store| u64::from(state(store))));
     }
 }

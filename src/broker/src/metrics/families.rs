@@ -150,7 +150,7 @@ families! {
     FLUSH_SECONDS = "flumen_flush_seconds", Histogram, "seconds", ["core"],
         "Time from a commit's way out to the device's word that it is durable.";
     NO_SPACE = "flumen_storage_full", Gauge, "boolean", ["core"],
-        "1 while the device is full and the drain waits for room, else 0.";
+        "1 while the device is full and writes wait for room, else 0.";
     OFFLINE = "flumen_storage_offline", Gauge, "boolean", ["core"],
         "1 since a write or flush failed and the shard takes no appends any more, else 0.";
     LISTENING = "flumen_listening", Gauge, "boolean", ["core"],

@@ -3,9 +3,8 @@
 use super::Started;
 use crate::assignors::Target;
 use crate::effects::Record;
-use crate::records::{record, tombstone};
+use crate::records::{borrowed, member_records, record, tombstone};
 use crate::wire::{text, uuid};
-use kafka_wire::Str;
 use kafka_wire::messages::share_group_current_member_assignment_key::ShareGroupCurrentMemberAssignmentKey;
 use kafka_wire::messages::share_group_current_member_assignment_value::ShareGroupCurrentMemberAssignmentValue;
 use kafka_wire::messages::share_group_member_metadata_key::ShareGroupMemberMetadataKey;
@@ -33,7 +32,7 @@ pub(crate) const CURRENT: i16 = 14;
 pub(crate) const STARTED: i16 = 15;
 
 fn group_key(group: &str) -> ShareGroupMetadataKey<'_> {
-    ShareGroupMetadataKey { group_id: Str::Borrowed(group) }
+    ShareGroupMetadataKey { group_id: borrowed(group) }
 }
 
 /// A group's epoch.
@@ -45,21 +44,13 @@ pub(crate) fn group_tombstone(group: &str) -> Record {
     tombstone(GROUP, &group_key(group))
 }
 
-fn member_key<'a>(group: &'a str, member: &'a str) -> ShareGroupMemberMetadataKey<'a> {
-    ShareGroupMemberMetadataKey { group_id: Str::Borrowed(group), member_id: Str::Borrowed(member) }
-}
-
-/// A member and what it subscribes to.
-pub(crate) fn member(group: &str, member: &str, value: &ShareGroupMemberMetadataValue<'_>) -> Record {
-    record(MEMBER, &member_key(group, member), value, 0)
-}
-
-pub(crate) fn member_tombstone(group: &str, member: &str) -> Record {
-    tombstone(MEMBER, &member_key(group, member))
-}
+member_records!(
+    /// A member and what it subscribes to.
+    member, member_tombstone: MEMBER, ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue<'_>
+);
 
 fn target_key(group: &str) -> ShareGroupTargetAssignmentMetadataKey<'_> {
-    ShareGroupTargetAssignmentMetadataKey { group_id: Str::Borrowed(group) }
+    ShareGroupTargetAssignmentMetadataKey { group_id: borrowed(group) }
 }
 
 /// The epoch of the target assignment, and when it was computed.
@@ -73,7 +64,7 @@ pub(crate) fn target_tombstone(group: &str) -> Record {
 }
 
 fn target_member_key<'a>(group: &'a str, member: &'a str) -> ShareGroupTargetAssignmentMemberKey<'a> {
-    ShareGroupTargetAssignmentMemberKey { group_id: Str::Borrowed(group), member_id: Str::Borrowed(member) }
+    ShareGroupTargetAssignmentMemberKey { group_id: borrowed(group), member_id: borrowed(member) }
 }
 
 /// What a member shall have.
@@ -89,21 +80,14 @@ pub(crate) fn target_member_tombstone(group: &str, member: &str) -> Record {
     tombstone(TARGET_MEMBER, &target_member_key(group, member))
 }
 
-fn current_key<'a>(group: &'a str, member: &'a str) -> ShareGroupCurrentMemberAssignmentKey<'a> {
-    ShareGroupCurrentMemberAssignmentKey { group_id: Str::Borrowed(group), member_id: Str::Borrowed(member) }
-}
-
-/// What a member has.
-pub(crate) fn current(group: &str, member: &str, value: &ShareGroupCurrentMemberAssignmentValue) -> Record {
-    record(CURRENT, &current_key(group, member), value, 0)
-}
-
-pub(crate) fn current_tombstone(group: &str, member: &str) -> Record {
-    tombstone(CURRENT, &current_key(group, member))
-}
+member_records!(
+    /// What a member has.
+    current, current_tombstone:
+    CURRENT, ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue
+);
 
 fn started_key(group: &str) -> ShareGroupStatePartitionMetadataKey<'_> {
-    ShareGroupStatePartitionMetadataKey { group_id: Str::Borrowed(group) }
+    ShareGroupStatePartitionMetadataKey { group_id: borrowed(group) }
 }
 
 /// Where a group has positions: Kafka's list of partitions whose share state is initialized.

@@ -1,7 +1,7 @@
 //! The records of streams groups, in the types and versions that Kafka 4.3 writes.
 
 use crate::effects::Record;
-use crate::records::{ReplayError, borrowed, decoded_value, record, tombstone};
+use crate::records::{ReplayError, borrowed, decoded_value, member_records, record, tombstone};
 use kafka_wire::messages::streams_group_current_member_assignment_key::StreamsGroupCurrentMemberAssignmentKey;
 use kafka_wire::messages::streams_group_current_member_assignment_value::StreamsGroupCurrentMemberAssignmentValue;
 use kafka_wire::messages::streams_group_member_metadata_key::StreamsGroupMemberMetadataKey;
@@ -32,18 +32,10 @@ pub(crate) fn group_tombstone(group: &str) -> Record {
     tombstone(GROUP, &StreamsGroupMetadataKey { group_id: borrowed(group) })
 }
 
-fn member_key<'a>(group: &'a str, member: &'a str) -> StreamsGroupMemberMetadataKey<'a> {
-    StreamsGroupMemberMetadataKey { group_id: borrowed(group), member_id: borrowed(member) }
-}
-
-/// A member and what it says of itself.
-pub(crate) fn member(group: &str, member: &str, value: &StreamsGroupMemberMetadataValue<'_>) -> Record {
-    record(MEMBER, &member_key(group, member), value, 0)
-}
-
-pub(crate) fn member_tombstone(group: &str, member: &str) -> Record {
-    tombstone(MEMBER, &member_key(group, member))
-}
+member_records!(
+    /// A member and what it says of itself.
+    member, member_tombstone: MEMBER, StreamsGroupMemberMetadataKey, StreamsGroupMemberMetadataValue<'_>
+);
 
 /// The epoch of the target assignment, and when it was computed.
 pub(crate) fn target(group: &str, assignment_epoch: i32, assignment_timestamp: i64) -> Record {
@@ -56,39 +48,17 @@ pub(crate) fn target_tombstone(group: &str) -> Record {
     tombstone(TARGET, &StreamsGroupTargetAssignmentMetadataKey { group_id: borrowed(group) })
 }
 
-fn target_key<'a>(group: &'a str, member: &'a str) -> StreamsGroupTargetAssignmentMemberKey<'a> {
-    StreamsGroupTargetAssignmentMemberKey { group_id: borrowed(group), member_id: borrowed(member) }
-}
+member_records!(
+    /// What a member shall have.
+    target_member, target_member_tombstone:
+    TARGET_MEMBER, StreamsGroupTargetAssignmentMemberKey, StreamsGroupTargetAssignmentMemberValue<'_>
+);
 
-/// What a member shall have.
-pub(crate) fn target_member(
-    group: &str,
-    member: &str,
-    value: &StreamsGroupTargetAssignmentMemberValue<'_>,
-) -> Record {
-    record(TARGET_MEMBER, &target_key(group, member), value, 0)
-}
-
-pub(crate) fn target_member_tombstone(group: &str, member: &str) -> Record {
-    tombstone(TARGET_MEMBER, &target_key(group, member))
-}
-
-fn current_key<'a>(group: &'a str, member: &'a str) -> StreamsGroupCurrentMemberAssignmentKey<'a> {
-    StreamsGroupCurrentMemberAssignmentKey { group_id: borrowed(group), member_id: borrowed(member) }
-}
-
-/// What a member has.
-pub(crate) fn current(
-    group: &str,
-    member: &str,
-    value: &StreamsGroupCurrentMemberAssignmentValue<'_>,
-) -> Record {
-    record(CURRENT, &current_key(group, member), value, 0)
-}
-
-pub(crate) fn current_tombstone(group: &str, member: &str) -> Record {
-    tombstone(CURRENT, &current_key(group, member))
-}
+member_records!(
+    /// What a member has.
+    current, current_tombstone:
+    CURRENT, StreamsGroupCurrentMemberAssignmentKey, StreamsGroupCurrentMemberAssignmentValue<'_>
+);
 
 /// What the application is made of.
 pub(crate) fn topology(group: &str, value: &StreamsGroupTopologyValue<'_>) -> Record {
