@@ -12,7 +12,7 @@ use base::mistakes;
 use executor::{Event, OneshotReceiver, race, sleep, wall_clock_ms};
 use groups::{Context, Coordinator, Effects, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
-use model::{ProducerEpoch, ProducerId, TopicPartition};
+use model::{ProducerEpoch, ProducerId, TopicId, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -181,8 +181,8 @@ impl GroupShell {
     }
 
     /// A topic has been deleted.
-    pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str) {
-        let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name));
+    pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str, id: TopicId) {
+        let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name, id));
         if let Some(effects) = effects {
             self.take_in(broker, effects);
         }

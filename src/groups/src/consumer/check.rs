@@ -6,6 +6,7 @@ use super::subscription::compiled;
 use crate::request::Refused;
 use crate::settings::{Assignor, Settings};
 use crate::statics;
+use crate::topics::Topic;
 use crate::wire::topic_id;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::consumer_group_heartbeat_request::{
@@ -93,6 +94,11 @@ pub(crate) fn epoch(member: &Member, epoch: i32, owned: Option<&[TopicPartitions
     Err(Refused::new(ErrorCode::FencedMemberEpoch, message))
 }
 
+/// A member of the classic protocol calls its epoch a generation.
+fn bad_epoch(member: &Member) -> ErrorCode {
+    if member.profile.is_classic() { ErrorCode::IllegalGeneration } else { ErrorCode::StaleMemberEpoch }
+}
+
 impl ConsumerGroup {
     pub fn check_room(&self, member: &str, limit: usize) -> Result<(), Refused> {
         if self.members.len() >= limit && !self.members.contains_key(member) {
@@ -118,12 +124,18 @@ impl ConsumerGroup {
         if epoch == known {
             return Ok(false);
         }
-        if member.profile.is_classic() {
-            return Err(ErrorCode::IllegalGeneration.into());
-        }
-        if may_be_late && epoch < known && known > 0 && epoch > 0 {
+        if may_be_late && epoch < known {
             return Ok(true);
         }
-        Err(ErrorCode::StaleMemberEpoch.into())
+        Err(bad_epoch(member).into())
+    }
+
+    /// Whether a member has had all these partitions since an epoch or longer.
+    pub fn check_late(&self, member: &Member, epoch: i32, all: &[(Topic, i32)]) -> Result<(), Refused> {
+        let had = |(topic, partition): &(Topic, i32)| {
+            let given_at = member.progress.given_at(topic.id, *partition);
+            given_at.is_some_and(|given_at| given_at <= epoch)
+        };
+        if all.iter().all(had) { Ok(()) } else { Err(bad_epoch(member).into()) }
     }
 }

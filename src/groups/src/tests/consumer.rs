@@ -144,6 +144,9 @@ fn a_static_member_keeps_its_partitions_under_another_id() {
     assert_eq!((b.error_code, b.member_epoch, assigned(&b)), (0, 1, Some(vec![0, 1, 2, 3])));
     let fenced = driver.beat(&with_instance(quiet_beat("a", 1)));
     assert_eq!(code(fenced.error_code), ErrorCode::FencedInstanceId);
+    assert_eq!(driver.commit(9, "a", 1, 0, 5), ErrorCode::UnknownMemberId);
+    // The partitions are its from the beginning: an epoch from before it came is late, not stale.
+    assert_eq!(driver.commit(9, "b", 0, 0, 5), ErrorCode::None);
     assert_eq!(driver.reloaded().beat(&with_instance(quiet_beat("b", 1))).error_code, 0);
     // One that does not come back is out after its session.
     driver.beat(&with_instance(quiet_beat("b", -2)));

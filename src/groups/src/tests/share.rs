@@ -13,6 +13,7 @@ use kafka_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
 };
 use kafka_wire::messages::list_groups_request::ListGroupsRequest;
+use kafka_wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
 use kafka_wire::messages::share_group_describe_request::ShareGroupDescribeRequest;
 use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use kafka_wire::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
@@ -148,6 +149,13 @@ fn groups_of_one_kind_are_no_other() {
     let waiter = driver.join(9, "", None);
     assert_eq!(code(driver.joined(waiter).error_code), ErrorCode::InconsistentGroupProtocol);
     assert_eq!(driver.commit(9, "", -1, 0, 3), ErrorCode::GroupIdNotFound);
+    // Its offsets may be asked for, but there are none.
+    let fetch = OffsetFetchRequestGroup { group_id: GROUP.into(), member_epoch: -1, ..Default::default() };
+    let fetch = OffsetFetchRequest { groups: vec![fetch], ..Default::default() };
+    let Response::OffsetFetch(fetched) = driver.ask(9, &Request::OffsetFetch(fetch)) else {
+        panic!("no offsets")
+    };
+    assert_eq!((fetched.groups[0].error_code, fetched.groups[0].topics.len()), (0, 0));
     consumer.group_id = "other".into();
     driver.beat(&consumer);
     let mut request = says("a", 0, Some(&["t"]));
