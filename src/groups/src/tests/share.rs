@@ -104,7 +104,14 @@ fn members_join_share_and_leave() {
 #[test]
 fn heartbeats_are_checked() {
     let mut driver = eager();
-    let wrong = [says("", 0, Some(&["t"])), says("a", -2, None), says("a", 0, None), says("a", 0, Some(&[]))];
+    let too_long = "0123456789012345678901234567890123456";
+    let wrong = [
+        says("", 0, Some(&["t"])),
+        says(too_long, 0, Some(&["t"])),
+        says("a", -2, None),
+        says("a", 0, None),
+        says("a", 0, Some(&[])),
+    ];
     for request in wrong {
         assert_eq!(code(beat(&mut driver, &request).error_code), ErrorCode::InvalidRequest, "{request:?}");
     }
