@@ -15,6 +15,8 @@ use kafka_wire::messages::consumer_group_heartbeat_request::{
 
 /// Joins the group.
 pub(crate) const JOINS: i32 = 0;
+/// Leaves it for good.
+const LEFT: i32 = -1;
 /// From this version on the client makes up its member id.
 const CLIENT_MAKES_ID: i16 = 1;
 
@@ -36,7 +38,7 @@ pub(crate) fn request(
     require(not_blank(request.instance_id.as_deref()), "InstanceId can't be empty.")?;
     require(not_blank(request.rack_id.as_deref()), "RackId can't be empty.")?;
     let epoch = request.member_epoch;
-    if version >= CLIENT_MAKES_ID || epoch != JOINS {
+    if version >= CLIENT_MAKES_ID || epoch > JOINS || epoch == LEFT {
         require(not_blank(Some(&request.member_id)), "MemberId can't be empty.")?;
     }
     require(epoch >= LEFT_STATIC, "MemberEpoch is invalid.")?;
@@ -47,11 +49,10 @@ pub(crate) fn request(
         let owned = request.topic_partitions.as_ref();
         require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")?;
         require(owned.is_some_and(Vec::is_empty), "TopicPartitions must be empty when (re-)joining.")?;
-        let names = request.subscribed_topic_names.as_ref().is_some_and(|names| !names.is_empty());
-        let pattern = request.subscribed_topic_regex.as_ref().is_some_and(|pattern| !pattern.is_empty());
-        let either =
-            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-empty when (re-)joining.";
-        require(names || pattern, either)?;
+        // Either may be empty: a consumer whose own pattern matches no topic yet joins without any.
+        let says = request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
+        let either = "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.";
+        require(says, either)?;
     }
     if let Some(name) = &request.server_assignor {
         let known = Assignor::named(name).filter(|one| settings.consumer_assignors.contains(one));

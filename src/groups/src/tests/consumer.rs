@@ -119,6 +119,28 @@ fn malformed_heartbeats_are_refused() {
 }
 
 #[test]
+fn a_member_may_subscribe_to_nothing_yet() {
+    for pattern in [None, Some("")] {
+        let mut driver = Driver::eager();
+        let names = if pattern.is_none() { Some(Vec::new()) } else { None };
+        let joins = ConsumerGroupHeartbeatRequest {
+            subscribed_topic_names: names,
+            subscribed_topic_regex: pattern.map(Cow::Borrowed),
+            ..first_beat("a")
+        };
+        let joined = driver.beat(&joins);
+        assert_eq!((joined.error_code, joined.member_epoch, assigned(&joined)), (0, 1, Some(vec![])));
+        let reads = ConsumerGroupHeartbeatRequest {
+            subscribed_topic_names: Some(vec!["t".into()]),
+            ..quiet_beat("a", 1)
+        };
+        let answer = driver.beat(&reads);
+        assert_eq!((answer.member_epoch, assigned(&answer)), (2, Some(vec![0, 1, 2, 3])), "{pattern:?}");
+        assert_eq!(driver.reloaded().beat(&quiet_beat("a", 2)).error_code, 0);
+    }
+}
+
+#[test]
 fn a_full_group_turns_away() {
     let mut driver = Driver::new(Settings { consumer_max_size: 1, ..Settings::default() });
     driver.beat(&first_beat("a"));
