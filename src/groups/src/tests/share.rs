@@ -11,6 +11,7 @@ use kafka_wire::messages::delete_share_group_offsets_request::{
 };
 use kafka_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+    DescribeShareGroupOffsetsRequestTopic,
 };
 use kafka_wire::messages::list_groups_request::ListGroupsRequest;
 use kafka_wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
@@ -65,7 +66,15 @@ fn plan(response: Response) -> SharePlan {
 }
 
 fn positions(driver: &mut Driver) -> SharePlan {
-    let group = DescribeShareGroupOffsetsRequestGroup { group_id: GROUP.into(), topics: None };
+    positions_in(driver, None)
+}
+
+/// In these topics, or all there are.
+fn positions_in(
+    driver: &mut Driver,
+    topics: Option<Vec<DescribeShareGroupOffsetsRequestTopic<'static>>>,
+) -> SharePlan {
+    let group = DescribeShareGroupOffsetsRequestGroup { group_id: GROUP.into(), topics };
     let request = DescribeShareGroupOffsetsRequest { groups: vec![group] };
     plan(driver.ask(0, &Request::DescribeShareGroupOffsets(request)))
 }
@@ -182,6 +191,9 @@ fn positions_are_changed_only_while_nobody_reads() {
     let mut driver = eager();
     let missing = positions(&mut driver);
     assert_eq!(missing.refused.map(|(code, _)| code), Some(ErrorCode::GroupIdNotFound));
+    let named = DescribeShareGroupOffsetsRequestTopic { topic_name: "t".into(), partitions: vec![0] };
+    let named = positions_in(&mut driver, Some(vec![named]));
+    assert_eq!((named.refused, named.topics), (None, Vec::new()), "named ones are just not there");
     let id = driver.topic();
     let altered = alter(&mut driver, "t", 2);
     assert_eq!((altered.refused, altered.epoch), (None, 1));
