@@ -51,7 +51,8 @@ pub(crate) fn request(
         require(owned.is_some_and(Vec::is_empty), "TopicPartitions must be empty when (re-)joining.")?;
         // Either may be empty: a consumer whose own pattern matches no topic yet joins without any.
         let says = request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
-        let either = "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.";
+        let either =
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.";
         require(says, either)?;
     }
     if let Some(name) = &request.server_assignor {
