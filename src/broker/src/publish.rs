@@ -9,7 +9,7 @@ use crate::cores::{CoreAnswer, CoreQuestion};
 use controller::{Controller, Image, Topic};
 use executor::Event;
 use model::config::{BrokerConfig, Compression, TimestampType as ConfigTimestampType, TopicConfig};
-use model::{LeaderEpoch, PartitionId, ShardId, TopicPartition};
+use model::{LeaderEpoch, PartitionId, ShardId, TopicId, TopicPartition};
 use shard::operation::{PartitionSetup, Rare};
 use shard::{Outcome, PartitionError};
 use std::cell::Cell;
@@ -212,10 +212,10 @@ impl Broker {
                 }
             }
         }
-        let mut deleted: Vec<&str> = Vec::new();
+        let mut deleted: Vec<(&str, TopicId)> = Vec::new();
         for topic in before.values().filter(|topic| image.topic_by_id(topic.id).is_none()) {
             removed.extend(self.owned(topic, 0).map(|(id, _)| id));
-            deleted.push(&topic.name);
+            deleted.push((&*topic.name, topic.id));
         }
         if let Err(why) = self.set_up(setups, true).await {
             log::error!("{why}");

@@ -1,10 +1,11 @@
 //! The requests about offsets: each finds its group, has it checked, and is handed to the store.
 
 use crate::classic::{ClassicGroup, ClassicState};
+use crate::consumer::ConsumerGroup;
 use crate::coordinator::{Call, Coordinator};
 use crate::effects::{Effects, Producer, Response};
 use crate::group::Group;
-use crate::offsets::commit::{commit_refused, topic_of, txn_commit_refused};
+use crate::offsets::commit::{commit_refused, partitions_of, txn_commit_refused, txn_partitions_of};
 use crate::offsets::fetch::{FetchAs, MANY_GROUPS, fetch_refused, fetch_response};
 use crate::request::{Context, Refused};
 use crate::scene::Scene;
@@ -17,8 +18,8 @@ use kafka_wire::messages::offset_delete_response::OffsetDeleteResponse;
 use kafka_wire::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
-use kafka_wire::messages::txn_offset_commit_request::{TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic};
-use model::{ProducerEpoch, ProducerId};
+use kafka_wire::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use model::{ProducerEpoch, ProducerId, TopicId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl Coordinator {
         if let Err(refused) = self.check_commit(request, call.context)
             && !mistakes::is_made("generation not checked")
         {
-            let answer = commit_refused(request, refused.code);
+            let answer = commit_refused(request, call.context, refused.code);
             return out.answer(call.waiter, Response::OffsetCommit(answer), false);
         }
         let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
@@ -79,17 +80,7 @@ impl Coordinator {
         if !group.check_offsets(member, epoch, true)? {
             return Ok(());
         }
-        for topic in &request.topics {
-            let Ok(name) = topic_of(topic, context) else { continue };
-            let Some(found) = context.topics.by_name(&name) else { continue };
-            for one in &topic.partitions {
-                let given_at = member.progress.given_at(found.id, one.partition_index);
-                if given_at.is_none_or(|given_at| given_at > epoch) {
-                    return Err(ErrorCode::StaleMemberEpoch.into());
-                }
-            }
-        }
-        Ok(())
+        group.check_late(member, epoch, &partitions_of(request, context))
     }
 
     pub(crate) fn commit_in_transaction(
@@ -98,10 +89,10 @@ impl Coordinator {
         request: &TxnOffsetCommitRequest<'_>,
         out: &mut Effects,
     ) {
-        if let Err(refused) = self.check_txn_commit(request)
+        if let Err(refused) = self.check_txn_commit(request, call.context)
             && !mistakes::is_made("generation not checked")
         {
-            let answer = txn_commit_refused(request, refused.code);
+            let answer = txn_commit_refused(request, call.context, refused.code);
             return out.answer(call.waiter, Response::TxnOffsetCommit(answer), false);
         }
         let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
@@ -113,7 +104,11 @@ impl Coordinator {
         out.answer(call.waiter, Response::TxnOffsetCommit(answer), true);
     }
 
-    fn check_txn_commit(&self, request: &TxnOffsetCommitRequest<'_>) -> Result<(), Refused> {
+    fn check_txn_commit(
+        &self,
+        request: &TxnOffsetCommitRequest<'_>,
+        context: &Context<'_>,
+    ) -> Result<(), Refused> {
         let epoch = request.generation_id;
         match self.groups.get(&*request.group_id) {
             None if epoch < 0 => Ok(()),
@@ -122,14 +117,8 @@ impl Coordinator {
                 group.check_commit(&request.member_id, request.group_instance_id.as_deref(), epoch, true)
             }
             Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound.into()),
-            Some(Group::Consumer(group)) if epoch < 0 && group.members.is_empty() => Ok(()),
-            Some(Group::Consumer(group)) => {
-                let member = group.members.get(&*request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
-                // The API is older than member epochs.
-                group.check_offsets(member, epoch, false).map_err(|_| ErrorCode::IllegalGeneration)?;
-                Ok(())
-            }
-            Some(Group::Streams(group)) => check_streams_txn_commit(group, request),
+            Some(Group::Consumer(group)) => check_consumer_txn_commit(group, request, context),
+            Some(Group::Streams(group)) => check_streams_txn_commit(group, request, context),
         }
     }
 
@@ -164,7 +153,8 @@ impl Coordinator {
         let Some(group) = self.groups.get(&*request.group_id) else { return Ok(false) };
         let id = request.member_id.as_deref();
         if matches!(group, Group::Share(_)) {
-            return Err(ErrorCode::GroupIdNotFound.into());
+            // It keeps its positions elsewhere; of offsets it is as one that is not there.
+            return Ok(false);
         }
         if id.is_none() && request.member_epoch < 0 {
             return Ok(true);
@@ -207,10 +197,10 @@ impl Coordinator {
         out.answer(call.waiter, Response::OffsetDelete(answer), true);
     }
 
-    /// A topic has been deleted: so are its offsets.
-    pub fn topic_deleted(&mut self, name: &str) -> Effects {
+    /// A topic has been deleted: so are its offsets, but not those of another one of the same name.
+    pub fn topic_deleted(&mut self, name: &str, id: TopicId) -> Effects {
         let mut out = Effects::default();
-        self.offsets.delete_topic(name, &mut out.records);
+        self.offsets.delete_topic(name, id, &mut out.records);
         out
     }
 
@@ -218,6 +208,26 @@ impl Coordinator {
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         Some(self.offsets.of_group(group)?.get(topic)?.get(&partition)?.offset)
     }
+}
+
+/// A commit in a transaction of a member of a consumer group. The API is older than member epochs, so a bad one is a
+/// bad generation. Whoever names neither member nor epoch answers for itself: its transactional id fences.
+fn check_consumer_txn_commit(
+    group: &ConsumerGroup,
+    request: &TxnOffsetCommitRequest<'_>,
+    context: &Context<'_>,
+) -> Result<(), Refused> {
+    let epoch = request.generation_id;
+    let names_nobody = request.member_id.is_empty() && request.group_instance_id.is_none();
+    if (epoch < 0 && group.members.is_empty()) || (epoch == -1 && names_nobody) {
+        return Ok(());
+    }
+    let member = group.members.get(&*request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
+    let late = group.check_offsets(member, epoch, true).and_then(|is_late| match is_late {
+        true => group.check_late(member, epoch, &txn_partitions_of(request, context)),
+        false => Ok(()),
+    });
+    late.map_err(|_| ErrorCode::IllegalGeneration.into())
 }
 
 /// A commit of a member of a streams group; a late one only of what the member has had since its epoch.
@@ -238,11 +248,9 @@ fn check_streams_commit(
     if !group.check_offsets(member, epoch, true)? {
         return Ok(());
     }
-    for topic in &request.topics {
-        let Ok(name) = topic_of(topic, context) else { continue };
-        if !topic.partitions.iter().all(|one| group.has_had(member, &name, one.partition_index, epoch)) {
-            return Err(ErrorCode::StaleMemberEpoch.into());
-        }
+    let all = partitions_of(request, context);
+    if !all.iter().all(|(topic, partition)| group.has_had(member, &topic.name, *partition, epoch)) {
+        return Err(ErrorCode::StaleMemberEpoch.into());
     }
     Ok(())
 }
@@ -251,6 +259,7 @@ fn check_streams_commit(
 fn check_streams_txn_commit(
     group: &StreamsGroup,
     request: &TxnOffsetCommitRequest<'_>,
+    context: &Context<'_>,
 ) -> Result<(), Refused> {
     let epoch = request.generation_id;
     let names_nobody = request.member_id.is_empty() && request.group_instance_id.is_none();
@@ -261,10 +270,8 @@ fn check_streams_txn_commit(
     let member = group.members.get(id).ok_or_else(|| group.unknown_member(id))?;
     // The API is older than member epochs.
     let is_late = group.check_offsets(member, epoch, true).map_err(|_| ErrorCode::IllegalGeneration)?;
-    let had = |topic: &TxnOffsetCommitRequestTopic<'_>| {
-        topic.partitions.iter().all(|one| group.has_had(member, &topic.name, one.partition_index, epoch))
-    };
-    if is_late && !request.topics.iter().all(had) {
+    let all = if is_late { txn_partitions_of(request, context) } else { Vec::new() };
+    if !all.iter().all(|(topic, partition)| group.has_had(member, &topic.name, *partition, epoch)) {
         return Err(ErrorCode::IllegalGeneration.into());
     }
     Ok(())

@@ -42,10 +42,10 @@ const TARGET_MEMBER: i16 = 7;
 const CURRENT: i16 = 8;
 const REGEX: i16 = 16;
 
-/// The highest version of a classic group's value that is not flexible: older tools read it.
+/// The highest version of a classic group's value that is not flexible: Kafka stays with it.
 const CLASSIC_GROUP_VERSION: i16 = 3;
-/// Likewise of an offset's.
-const OFFSET_VERSION: i16 = 3;
+/// An offset's, the first with the topic's id: Kafka writes it since it keeps ids.
+const OFFSET_VERSION: i16 = 4;
 /// The only version of an offset's value with a time of expiry of its own.
 const OFFSET_EXPIRING_VERSION: i16 = 1;
 
@@ -241,6 +241,7 @@ impl<'a> Stored<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kafka_wire::Uuid;
 
     #[test]
     fn an_offset_is_as_kafka_writes_it() {
@@ -248,12 +249,18 @@ mod tests {
             OffsetCommitValue { offset: 7, leader_epoch: 2, commit_timestamp: 9, ..Default::default() };
         let written = offset("g", "t", 1, &value);
         assert_eq!(written.key, [0, 1, 0, 1, b'g', 0, 1, b't', 0, 0, 0, 1]);
-        let mut expected = vec![0, 3];
+        let mut expected = vec![0, 4];
         expected.extend(7i64.to_be_bytes());
         expected.extend(2i32.to_be_bytes());
-        expected.extend([0, 0]);
+        // No metadata.
+        expected.push(1);
         expected.extend(9i64.to_be_bytes());
-        assert_eq!(written.value, Some(expected));
+        let no_tags = [&expected[..], &[0]].concat();
+        assert_eq!(written.value, Some(no_tags));
+        // One tagged field, number 0, of 16 bytes: the topic's id.
+        let with_id = [&expected[..], &[1, 0, 16], &[5; 16]].concat();
+        let of_topic = OffsetCommitValue { topic_id: Uuid([5; 16]), ..value.clone() };
+        assert_eq!(offset("g", "t", 1, &of_topic).value, Some(with_id));
         let expiring = OffsetCommitValue { leader_epoch: -1, expire_timestamp: 5, ..value };
         assert_eq!(offset("g", "t", 1, &expiring).value.map(|value| value[..2].to_vec()), Some(vec![0, 1]));
     }

@@ -73,7 +73,7 @@ impl SharePartition {
     ///
     /// # Errors
     /// INVALID_RECORD_STATE if the member does not have one of the records, INVALID_REQUEST if one was never handed
-    /// out. What is before the group's position is passed over, as in Kafka: the log may have been cut meanwhile.
+    /// out though others are in flight. What is before the group's position is passed over, as in Kafka: the log may have been cut meanwhile.
     pub fn acknowledge(
         &mut self,
         member: &str,
@@ -101,8 +101,8 @@ impl SharePartition {
                         continue;
                     }
                 };
-                changed.push(batch(at, run, &to));
-                run.pending = Some(Pending { ticket, to });
+                changed.push(batch(at, run.last, &to, run.deliveries));
+                run.pending = Some(Pending { ticket, to, deliveries: run.deliveries });
             }
         }
         Ok(self.begin(changed))
@@ -114,7 +114,8 @@ impl SharePartition {
             return Ok(());
         }
         let mut at = first.max(self.start);
-        if at >= self.next {
+        if self.window() == 0 {
+            // Where nothing is in flight Kafka finds no record to speak of.
             return Err(ErrorCode::InvalidRecordState);
         }
         if last >= self.next {

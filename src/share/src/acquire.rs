@@ -50,6 +50,18 @@ struct Hand<'a> {
     wish: Wish,
     left: i64,
     given: Vec<Acquired>,
+    /// While what failed often is handed out: how often it was before, and how many more of it there may be.
+    little: Option<(i16, i64)>,
+}
+
+/// Neighbouring records that may be handed out.
+struct Free {
+    first: i64,
+    last: i64,
+    /// How often they were handed out before.
+    deliveries: i16,
+    /// How many of their kind are neighbours, outside of what was found too.
+    neighbours: i64,
 }
 
 impl Hand<'_> {
@@ -90,7 +102,8 @@ impl SharePartition {
         wish: Wish,
     ) -> Vec<Acquired> {
         let until_ms = now_ms.saturating_add(self.limits.lock_ms);
-        let mut hand = Hand { member, until_ms, wish, left: wish.records_max, given: Vec::new() };
+        let left = wish.records_max;
+        let mut hand = Hand { member, until_ms, wish, left, given: Vec::new(), little: None };
         let mut at = from.max(self.start);
         for one in found.iter().filter(|one| one.first <= one.last) {
             if one.last < at {
@@ -130,10 +143,14 @@ impl SharePartition {
     fn hand_out(&mut self, first: i64, last: i64, hand: &mut Hand<'_>) -> bool {
         let known_last = last.min(self.next - 1);
         let mut is_first = true;
-        while let Some((from, to)) = self.first_free(first, known_last) {
-            let count = hand.most(to - from + 1);
+        while let Some(free) = self.first_free(first, known_last) {
+            let from = free.first;
+            let count = hand.most(free.last - from + 1).min(self.part(&free, hand));
             if count <= 0 {
                 return false;
+            }
+            if let Some((_, rest)) = &mut hand.little {
+                *rest -= count;
             }
             let to = from + count - 1;
             let state = hand.holds();
@@ -147,6 +164,9 @@ impl SharePartition {
         let from = first.max(self.next);
         if from > last {
             return true;
+        }
+        if hand.little.is_some() {
+            return false;
         }
         let room = self.limits.locks_max - self.window();
         let mut count = hand.most(last - from + 1);
@@ -163,9 +183,41 @@ impl SharePartition {
         to == last
     }
 
-    /// The first of the offsets `first..=last` that may be handed out, and how far its run goes.
-    fn first_free(&self, first: i64, last: i64) -> Option<(i64, i64)> {
+    /// The first of the offsets `first..=last` that may be handed out, as far as its run goes.
+    fn first_free(&self, first: i64, last: i64) -> Option<Free> {
         let (at, run) = self.runs.over(first, last).find(|(_, run)| run.is_free())?;
-        Some((at.max(first), run.last.min(last)))
+        let neighbours = run.last - at + 1;
+        let deliveries = run.deliveries;
+        Some(Free { first: at.max(first), last: run.last.min(last), deliveries, neighbours })
+    }
+
+    /// How many of these may be given beside what was given before: what failed often is given without others.
+    fn part(&self, free: &Free, hand: &mut Hand<'_>) -> i64 {
+        match (hand.little, self.little(free)) {
+            (Some((deliveries, rest)), Some(_)) if deliveries == free.deliveries => rest,
+            (None, Some(_)) | (Some(_), _) if !hand.given.is_empty() => 0,
+            (_, None) => i64::MAX,
+            (_, Some(rest)) => {
+                hand.little = Some((free.deliveries, rest));
+                rest
+            }
+        }
+    }
+
+    /// How many records are given at once of those that failed often; `None` if these did not.
+    ///
+    /// As in Kafka: from half of the deliveries on in parts that become smaller with each, the last time alone. So a
+    /// record that breaks whoever gets it takes no others with it.
+    fn little(&self, free: &Free) -> Option<i64> {
+        let most = self.limits.deliveries_max;
+        let often = (most / 2 + most % 2).max(2);
+        if free.deliveries < often {
+            return None;
+        }
+        if most > 2 && free.deliveries >= most - 1 {
+            return Some(1);
+        }
+        let halvings = u32::from((free.deliveries - often).unsigned_abs()) + 1;
+        Some((free.neighbours >> halvings.min(62)).max(1))
     }
 }

@@ -126,26 +126,36 @@ impl SharePartition {
 
     /// Takes back what members have had for too long.
     pub fn expire(&mut self, now_ms: i64) -> Option<Write> {
-        self.take_back(|_, until_ms| until_ms <= now_ms)
-    }
-
-    /// Takes back everything that a member has: its session is over.
-    pub fn release(&mut self, member: &str) -> Option<Write> {
-        self.take_back(|holder, _| holder == member)
-    }
-
-    fn take_back(&mut self, is_meant: impl Fn(&str, i64) -> bool) -> Option<Write> {
-        let ticket = self.last_ticket + 1;
         let limit = self.limits.deliveries_max;
+        self.take_back(
+            |_, until_ms| until_ms <= now_ms,
+            |deliveries| (released(deliveries, limit), deliveries),
+        )
+    }
+
+    /// Takes back everything that a member has: its session is over. As in Kafka this delivery does not count, for
+    /// it is not known to have come to anything.
+    pub fn release(&mut self, member: &str) -> Option<Write> {
+        self.take_back(|holder, _| holder == member, |deliveries| (State::Available, (deliveries - 1).max(0)))
+    }
+
+    /// Takes back what is meant; `after` says from the deliveries so far what becomes of it, and how many there are
+    /// then.
+    fn take_back(
+        &mut self,
+        is_meant: impl Fn(&str, i64) -> bool,
+        after: impl Fn(i16) -> (State, i16),
+    ) -> Option<Write> {
+        let ticket = self.last_ticket + 1;
         let mut batches = Vec::new();
         for (first, run) in self.runs.iter_mut().filter(|(_, run)| run.pending.is_none()) {
             let State::Acquired { member, until_ms } = &run.state else { continue };
             if !is_meant(member, *until_ms) {
                 continue;
             }
-            let to = released(run.deliveries, limit);
-            batches.push(batch(first, run, &to));
-            run.pending = Some(Pending { ticket, to });
+            let (to, deliveries) = after(run.deliveries);
+            batches.push(batch(first, run.last, &to, deliveries));
+            run.pending = Some(Pending { ticket, to, deliveries });
         }
         self.begin(batches)
     }
@@ -184,6 +194,7 @@ impl SharePartition {
             if durable {
                 freed |= pending.to == State::Available;
                 run.state = pending.to;
+                run.deliveries = pending.deliveries;
             }
         }
         let window = self.window();
@@ -208,7 +219,7 @@ pub(crate) fn released(deliveries: i16, limit: i16) -> State {
     if deliveries >= limit { State::Archived } else { State::Available }
 }
 
-/// A run as it is written when it changes.
-pub(crate) fn batch(first: i64, run: &Run, to: &State) -> StateBatch {
-    StateBatch { first, last: run.last, state: to.code(), deliveries: run.deliveries }
+/// Records as they are written when they change.
+pub(crate) fn batch(first: i64, last: i64, to: &State, deliveries: i16) -> StateBatch {
+    StateBatch { first, last, state: to.code(), deliveries }
 }

@@ -50,6 +50,8 @@ impl State {
 pub(crate) struct Pending {
     pub ticket: u64,
     pub to: State,
+    /// How often they will have been handed out then.
+    pub deliveries: i16,
 }
 
 /// Neighbouring offsets of equal state.

@@ -13,7 +13,7 @@ use base::mistakes;
 use executor::{OneshotReceiver, sleep, wall_clock_ms};
 use groups::{Context, Coordinator, Effects, Producer, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
-use model::{Offset, ProducerEpoch, ProducerId, TopicPartition};
+use model::{Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -202,8 +202,8 @@ impl GroupShell {
     }
 
     /// A topic has been deleted.
-    pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str) {
-        let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name));
+    pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str, id: TopicId) {
+        let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name, id));
         if let Some(effects) = effects {
             self.take_in(broker, effects, None);
         }

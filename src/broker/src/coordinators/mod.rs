@@ -41,7 +41,7 @@ use group_shell::{GroupShell, Pending, Told};
 use groups::Usage;
 use kafka_wire::ErrorCode;
 use late::Expected;
-use model::{PartitionId, ProducerEpoch, ProducerId, ShardId, TopicPartition};
+use model::{PartitionId, ProducerEpoch, ProducerId, ShardId, TopicId, TopicPartition};
 use shard::Reply;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -164,8 +164,8 @@ impl Coordinators {
 }
 
 impl Broker {
-    /// Brings the coordinators to an image that is this core's now. `deleted` are the names of topics that are gone.
-    pub(crate) fn coordinate(self: &Rc<Self>, image: &Image, deleted: &[&str]) {
+    /// Brings the coordinators to an image that is this core's now. `deleted` are the topics that are gone.
+    pub(crate) fn coordinate(self: &Rc<Self>, image: &Image, deleted: &[(&str, TopicId)]) {
         if self.coordinators.stopped.get() {
             return;
         }
@@ -189,7 +189,7 @@ impl Broker {
             return;
         }
         for shell in self.coordinators.shells() {
-            deleted.iter().for_each(|name| shell.topic_deleted(self, name));
+            deleted.iter().for_each(|(name, id)| shell.topic_deleted(self, name, *id));
         }
     }
 

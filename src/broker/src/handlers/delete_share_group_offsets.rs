@@ -44,20 +44,25 @@ async fn delete<'a>(
     let image = broker.image();
     let mut topics = Vec::with_capacity(asked.topics.len());
     for topic in &asked.topics {
-        let (topic_id, code) = match image.topic(&topic.topic_name) {
-            None => (Uuid::ZERO, ErrorCode::UnknownTopicOrPartition),
+        let unknown = ErrorCode::UnknownTopicOrPartition;
+        let (topic_id, code, why) = match image.topic(&topic.topic_name) {
+            None => (Uuid::ZERO, unknown, unknown.message()),
             Some(found) => {
                 let numbers = (0..).take(found.partitions.len());
                 let all: Vec<TopicPartition> = numbers.map(|number| partition(found.id.0, number)).collect();
-                let cleared = positions::clear(broker, &group, &all).await;
-                (Uuid(found.id.0), cleared.err().unwrap_or(ErrorCode::None))
+                let (code, why) = match positions::clear(broker, &group, &all).await {
+                    Err(code) => (code, code.message()),
+                    Ok(()) if plan.topics.iter().any(|(id, ..)| *id == found.id) => (ErrorCode::None, ""),
+                    Ok(()) => (unknown, "There is no offset information to delete."),
+                };
+                (Uuid(found.id.0), code, why)
             }
         };
         topics.push(TopicTold {
             topic_name: Str::Owned(topic.topic_name.to_string()),
             topic_id,
             error_code: code.code(),
-            error_message: (code != ErrorCode::None).then(|| code.message().into()),
+            error_message: (code != ErrorCode::None).then(|| why.into()),
         });
     }
     Ok(topics)

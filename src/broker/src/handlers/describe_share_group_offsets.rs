@@ -5,7 +5,7 @@ use crate::coordinators::ask::ask_each;
 use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
-use crate::sharing::positions::{self, Position};
+use crate::sharing::positions::{self, NOWHERE, Position};
 use groups::{Response, SharePlan};
 use kafka_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
@@ -110,14 +110,9 @@ async fn topics<'a>(
     let mut all = Vec::new();
     for (name, id, numbers) in wanted(broker, asked, plan) {
         let Some(topic_id) = id else {
-            let unknown = numbers
-                .into_iter()
-                .map(|number| told(number, version, Err(ErrorCode::UnknownTopicOrPartition)));
-            all.push(TopicTold {
-                topic_name: name.into(),
-                topic_id: Uuid::ZERO,
-                partitions: unknown.collect(),
-            });
+            // As with OffsetFetch, what is not there has no position, which is no error.
+            let partitions = numbers.into_iter().map(|number| told(number, version, Ok(NOWHERE))).collect();
+            all.push(TopicTold { topic_name: name.into(), topic_id: Uuid::ZERO, partitions });
             continue;
         };
         let of: Vec<TopicPartition> = numbers.iter().map(|number| partition(topic_id.0, *number)).collect();

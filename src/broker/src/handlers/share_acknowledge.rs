@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
-use crate::sharing::acking::{self, Said};
+use crate::sharing::acking::{self, Renewal, Said};
 use crate::sharing::ask;
 use kafka_wire::messages::share_acknowledge_request::ShareAcknowledgeRequest;
 use kafka_wire::messages::share_acknowledge_response::{
@@ -51,18 +51,13 @@ async fn serve(
     if !serves_share_groups(broker) {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let (group, member) = match (asked.group_id.as_deref(), asked.member_id.as_deref()) {
-        (Some(group), Some(member)) if !group.is_empty() && !member.is_empty() => (group, member),
-        _ => return Err(ErrorCode::InvalidRequest),
-    };
-    if asked.is_renew_ack && !broker.share_settings(group).may_renew {
-        return Err(ErrorCode::InvalidRequest);
-    }
+    let (group, member) = ask::who(asked.group_id.as_deref(), asked.member_id.as_deref())?;
     let epoch = asked.share_session_epoch;
     let visit = Visit { group: group.to_owned(), member: member.to_owned(), epoch, ..Visit::default() };
     let seen = ask::visit(broker, visit).await?;
+    let renewal = Renewal { is_said: asked.is_renew_ack, is_let: broker.share_settings(group).may_renew };
     let (group, member): (Arc<str>, Arc<str>) = (Arc::from(group), Arc::from(member));
-    let mut results = acking::acknowledge(broker, &group, &member, said(asked)).await;
+    let mut results = acking::acknowledge(broker, &group, &member, said(asked, renewal)).await;
     if epoch == FINAL_EPOCH {
         ask::release(broker, &group, &member, &seen.partitions).await;
     }
@@ -71,14 +66,14 @@ async fn serve(
     Ok(results)
 }
 
-fn said(asked: &ShareAcknowledgeRequest<'_>) -> Vec<Said> {
+fn said(asked: &ShareAcknowledgeRequest<'_>, renewal: Renewal) -> Vec<Said> {
     let mut all = Vec::new();
     for topic in &asked.topics {
         for one in &topic.partitions {
             let batches = one.acknowledgement_batches.iter();
             let batches = batches
                 .map(|batch| (batch.first_offset, batch.last_offset, batch.acknowledge_types.as_slice()));
-            let checked = acking::checked(batches, asked.is_renew_ack);
+            let checked = acking::checked(batches, renewal);
             all.push((partition(topic.topic_id.0, one.partition_index), checked));
         }
     }

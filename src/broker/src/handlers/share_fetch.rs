@@ -8,11 +8,11 @@ use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::{answer, answer_with};
 use crate::sharing::Fetched;
-use crate::sharing::acking::{self, Said};
+use crate::sharing::acking::{self, Renewal, Said};
 use crate::sharing::ask;
 use crate::sharing::fetching::{self, Fetch, Part};
 use crate::sharing::seat::Seated;
-use executor::now;
+use executor::{now, sleep};
 use kafka_wire::messages::share_fetch_request::ShareFetchRequest;
 use kafka_wire::messages::share_fetch_response::{
     AcquiredRecords, LeaderIdAndEpoch, PartitionData, ShareFetchResponse, ShareFetchableTopicResponse,
@@ -76,20 +76,24 @@ async fn serve(
     if !serves_share_groups(broker) {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let (group, member) = match (asked.group_id.as_deref(), asked.member_id.as_deref()) {
-        (Some(group), Some(member)) if !group.is_empty() && !member.is_empty() => (group, member),
-        _ => return Err(ErrorCode::InvalidRequest),
+    let (group, member) = ask::who(asked.group_id.as_deref(), asked.member_id.as_deref())?;
+    check(asked)?;
+    let seen = match ask::visit(broker, visit(asked, group, member)).await {
+        Err(ErrorCode::ShareSessionLimitReached) => {
+            // It will ask again at once, so it is told when it would have been told that there is nothing.
+            sleep(wait_of(asked)).await;
+            return Err(ErrorCode::ShareSessionLimitReached);
+        }
+        seen => seen?,
     };
-    let may_renew = broker.share_settings(group).may_renew;
-    check(asked, may_renew)?;
-    let seen = ask::visit(broker, visit(asked, group, member)).await?;
+    let renewal = Renewal { is_said: asked.is_renew_ack, is_let: broker.share_settings(group).may_renew };
     if asked.share_session_epoch == INITIAL_EPOCH {
         let (group, member) = (group.to_owned(), member.to_owned());
         request.seat.take(Seated { group, member, serial: seen.serial });
     }
     let (group, member): (Arc<str>, Arc<str>) = (Arc::from(group), Arc::from(member));
     let mut told: BTreeMap<TopicPartition, Told> = BTreeMap::new();
-    for (partition, code) in acking::acknowledge(broker, &group, &member, said(asked)).await {
+    for (partition, code) in acking::acknowledge(broker, &group, &member, said(asked, renewal)).await {
         told.entry(partition).or_default().acked = Some(code);
     }
     if asked.share_session_epoch == FINAL_EPOCH {
@@ -112,7 +116,7 @@ async fn serve(
 }
 
 /// Checks what can be checked without the session.
-fn check(asked: &ShareFetchRequest<'_>, may_renew: bool) -> Result<(), ErrorCode> {
+fn check(asked: &ShareFetchRequest<'_>) -> Result<(), ErrorCode> {
     let acknowledges = || {
         let partitions = asked.topics.iter().flat_map(|topic| &topic.partitions);
         partitions.into_iter().any(|one| !one.acknowledgement_batches.is_empty())
@@ -125,7 +129,7 @@ fn check(asked: &ShareFetchRequest<'_>, may_renew: bool) -> Result<(), ErrorCode
         return Err(ErrorCode::InvalidRequest);
     }
     let wants = asked.max_wait_ms | asked.min_bytes | asked.max_bytes | asked.max_records;
-    if asked.is_renew_ack && (wants != 0 || !may_renew) {
+    if asked.is_renew_ack && wants != 0 {
         // One that begins locks anew is not to be held up by a wait for records.
         return Err(ErrorCode::InvalidRequest);
     }
@@ -149,15 +153,20 @@ fn visit(asked: &ShareFetchRequest<'_>, group: &str, member: &str) -> Visit {
     }
 }
 
+/// How long the request waits at most.
+fn wait_of(asked: &ShareFetchRequest<'_>) -> Duration {
+    Duration::from_millis(u64::try_from(asked.max_wait_ms).unwrap_or(0))
+}
+
 /// What the request acknowledges.
-fn said(asked: &ShareFetchRequest<'_>) -> Vec<Said> {
+fn said(asked: &ShareFetchRequest<'_>, renewal: Renewal) -> Vec<Said> {
     let mut all = Vec::new();
     for topic in &asked.topics {
         for one in topic.partitions.iter().filter(|one| !one.acknowledgement_batches.is_empty()) {
             let batches = one.acknowledgement_batches.iter();
             let batches = batches
                 .map(|batch| (batch.first_offset, batch.last_offset, batch.acknowledge_types.as_slice()));
-            let checked = acking::checked(batches, asked.is_renew_ack);
+            let checked = acking::checked(batches, renewal);
             all.push((partition(topic.topic_id.0, one.partition_index), checked));
         }
     }
@@ -177,7 +186,6 @@ fn wanted(
         partitions.rotate_left(turn);
     }
     let bytes_max = asked.max_bytes.min(broker.config().fetch_max_bytes).max(0);
-    let wait_ms = u64::try_from(asked.max_wait_ms).unwrap_or(0);
     Fetch {
         group,
         member,
@@ -190,7 +198,7 @@ fn wanted(
         // Nobody can be given more than the most.
         bytes_min: asked.min_bytes.clamp(0, bytes_max) as usize,
         bytes_max: bytes_max as usize,
-        deadline: now() + Duration::from_millis(wait_ms),
+        deadline: now() + wait_of(asked),
     }
 }
 
@@ -270,26 +278,24 @@ mod tests {
 
     #[test]
     fn a_first_request_acknowledges_nothing_and_one_that_renews_wants_nothing() {
-        assert_eq!(check(&asking(0, &[]), true), Ok(()));
-        assert_eq!(check(&asking(0, &[1]), true), Err(ErrorCode::InvalidRequest));
-        assert_eq!(check(&asking(1, &[1]), true), Ok(()));
+        assert_eq!(check(&asking(0, &[])), Ok(()));
+        assert_eq!(check(&asking(0, &[1])), Err(ErrorCode::InvalidRequest));
+        assert_eq!(check(&asking(1, &[1])), Ok(()));
         let renewing = ShareFetchRequest { is_renew_ack: true, ..asking(1, &[4]) };
-        assert_eq!(
-            (check(&renewing, true), check(&renewing, false)),
-            (Ok(()), Err(ErrorCode::InvalidRequest))
-        );
+        assert_eq!(check(&renewing), Ok(()));
         let waiting = ShareFetchRequest { max_wait_ms: 5, ..renewing };
-        assert_eq!(check(&waiting, true), Err(ErrorCode::InvalidRequest));
+        assert_eq!(check(&waiting), Err(ErrorCode::InvalidRequest));
     }
 
     #[test]
     fn what_is_acknowledged_is_checked_for_each_partition() {
-        assert!(said(&asking(1, &[])).is_empty());
-        let all = said(&asking(1, &[1, 2]));
+        let unsaid = Renewal { is_said: false, is_let: true };
+        assert!(said(&asking(1, &[]), unsaid).is_empty());
+        let all = said(&asking(1, &[1, 2]), unsaid);
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].0, partition([1; 16], 3));
         assert_eq!(all[0].1.as_ref().map(Vec::len), Ok(2));
-        assert_eq!(said(&asking(1, &[4]))[0].1, Err(ErrorCode::InvalidRequest));
+        assert_eq!(said(&asking(1, &[4]), unsaid)[0].1, Err(ErrorCode::InvalidRequest));
     }
 
     #[test]

@@ -15,14 +15,23 @@ use std::sync::Arc;
 /// What a request says about one partition's records, or why that cannot be taken.
 pub(crate) type Said = (TopicPartition, Result<Vec<AckBatch>, ErrorCode>);
 
+/// Whether locks may begin anew (KIP-1222).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Renewal {
+    /// The request says that it wants that.
+    pub(crate) is_said: bool,
+    /// The group's settings let it: `share.renew.acknowledge.enable`.
+    pub(crate) is_let: bool,
+}
+
 /// Checks what is said: batches with a first and a last offset and types, in order, each offset once, one type for all
-/// of a batch or one for each. `may_renew`: the request says that locks begin anew.
+/// of a batch or one for each.
 ///
 /// # Errors
-/// INVALID_REQUEST.
+/// INVALID_REQUEST; INVALID_RECORD_STATE if a lock is to begin anew in a group that does not let it.
 pub(crate) fn checked<'a>(
     batches: impl Iterator<Item = (i64, i64, &'a [i8])>,
-    may_renew: bool,
+    renewal: Renewal,
 ) -> Result<Vec<AckBatch>, ErrorCode> {
     let (mut all, mut next) = (Vec::new(), 0);
     for (first, last, codes) in batches {
@@ -34,10 +43,14 @@ pub(crate) fn checked<'a>(
         next = last.saturating_add(1);
         let types: Option<Vec<AckType>> = codes.iter().map(|code| AckType::of_code(*code)).collect();
         let types = types.ok_or(ErrorCode::InvalidRequest)?;
-        if !may_renew && types.contains(&AckType::Renew) {
+        if !renewal.is_said && types.contains(&AckType::Renew) {
             return Err(ErrorCode::InvalidRequest);
         }
         all.push(AckBatch { first, last, types });
+    }
+    let renews = |batch: &AckBatch| batch.types.contains(&AckType::Renew);
+    if !renewal.is_let && all.iter().any(renews) {
+        return Err(ErrorCode::InvalidRecordState);
     }
     Ok(all)
 }
@@ -97,12 +110,17 @@ mod tests {
             (&[(0, 0, &[4])], false, false),
             (&[(0, 0, &[4])], true, true),
         ];
-        for (batches, may_renew, is_right) in cases {
-            let told = checked(batches.iter().copied(), may_renew);
+        for (batches, is_said, is_right) in cases {
+            let told = checked(batches.iter().copied(), Renewal { is_said, is_let: true });
             assert_eq!(told.is_ok(), is_right, "{batches:?}");
             assert!(told.is_ok() || told == Err(ErrorCode::InvalidRequest));
         }
         let most = [(0, i64::MAX, &[1i8, 1][..])];
-        assert!(checked(most.into_iter(), false).is_err(), "more offsets than can be counted");
+        let never = Renewal { is_said: false, is_let: true };
+        assert!(checked(most.into_iter(), never).is_err(), "more offsets than can be counted");
+        let unasked = Renewal { is_said: true, is_let: false };
+        for (types, expected) in [(&[1i8][..], None), (&[4][..], Some(ErrorCode::InvalidRecordState))] {
+            assert_eq!(checked([(0, 0, types)].into_iter(), unasked).err(), expected);
+        }
     }
 }

@@ -34,6 +34,22 @@ pub(crate) fn ask(
     }
 }
 
+/// The longest name of a member that Kafka takes, in UTF-16 units: that of a UUID.
+const MEMBER_MAX: usize = 36;
+
+/// The group and the member of a request.
+///
+/// # Errors
+/// INVALID_REQUEST if either is not named, or the member's name is no name.
+pub(crate) fn who<'a>(
+    group: Option<&'a str>,
+    member: Option<&'a str>,
+) -> Result<(&'a str, &'a str), ErrorCode> {
+    let group = group.filter(|group| !group.is_empty());
+    let member = member.filter(|member| (1..=MEMBER_MAX).contains(&member.encode_utf16().count()));
+    group.zip(member).ok_or(ErrorCode::InvalidRequest)
+}
+
 /// The core that has a member's session: one that its name says, for its requests may come over several connections.
 fn session_shard(broker: &Broker, member: &str) -> ShardId {
     let shards = i32::try_from(broker.cores.shards()).unwrap_or(1);
@@ -97,4 +113,28 @@ async fn each_core(
     }
     let calls = by_core.into_cores().map(|(shard, _, partitions)| ask(broker, shard, question(partitions)));
     join_all(calls.collect()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_and_members_have_names() {
+        let (longest, longer) = ("m".repeat(36), "m".repeat(37));
+        let cases = [
+            (Some("g"), Some("m"), true),
+            (Some("g"), Some(longest.as_str()), true),
+            (Some("g"), Some(longer.as_str()), false),
+            (Some("g"), Some(""), false),
+            (Some("g"), None, false),
+            (Some(""), Some("m"), false),
+            (None, Some("m"), false),
+        ];
+        for (group, member, is_right) in cases {
+            let told = who(group, member);
+            assert_eq!(told.is_ok(), is_right, "{group:?} {member:?}");
+            assert!(is_right || told == Err(ErrorCode::InvalidRequest));
+        }
+    }
 }

@@ -34,6 +34,9 @@ pub(crate) struct Position {
     pub(crate) lag: i64,
 }
 
+/// Where a group has no position.
+pub(crate) const NOWHERE: Position = Position { start_offset: -1, leader_epoch: 0, lag: -1 };
+
 fn key(group: &Arc<str>, of: TopicPartition) -> StateKey {
     StateKey { group: group.clone(), topic: of.topic, partition: of.partition.0 }
 }
@@ -103,11 +106,11 @@ async fn look_at(
     settings: GroupSettings,
 ) -> Result<Position, ErrorCode> {
     if !keep::is_there(broker) {
-        return Ok(Position { start_offset: -1, leader_epoch: 0, lag: -1 });
+        return Ok(NOWHERE);
     }
     let summary = match state(broker, key(group, of), StateAsk::Summarize).await? {
         StateGiven::Summary(Some(summary)) if summary.start_offset >= 0 => summary,
-        _ => return Ok(Position { start_offset: -1, leader_epoch: 0, lag: -1 }),
+        _ => return Ok(NOWHERE),
     };
     let items = vec![(of, OffsetQuery::Latest, LeaderEpoch::UNKNOWN)];
     let operation = Rare::Offsets { items, bound: settings.bound }.into();

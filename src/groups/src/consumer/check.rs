@@ -6,6 +6,7 @@ use super::subscription::compiled;
 use crate::request::Refused;
 use crate::settings::{Assignor, Settings};
 use crate::statics;
+use crate::topics::Topic;
 use crate::wire::topic_id;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::consumer_group_heartbeat_request::{
@@ -14,6 +15,8 @@ use kafka_wire::messages::consumer_group_heartbeat_request::{
 
 /// Joins the group.
 pub(crate) const JOINS: i32 = 0;
+/// Leaves it for good.
+const LEFT: i32 = -1;
 /// From this version on the client makes up its member id.
 const CLIENT_MAKES_ID: i16 = 1;
 
@@ -35,7 +38,7 @@ pub(crate) fn request(
     require(not_blank(request.instance_id.as_deref()), "InstanceId can't be empty.")?;
     require(not_blank(request.rack_id.as_deref()), "RackId can't be empty.")?;
     let epoch = request.member_epoch;
-    if version >= CLIENT_MAKES_ID || epoch != JOINS {
+    if version >= CLIENT_MAKES_ID || epoch > JOINS || epoch == LEFT {
         require(not_blank(Some(&request.member_id)), "MemberId can't be empty.")?;
     }
     require(epoch >= LEFT_STATIC, "MemberEpoch is invalid.")?;
@@ -46,11 +49,11 @@ pub(crate) fn request(
         let owned = request.topic_partitions.as_ref();
         require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")?;
         require(owned.is_some_and(Vec::is_empty), "TopicPartitions must be empty when (re-)joining.")?;
-        let names = request.subscribed_topic_names.as_ref().is_some_and(|names| !names.is_empty());
-        let pattern = request.subscribed_topic_regex.as_ref().is_some_and(|pattern| !pattern.is_empty());
+        // Either may be empty: a consumer whose own pattern matches no topic yet joins without any.
+        let says = request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
         let either =
-            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-empty when (re-)joining.";
-        require(names || pattern, either)?;
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.";
+        require(says, either)?;
     }
     if let Some(name) = &request.server_assignor {
         let known = Assignor::named(name).filter(|one| settings.consumer_assignors.contains(one));
@@ -93,6 +96,11 @@ pub(crate) fn epoch(member: &Member, epoch: i32, owned: Option<&[TopicPartitions
     Err(Refused::new(ErrorCode::FencedMemberEpoch, message))
 }
 
+/// A member of the classic protocol calls its epoch a generation.
+fn bad_epoch(member: &Member) -> ErrorCode {
+    if member.profile.is_classic() { ErrorCode::IllegalGeneration } else { ErrorCode::StaleMemberEpoch }
+}
+
 impl ConsumerGroup {
     pub fn check_room(&self, member: &str, limit: usize) -> Result<(), Refused> {
         if self.members.len() >= limit && !self.members.contains_key(member) {
@@ -118,12 +126,18 @@ impl ConsumerGroup {
         if epoch == known {
             return Ok(false);
         }
-        if member.profile.is_classic() {
-            return Err(ErrorCode::IllegalGeneration.into());
-        }
-        if may_be_late && epoch < known && known > 0 && epoch > 0 {
+        if may_be_late && epoch < known {
             return Ok(true);
         }
-        Err(ErrorCode::StaleMemberEpoch.into())
+        Err(bad_epoch(member).into())
+    }
+
+    /// Whether a member has had all these partitions since an epoch or longer.
+    pub fn check_late(&self, member: &Member, epoch: i32, all: &[(Topic, i32)]) -> Result<(), Refused> {
+        let had = |(topic, partition): &(Topic, i32)| {
+            let given_at = member.progress.given_at(topic.id, *partition);
+            given_at.is_some_and(|given_at| given_at <= epoch)
+        };
+        if all.iter().all(had) { Ok(()) } else { Err(bad_epoch(member).into()) }
     }
 }

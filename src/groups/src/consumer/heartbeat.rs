@@ -32,10 +32,12 @@ impl ConsumerGroup {
             None => Arc::from(&*request.member_id),
         };
         self.check_room(&id, scene.settings.consumer_max_size)?;
+        let count = self.members.len();
         self.admit(&id, request, scene)?;
-        let mut changed = false;
+        // One that is new is assigned something, if only nothing: it may subscribe to nothing yet.
+        let mut changed = self.members.len() > count;
         if let Some(profile) = self.new_profile(&id, request, context) {
-            changed = self.take_profile(&id, profile, scene);
+            changed |= self.take_profile(&id, profile, scene);
         }
         let gained = self.bring_on(&id, changed, request.topic_partitions.as_deref(), scene);
         let session_ms = scene.consumer_session_timeout_ms(&self.id);

@@ -1,7 +1,7 @@
 //! Members of consumer groups that go, by their own will or not.
 
 use super::ConsumerGroup;
-use super::member::{LEFT_STATIC, MemberState, Progress};
+use super::member::{LEFT_STATIC, MemberState, Owned, Progress, given_at_first};
 use super::migrate;
 use crate::group::Group;
 use crate::request::Refused;
@@ -22,8 +22,10 @@ pub(crate) fn leave(
     let member = group.member_of(&request.member_id, request.instance_id.as_deref())?;
     let id = member.id.clone();
     if request.member_epoch == LEFT_STATIC {
-        let revoking = Default::default();
-        let progress = Progress { epoch: LEFT_STATIC, revoking, ..member.progress.clone() };
+        // Whoever comes with the instance id has them from the beginning, whatever its epochs.
+        let assigned = given_at_first(&member.progress.assigned);
+        let progress =
+            Progress { epoch: LEFT_STATIC, assigned, revoking: Owned::new(), ..member.progress.clone() };
         scene.disarm(&group.id, Some(&id), TimerKind::Rebalance);
         group.write_progress(&id, progress, &mut scene.out.records);
     } else {

@@ -149,6 +149,13 @@ fn restored(topics: &[TopicPartitions], epoch: i32) -> Owned {
     owned
 }
 
+/// The same partitions, as if they had been given before any epoch.
+pub(crate) fn given_at_first(owned: &Owned) -> Owned {
+    let mut all = owned.clone();
+    all.values_mut().flat_map(BTreeMap::values_mut).for_each(|epoch| *epoch = 0);
+    all
+}
+
 /// The partitions alone.
 pub(crate) fn without_epochs(owned: &Owned) -> Target {
     owned.iter().map(|(topic, partitions)| (*topic, partitions.keys().copied().collect())).collect()

@@ -4,7 +4,8 @@ use super::{Committed, Holder, Offsets};
 use crate::effects::Producer;
 use crate::request::Context;
 use crate::scene::Scene;
-use crate::wire::{text, topic_id};
+use crate::topics::Topic;
+use crate::wire::{text, topic_id, uuid};
 use kafka_wire::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
 use kafka_wire::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -15,8 +16,7 @@ use kafka_wire::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use kafka_wire::{ErrorCode, Str};
-use model::{ProducerEpoch, ProducerId};
-use std::sync::Arc;
+use model::{ProducerEpoch, ProducerId, TopicId};
 
 /// From this version on topics are named by their ids.
 pub(crate) const TOPIC_IDS: i16 = 10;
@@ -24,6 +24,8 @@ pub(crate) const TOPIC_IDS: i16 = 10;
 /// One partition's part of a commit.
 struct Wish<'a> {
     topic: &'a str,
+    /// Zero in transactions, whose requests never name topics by their ids: Kafka keeps none for them either.
+    topic_id: TopicId,
     partition: i32,
     offset: i64,
     leader_epoch: i32,
@@ -31,28 +33,70 @@ struct Wish<'a> {
     expire_ms: i64,
 }
 
-/// The name of a topic in a commit, if there is such a topic.
-pub(crate) fn topic_of(
-    topic: &OffsetCommitRequestTopic<'_>,
-    context: &Context<'_>,
-) -> Result<Arc<str>, ErrorCode> {
+/// The topic of a commit, if there is such a topic.
+fn topic_of(topic: &OffsetCommitRequestTopic<'_>, context: &Context<'_>) -> Result<Topic, ErrorCode> {
     let topics = context.topics;
     if context.version >= TOPIC_IDS {
-        let found = topics.by_id(topic_id(topic.topic_id));
-        return found.map(|topic| topic.name).ok_or(ErrorCode::UnknownTopicId);
+        return topics.by_id(topic_id(topic.topic_id)).ok_or(ErrorCode::UnknownTopicId);
     }
-    topics.by_name(&topic.name).map(|topic| topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
+    topics.by_name(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
-/// The answer to a commit whose every partition failed in the same way.
+/// A topic that has this partition; what is not there is refused before anything is asked of the group.
+fn having(topic: &Result<Topic, ErrorCode>, partition: i32) -> Result<&Topic, ErrorCode> {
+    match topic {
+        Err(code) => Err(*code),
+        Ok(topic) if (0..topic.partitions).contains(&partition) => Ok(topic),
+        Ok(_) => Err(ErrorCode::UnknownTopicOrPartition),
+    }
+}
+
+/// Every partition of a commit that is there, with its topic.
+pub(crate) fn partitions_of(request: &OffsetCommitRequest<'_>, context: &Context<'_>) -> Vec<(Topic, i32)> {
+    let mut all = Vec::new();
+    for topic in &request.topics {
+        let found = topic_of(topic, context);
+        let there = topic.partitions.iter().filter_map(|one| {
+            let topic = having(&found, one.partition_index).ok()?;
+            Some((topic.clone(), one.partition_index))
+        });
+        all.extend(there);
+    }
+    all
+}
+
+/// The same of a commit in a transaction.
+pub(crate) fn txn_partitions_of(
+    request: &TxnOffsetCommitRequest<'_>,
+    context: &Context<'_>,
+) -> Vec<(Topic, i32)> {
+    let mut all = Vec::new();
+    for topic in &request.topics {
+        let Some(found) = context.topics.by_name(&topic.name) else { continue };
+        let indexes = topic.partitions.iter().map(|one| one.partition_index);
+        let there = indexes.filter(|partition| (0..found.partitions).contains(partition));
+        all.extend(there.map(|partition| (found.clone(), partition)));
+    }
+    all
+}
+
+/// The answer to a commit that the group refuses: of partitions that are not there this is said.
 pub(crate) fn commit_refused(
     request: &OffsetCommitRequest<'_>,
+    context: &Context<'_>,
     code: ErrorCode,
 ) -> OffsetCommitResponse<'static> {
-    let topic = |topic: &OffsetCommitRequestTopic<'_>| OffsetCommitResponseTopic {
-        name: text(&topic.name),
-        topic_id: topic.topic_id,
-        partitions: topic.partitions.iter().map(|one| committed(one.partition_index, code)).collect(),
+    let topic = |topic: &OffsetCommitRequestTopic<'_>| {
+        let found = topic_of(topic, context);
+        let partitions = topic.partitions.iter().map(|one| {
+            let code = having(&found, one.partition_index).err().unwrap_or(code);
+            committed(one.partition_index, code)
+        });
+        OffsetCommitResponseTopic {
+            name: text(&topic.name),
+            topic_id: topic.topic_id,
+            partitions: partitions.collect(),
+        }
     };
     OffsetCommitResponse { topics: request.topics.iter().map(topic).collect(), ..Default::default() }
 }
@@ -61,14 +105,19 @@ fn committed(partition_index: i32, code: ErrorCode) -> OffsetCommitResponseParti
     OffsetCommitResponsePartition { partition_index, error_code: code.code() }
 }
 
-/// The answer to a transactional commit whose every partition failed in the same way.
+/// The answer to a transactional commit that the group refuses: of partitions that are not there this is said.
 pub(crate) fn txn_commit_refused(
     request: &TxnOffsetCommitRequest<'_>,
+    context: &Context<'_>,
     code: ErrorCode,
 ) -> TxnOffsetCommitResponse<'static> {
-    let topics = request.topics.iter().map(|topic| TxnOffsetCommitResponseTopic {
-        name: text(&topic.name),
-        partitions: topic.partitions.iter().map(|one| txn_committed(one.partition_index, code)).collect(),
+    let topics = request.topics.iter().map(|topic| {
+        let found = context.topics.by_name(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition);
+        let partitions = topic.partitions.iter().map(|one| {
+            let code = having(&found, one.partition_index).err().unwrap_or(code);
+            txn_committed(one.partition_index, code)
+        });
+        TxnOffsetCommitResponseTopic { name: text(&topic.name), partitions: partitions.collect() }
     });
     TxnOffsetCommitResponse { topics: topics.collect(), ..Default::default() }
 }
@@ -89,14 +138,15 @@ impl Offsets {
         let expire_ms = if retention == -1 { -1 } else { scene.now.saturating_add(retention.max(0)) };
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
-            let name = topic_of(topic, context);
+            let found = topic_of(topic, context);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for one in &topic.partitions {
-                let code = match &name {
-                    Err(code) => *code,
-                    Ok(name) => {
+                let code = match having(&found, one.partition_index) {
+                    Err(code) => code,
+                    Ok(topic) => {
                         let wish = Wish {
-                            topic: name,
+                            topic: &topic.name,
+                            topic_id: topic.id,
                             partition: one.partition_index,
                             offset: one.committed_offset,
                             leader_epoch: one.committed_leader_epoch,
@@ -125,21 +175,23 @@ impl Offsets {
         let mut topics = Vec::with_capacity(request.topics.len());
         let write = self.next_write();
         for topic in &request.topics {
-            let is_there = context.topics.by_name(&topic.name).is_some();
+            let found = context.topics.by_name(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for one in &topic.partitions {
                 let wish = Wish {
                     topic: &topic.name,
+                    topic_id: TopicId::ZERO,
                     partition: one.partition_index,
                     offset: one.committed_offset,
                     leader_epoch: one.committed_leader_epoch,
                     metadata: one.committed_metadata.as_deref(),
                     expire_ms: -1,
                 };
-                let code = if is_there {
-                    self.commit_one(Some((request.producer_id, write)), &request.group_id, &wish, scene)
-                } else {
-                    ErrorCode::UnknownTopicOrPartition
+                let code = match having(&found, one.partition_index) {
+                    Err(code) => code,
+                    Ok(_) => {
+                        self.commit_one(Some((request.producer_id, write)), &request.group_id, &wish, scene)
+                    }
                 };
                 partitions.push(txn_committed(one.partition_index, code));
             }
@@ -171,7 +223,7 @@ impl Offsets {
             metadata: Str::Borrowed(metadata),
             commit_timestamp: scene.now,
             expire_timestamp: wish.expire_ms,
-            ..Default::default()
+            topic_id: uuid(wish.topic_id),
         };
         let committed = Committed::from_value(&value, 0);
         scene.out.records.push(committed.record(group, wish.topic, wish.partition));

@@ -10,6 +10,7 @@ use kafka_wire::messages::offset_delete_request::OffsetDeleteRequest;
 use kafka_wire::messages::offset_delete_response::{
     OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
+use model::TopicId;
 use std::sync::Arc;
 
 /// From when the age of a group's offsets counts.
@@ -38,16 +39,18 @@ impl Offsets {
         let group = &*request.group_id;
         let mut answers = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
-            let code = if topics.by_name(&topic.name).is_none() {
-                ErrorCode::UnknownTopicOrPartition
-            } else if subscribed(&topic.name) {
-                ErrorCode::GroupSubscribedToTopic
-            } else {
-                ErrorCode::None
-            };
+            let count = topics.by_name(&topic.name).map_or(0, |topic| topic.partitions);
+            let is_subscribed = subscribed(&topic.name);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for one in &topic.partitions {
                 let partition = one.partition_index;
+                let code = if !(0..count).contains(&partition) {
+                    ErrorCode::UnknownTopicOrPartition
+                } else if is_subscribed {
+                    ErrorCode::GroupSubscribedToTopic
+                } else {
+                    ErrorCode::None
+                };
                 if code.is_none() && self.has(group, &topic.name, partition) {
                     self.bury(group, &topic.name, partition, out);
                 }
@@ -72,15 +75,25 @@ impl Offsets {
         }
     }
 
-    /// Deletes the offsets of a topic that is gone, in all groups.
-    pub fn delete_topic(&mut self, topic: &str, out: &mut Vec<Record>) {
+    /// Deletes the offsets of a topic that is gone, in all groups: those that were committed for it, and those of
+    /// which it is not known what they were committed for.
+    pub fn delete_topic(&mut self, topic: &str, id: TopicId, out: &mut Vec<Record>) {
         for group in self.groups() {
             for (name, partition) in self.partitions_of(&group) {
-                if &*name == topic {
+                if &*name == topic && self.has_of(&group, topic, partition, id) {
                     self.bury(&group, topic, partition, out);
                 }
             }
         }
+    }
+
+    /// Whether a partition has an offset, committed or pending, that may be of the topic with this id.
+    fn has_of(&self, group: &str, topic: &str, partition: i32, id: TopicId) -> bool {
+        let pending = self.open.get(group).into_iter().flatten();
+        let pending = pending.filter_map(|producer| self.pending.get(producer)?.get(group));
+        let all = self.of_group(group).into_iter().chain(pending);
+        let mut all = all.filter_map(|topics| topics.get(topic)?.get(&partition));
+        all.any(|committed| !committed.is_of_another(id))
     }
 
     /// Deletes what is too old of a group; true if nothing is left, so that the group may go.

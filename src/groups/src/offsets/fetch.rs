@@ -9,6 +9,7 @@ use kafka_wire::messages::offset_fetch_response::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_wire::{ErrorCode, Uuid};
+use model::TopicId;
 use std::sync::Arc;
 
 /// From this version on a request may name several groups.
@@ -25,6 +26,13 @@ pub(crate) struct FetchAs<'a> {
     /// Refuse partitions that a transaction still decides on (KIP-447).
     pub stable: bool,
     pub topics: &'a dyn Topics,
+}
+
+/// A topic by its name, and by its id if the request has that; zero if not.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    topic: &'a str,
+    id: TopicId,
 }
 
 fn nothing(partition_index: i32, code: ErrorCode) -> OffsetFetchResponsePartitions<'static> {
@@ -110,7 +118,8 @@ impl Offsets {
         } else {
             Uuid::ZERO
         };
-        let found = partitions.keys().map(|one| self.fetch_one(group, topic, Some(partitions), *one, how));
+        let named = Named { topic, id: TopicId::ZERO };
+        let found = partitions.keys().map(|one| self.fetch_one(group, named, Some(partitions), *one, how));
         Some(OffsetFetchResponseTopics { name: text(topic), topic_id, partitions: found.collect() })
     }
 
@@ -131,7 +140,8 @@ impl Offsets {
                     .and_then(|found| found.as_ref())
                     .map_or(&*topic.name, |found| &*found.name);
                 let partitions = held.and_then(|held| held.get(name));
-                indexes.map(|one| self.fetch_one(group, name, partitions, *one, how)).collect()
+                let named = Named { topic: name, id: topic_id(topic.topic_id) };
+                indexes.map(|one| self.fetch_one(group, named, partitions, *one, how)).collect()
             }
         };
         OffsetFetchResponseTopics { name: text(&topic.name), topic_id: topic.topic_id, partitions }
@@ -140,15 +150,16 @@ impl Offsets {
     fn fetch_one(
         &self,
         group: &str,
-        topic: &str,
+        named: Named<'_>,
         held: Option<&ByPartition>,
         partition: i32,
         how: FetchAs<'_>,
     ) -> OffsetFetchResponsePartitions<'static> {
-        if how.stable && self.is_pending(group, topic, partition) {
+        if how.stable && self.is_pending(group, named.topic, partition) {
             return nothing(partition, ErrorCode::UnstableOffsetCommit);
         }
-        match held.and_then(|held| held.get(&partition)) {
+        let held = held.and_then(|held| held.get(&partition));
+        match held.filter(|committed| !committed.is_of_another(named.id)) {
             None => nothing(partition, ErrorCode::None),
             Some(committed) => OffsetFetchResponsePartitions {
                 partition_index: partition,

@@ -10,9 +10,11 @@ pub(crate) mod delete;
 pub(crate) mod fetch;
 
 use crate::records;
+use crate::wire::{topic_id, uuid};
 use base::mistakes;
 use kafka_wire::Str;
 use kafka_wire::messages::offset_commit_value::OffsetCommitValue;
+use model::TopicId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ pub(crate) struct Committed {
     pub commit_ms: i64,
     /// Set if the client asked for a retention of its own.
     pub expire_ms: Option<i64>,
+    /// The topic's id when it was committed; zero if that was not known, as in transactions.
+    pub topic_id: TopicId,
     /// Of two commits the one with the larger number came later.
     pub order: u64,
 }
@@ -37,8 +41,14 @@ impl Committed {
             metadata: Box::from(&*value.metadata),
             commit_ms: value.commit_timestamp,
             expire_ms: (value.expire_timestamp != -1).then_some(value.expire_timestamp),
+            topic_id: topic_id(value.topic_id),
             order,
         }
+    }
+
+    /// Whether it was committed for another topic of the same name.
+    fn is_of_another(&self, topic: TopicId) -> bool {
+        self.topic_id != TopicId::ZERO && topic != TopicId::ZERO && self.topic_id != topic
     }
 
     fn record(&self, group: &str, topic: &str, partition: i32) -> crate::effects::Record {
@@ -48,7 +58,7 @@ impl Committed {
             metadata: Str::Borrowed(&self.metadata),
             commit_timestamp: self.commit_ms,
             expire_timestamp: self.expire_ms.unwrap_or(-1),
-            ..Default::default()
+            topic_id: uuid(self.topic_id),
         };
         records::offset(group, topic, partition, &value)
     }

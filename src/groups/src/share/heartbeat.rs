@@ -23,12 +23,17 @@ use std::sync::Arc;
 pub(crate) const JOINS: i32 = 0;
 /// Leaves it.
 const LEAVES: i32 = -1;
+/// The longest name of a member that Kafka takes, in UTF-16 units: that of a UUID.
+const MEMBER_MAX: usize = 36;
 
 /// Checks what can be checked without the group.
 pub(crate) fn check(request: &ShareGroupHeartbeatRequest<'_>) -> Result<(), Refused> {
     let is_blank = |text: &str| text.trim().is_empty();
     if is_blank(&request.member_id) {
         return Err(Refused::invalid("MemberId can't be empty."));
+    }
+    if request.member_id.encode_utf16().count() > MEMBER_MAX {
+        return Err(Refused::invalid("Invalid member id in the request."));
     }
     if is_blank(&request.group_id) {
         return Err(Refused::invalid("GroupId can't be empty."));

@@ -68,6 +68,8 @@ impl Coordinator {
     ) {
         let plans = request.groups.iter().map(|asked| match self.groups.get(&*asked.group_id) {
             Some(Group::Share(group)) => SharePlan::of(group),
+            // Only who wants all positions needs a group: of named partitions it is told that there are none.
+            _ if asked.topics.is_some() => SharePlan::of(&ShareGroup::new(Arc::from(&*asked.group_id))),
             other => SharePlan::refused(&asked.group_id, not_there(&asked.group_id, other.is_some())),
         });
         let plans = plans.collect();

@@ -119,6 +119,28 @@ fn malformed_heartbeats_are_refused() {
 }
 
 #[test]
+fn a_member_may_subscribe_to_nothing_yet() {
+    for pattern in [None, Some("")] {
+        let mut driver = Driver::eager();
+        let names = if pattern.is_none() { Some(Vec::new()) } else { None };
+        let joins = ConsumerGroupHeartbeatRequest {
+            subscribed_topic_names: names,
+            subscribed_topic_regex: pattern.map(Cow::Borrowed),
+            ..first_beat("a")
+        };
+        let joined = driver.beat(&joins);
+        assert_eq!((joined.error_code, joined.member_epoch, assigned(&joined)), (0, 1, Some(vec![])));
+        let reads = ConsumerGroupHeartbeatRequest {
+            subscribed_topic_names: Some(vec!["t".into()]),
+            ..quiet_beat("a", 1)
+        };
+        let answer = driver.beat(&reads);
+        assert_eq!((answer.member_epoch, assigned(&answer)), (2, Some(vec![0, 1, 2, 3])), "{pattern:?}");
+        assert_eq!(driver.reloaded().beat(&quiet_beat("a", 2)).error_code, 0);
+    }
+}
+
+#[test]
 fn a_full_group_turns_away() {
     let mut driver = Driver::new(Settings { consumer_max_size: 1, ..Settings::default() });
     driver.beat(&first_beat("a"));
@@ -144,6 +166,9 @@ fn a_static_member_keeps_its_partitions_under_another_id() {
     assert_eq!((b.error_code, b.member_epoch, assigned(&b)), (0, 1, Some(vec![0, 1, 2, 3])));
     let fenced = driver.beat(&with_instance(quiet_beat("a", 1)));
     assert_eq!(code(fenced.error_code), ErrorCode::FencedInstanceId);
+    assert_eq!(driver.commit(9, "a", 1, 0, 5), ErrorCode::UnknownMemberId);
+    // The partitions are its from the beginning: an epoch from before it came is late, not stale.
+    assert_eq!(driver.commit(9, "b", 0, 0, 5), ErrorCode::None);
     assert_eq!(driver.reloaded().beat(&with_instance(quiet_beat("b", 1))).error_code, 0);
     // One that does not come back is out after its session.
     driver.beat(&with_instance(quiet_beat("b", -2)));

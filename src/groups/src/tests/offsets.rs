@@ -48,9 +48,19 @@ fn only(response: &OffsetFetchResponse<'_>) -> (i64, ErrorCode) {
 }
 
 fn in_transaction(producer_id: i64, generation_id: i32, offset: i64) -> Request<'static> {
+    in_transaction_as(producer_id, ("", generation_id), 0, offset)
+}
+
+/// The same for a partition and as a member with an epoch.
+fn in_transaction_as(
+    producer_id: i64,
+    (member, generation_id): (&str, i32),
+    partition_index: i32,
+    committed_offset: i64,
+) -> Request<'static> {
     let partition = TxnOffsetCommitRequestPartition {
-        partition_index: 0,
-        committed_offset: offset,
+        partition_index,
+        committed_offset,
         committed_leader_epoch: -1,
         committed_metadata: None,
     };
@@ -61,7 +71,7 @@ fn in_transaction(producer_id: i64, generation_id: i32, offset: i64) -> Request<
         producer_id,
         producer_epoch: 0,
         generation_id,
-        member_id: "".into(),
+        member_id: member.to_string().into(),
         group_instance_id: None,
         topics: vec![topic],
     })
@@ -73,7 +83,17 @@ fn commit_in_transaction(
     generation_id: i32,
     offset: i64,
 ) -> ErrorCode {
-    match driver.ask(3, &in_transaction(producer_id, generation_id, offset)) {
+    commit_as(driver, producer_id, ("", generation_id), 0, offset)
+}
+
+fn commit_as(
+    driver: &mut Driver,
+    producer_id: i64,
+    member: (&str, i32),
+    partition: i32,
+    offset: i64,
+) -> ErrorCode {
+    match driver.ask(3, &in_transaction_as(producer_id, member, partition, offset)) {
         Response::TxnOffsetCommit(response) => code(response.topics[0].partitions[0].error_code),
         other => panic!("{other:?}"),
     }
@@ -249,7 +269,8 @@ fn what_comes_behind_offsets_on_their_way_to_the_log_counts() {
     driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
     assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(3), "the plain commit came later");
     let second = begin_in_transaction(&mut driver, 4);
-    let effects = driver.coordinator.topic_deleted("t");
+    let id = driver.topic();
+    let effects = driver.coordinator.topic_deleted("t", id);
     assert_eq!(effects.records.len(), 1);
     driver.coordinator.written(second, true);
     driver.take_in(effects);
@@ -355,10 +376,84 @@ fn a_deleted_topic_takes_its_offsets_along() {
     let mut driver = Driver::eager();
     driver.commit(9, "", -1, 0, 1);
     commit_in_transaction(&mut driver, 7, -1, 2);
-    let effects = driver.coordinator.topic_deleted("t");
+    let id = driver.topic();
+    let effects = driver.coordinator.topic_deleted("t", id);
     assert_eq!(effects.records.len(), 1);
     driver.take_in(effects);
     driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
     assert_eq!(driver.coordinator.usage().offsets, 0);
-    assert_eq!(driver.coordinator.topic_deleted("t"), Effects::default());
+    assert_eq!(driver.coordinator.topic_deleted("t", id), Effects::default());
+}
+
+#[test]
+fn offsets_are_those_of_one_topic_not_of_another_of_its_name() {
+    let mut driver = Driver::eager();
+    driver.commit(9, "", -1, 0, 42);
+    let before = driver.topic();
+    driver.cluster.topics.clear();
+    driver.cluster.add("t", 4);
+    let mut reloaded = driver.reloaded();
+    for driver in [&mut driver, &mut reloaded] {
+        assert_eq!(only(&fetch_new(driver, 9, false, false)), (42, ErrorCode::None), "a name says no more");
+        assert_eq!(only(&fetch_new(driver, 10, false, false)), (-1, ErrorCode::None));
+        let now = driver.topic();
+        assert_eq!(driver.coordinator.topic_deleted("t", now), Effects::default(), "not of this one");
+        assert_eq!(driver.coordinator.topic_deleted("t", before).records.len(), 1);
+        assert_eq!(driver.commit(9, "", -1, 0, 43), ErrorCode::None);
+        assert_eq!(only(&fetch_new(driver, 10, false, false)), (43, ErrorCode::None));
+    }
+    // A transaction's requests name no ids, so none is kept.
+    let mut driver = Driver::eager();
+    commit_in_transaction(&mut driver, 7, -1, 2);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    assert_eq!(only(&fetch_new(&mut driver, 10, false, false)), (2, ErrorCode::None));
+    assert_eq!(driver.coordinator.topic_deleted("t", TopicId([9; 16])).records.len(), 1);
+}
+
+#[test]
+fn partitions_that_are_not_there_have_no_offsets() {
+    let mut driver = Driver::eager();
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    for partition in [-1, 4] {
+        assert_eq!(driver.commit(9, "", -1, partition, 1), unknown);
+        assert_eq!(driver.commit(9, "who", 3, partition, 1), unknown, "whatever the group says");
+        assert_eq!(commit_as(&mut driver, 7, ("", -1), partition, 1), unknown);
+        assert_eq!(commit_as(&mut driver, 7, ("who", 3), partition, 1), unknown);
+    }
+    assert!(driver.log.is_empty());
+    driver.commit(9, "", -1, 0, 1);
+    let partitions = [0, 4].map(|partition_index| OffsetDeleteRequestPartition { partition_index });
+    let topics = vec![OffsetDeleteRequestTopic { name: "t".into(), partitions: partitions.to_vec() }];
+    match driver.ask(0, &Request::OffsetDelete(OffsetDeleteRequest { group_id: GROUP.into(), topics })) {
+        Response::OffsetDelete(answer) => {
+            let partitions = answer.topics[0].partitions.iter();
+            let codes: Vec<ErrorCode> = partitions.map(|one| code(one.error_code)).collect();
+            assert_eq!(codes, [ErrorCode::None, unknown]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn members_of_consumer_groups_commit_in_transactions_what_they_have() {
+    let mut driver = Driver::eager();
+    let topic = driver.topic();
+    driver.beat(&first_beat("a"));
+    driver.beat(&first_beat("b"));
+    driver.beat(&owning_beat("a", 1, topic, &[0, 1, 2, 3]));
+    driver.beat(&owning_beat("a", 1, topic, &[0, 1]));
+    let cases = [
+        ("a", 2, 0, ErrorCode::None),
+        ("a", 1, 0, ErrorCode::None),
+        ("a", 1, 3, ErrorCode::IllegalGeneration),
+        ("a", 3, 0, ErrorCode::IllegalGeneration),
+        ("who", 2, 0, ErrorCode::UnknownMemberId),
+        ("", 2, 0, ErrorCode::UnknownMemberId),
+        // Its transactional id fences who names nobody.
+        ("", -1, 0, ErrorCode::None),
+    ];
+    for (member, epoch, partition, expected) in cases {
+        let told = commit_as(&mut driver, 7, (member, epoch), partition, 5);
+        assert_eq!(told, expected, "{member} at {epoch}, partition {partition}");
+    }
 }

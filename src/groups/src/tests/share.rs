@@ -11,8 +11,10 @@ use kafka_wire::messages::delete_share_group_offsets_request::{
 };
 use kafka_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+    DescribeShareGroupOffsetsRequestTopic,
 };
 use kafka_wire::messages::list_groups_request::ListGroupsRequest;
+use kafka_wire::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
 use kafka_wire::messages::share_group_describe_request::ShareGroupDescribeRequest;
 use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use kafka_wire::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
@@ -64,7 +66,15 @@ fn plan(response: Response) -> SharePlan {
 }
 
 fn positions(driver: &mut Driver) -> SharePlan {
-    let group = DescribeShareGroupOffsetsRequestGroup { group_id: GROUP.into(), topics: None };
+    positions_in(driver, None)
+}
+
+/// In these topics, or all there are.
+fn positions_in(
+    driver: &mut Driver,
+    topics: Option<Vec<DescribeShareGroupOffsetsRequestTopic<'static>>>,
+) -> SharePlan {
+    let group = DescribeShareGroupOffsetsRequestGroup { group_id: GROUP.into(), topics };
     let request = DescribeShareGroupOffsetsRequest { groups: vec![group] };
     plan(driver.ask(0, &Request::DescribeShareGroupOffsets(request)))
 }
@@ -103,7 +113,14 @@ fn members_join_share_and_leave() {
 #[test]
 fn heartbeats_are_checked() {
     let mut driver = eager();
-    let wrong = [says("", 0, Some(&["t"])), says("a", -2, None), says("a", 0, None), says("a", 0, Some(&[]))];
+    let too_long = "0123456789012345678901234567890123456";
+    let wrong = [
+        says("", 0, Some(&["t"])),
+        says(too_long, 0, Some(&["t"])),
+        says("a", -2, None),
+        says("a", 0, None),
+        says("a", 0, Some(&[])),
+    ];
     for request in wrong {
         assert_eq!(code(beat(&mut driver, &request).error_code), ErrorCode::InvalidRequest, "{request:?}");
     }
@@ -148,6 +165,13 @@ fn groups_of_one_kind_are_no_other() {
     let waiter = driver.join(9, "", None);
     assert_eq!(code(driver.joined(waiter).error_code), ErrorCode::InconsistentGroupProtocol);
     assert_eq!(driver.commit(9, "", -1, 0, 3), ErrorCode::GroupIdNotFound);
+    // Its offsets may be asked for, but there are none.
+    let fetch = OffsetFetchRequestGroup { group_id: GROUP.into(), member_epoch: -1, ..Default::default() };
+    let fetch = OffsetFetchRequest { groups: vec![fetch], ..Default::default() };
+    let Response::OffsetFetch(fetched) = driver.ask(9, &Request::OffsetFetch(fetch)) else {
+        panic!("no offsets")
+    };
+    assert_eq!((fetched.groups[0].error_code, fetched.groups[0].topics.len()), (0, 0));
     consumer.group_id = "other".into();
     driver.beat(&consumer);
     let mut request = says("a", 0, Some(&["t"]));
@@ -167,6 +191,9 @@ fn positions_are_changed_only_while_nobody_reads() {
     let mut driver = eager();
     let missing = positions(&mut driver);
     assert_eq!(missing.refused.map(|(code, _)| code), Some(ErrorCode::GroupIdNotFound));
+    let named = DescribeShareGroupOffsetsRequestTopic { topic_name: "t".into(), partitions: vec![0] };
+    let named = positions_in(&mut driver, Some(vec![named]));
+    assert_eq!((named.refused, named.topics), (None, Vec::new()), "named ones are just not there");
     let id = driver.topic();
     let altered = alter(&mut driver, "t", 2);
     assert_eq!((altered.refused, altered.epoch), (None, 1));

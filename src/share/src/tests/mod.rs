@@ -107,8 +107,12 @@ fn only_who_has_a_record_may_speak_of_it() {
     driver.acquire("a", &[(0, 9)], WISH);
     let state = Err(ErrorCode::InvalidRecordState);
     assert_eq!(driver.say("b", &[ack(0, 9, AckType::Accept)]), state);
-    assert_eq!(driver.say("a", &[ack(10, 10, AckType::Accept)]), state, "never handed out");
-    assert_eq!(driver.say("a", &[ack(5, 10, AckType::Accept)]), Err(ErrorCode::InvalidRequest));
+    for (first, last) in [(10, 10), (5, 10)] {
+        let told = driver.say("a", &[ack(first, last, AckType::Accept)]);
+        assert_eq!(told, Err(ErrorCode::InvalidRequest), "never handed out");
+    }
+    let told = Driver::new(0).say("a", &[ack(10, 10, AckType::Accept)]);
+    assert_eq!(told, state, "nothing is in flight");
     assert_eq!(driver.say("a", &[ack(3, 4, AckType::Accept)]), Ok(()));
     assert_eq!(driver.say("a", &[ack(4, 4, AckType::Accept)]), state, "twice");
     let both = [ack(0, 0, AckType::Accept), ack(3, 3, AckType::Accept)];
@@ -121,12 +125,57 @@ fn only_who_has_a_record_may_speak_of_it() {
 #[test]
 fn what_is_released_comes_again_and_what_came_too_often_does_not() {
     let mut driver = Driver::new(0);
-    for delivery in 1..=3 {
+    for delivery in 1..=2 {
         assert_eq!(driver.acquire("a", &[(0, 1)], WISH), [(0, 1, delivery)]);
         assert_eq!(driver.say("a", &[ack(0, 1, AckType::Release)]), Ok(()));
     }
+    for offset in 0..=1 {
+        assert_eq!(driver.acquire("a", &[(0, 1)], WISH), [(offset, offset, 3)], "the last time alone");
+        assert_eq!(driver.say("a", &[ack(offset, offset, AckType::Release)]), Ok(()));
+    }
     assert!(driver.acquire("a", &[(0, 1)], WISH).is_empty(), "three times are the limit");
     assert_eq!(driver.partition.start_offset(), 2);
+}
+
+#[test]
+fn what_fails_often_is_handed_out_in_ever_smaller_parts() {
+    let mut driver = Driver::new(0);
+    driver.partition.configure(Limits { deliveries_max: 5, ..LIMITS });
+    let batches = [(0, 0), (1, 7), (8, 15)];
+    for delivery in 1..=3 {
+        assert_eq!(driver.acquire("a", &batches[..2], WISH), [(0, 7, delivery)]);
+        assert_eq!(driver.say("a", &[ack(0, 7, AckType::Release)]), Ok(()));
+    }
+    // Half of what failed three times, over the ends of batches and without what is new; then half of the rest.
+    assert_eq!(driver.acquire("a", &batches, WISH), [(0, 3, 4)]);
+    assert_eq!(driver.acquire("a", &batches, WISH), [(4, 5, 4)]);
+    assert_eq!(driver.say("a", &[ack(0, 3, AckType::Release)]), Ok(()));
+    for offset in 0..=3 {
+        assert_eq!(driver.acquire("a", &batches, WISH), [(offset, offset, 5)]);
+        assert_eq!(driver.say("a", &[ack(offset, offset, AckType::Accept)]), Ok(()));
+    }
+    // What did not fail often is not handed out with what did.
+    let mut driver = Driver::new(0);
+    driver.acquire("a", &[(0, 7)], WISH);
+    assert_eq!(driver.say("a", &[ack(0, 7, AckType::Release)]), Ok(()));
+    driver.acquire("a", &[(0, 7)], Wish { records_max: 4, is_strict: true, ..WISH });
+    assert_eq!(driver.say("a", &[ack(0, 3, AckType::Release)]), Ok(()));
+    for offset in 0..=3 {
+        assert_eq!(driver.acquire("b", &[(0, 7)], WISH), [(offset, offset, 3)]);
+    }
+    assert_eq!(driver.acquire("b", &[(0, 7)], WISH), [(4, 7, 2)]);
+}
+
+#[test]
+fn what_a_member_had_when_it_went_counts_as_not_delivered() {
+    let mut driver = Driver::new(0);
+    for _ in 0..5 {
+        assert_eq!(driver.acquire("a", &[(0, 4)], WISH), [(0, 4, 1)]);
+        let write = driver.partition.release("a");
+        driver.write(write);
+    }
+    driver.crash();
+    assert_eq!(driver.acquire("b", &[(0, 4)], WISH), [(0, 4, 1)]);
 }
 
 #[test]

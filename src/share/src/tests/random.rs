@@ -113,6 +113,8 @@ impl World {
         self.driver.write(write);
         for record in self.records.values_mut().filter(|one| only.is_none() || one.with.as_deref() == only) {
             record.with = None;
+            // What a member had when it went was not delivered.
+            record.deliveries -= i16::from(only.is_some());
         }
     }
 
