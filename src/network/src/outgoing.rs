@@ -170,7 +170,7 @@ mod tests {
             waiters.push(has_come);
         }
         drop(waiters.remove(0));
-        let come = |waiters: &[executor::OneshotReceiver<()>]| waiters.iter().filter(|w| w.is_settled()).count();
+        let come = || waiters.iter().filter(|waiter| waiter.is_settled()).count();
         assert!(turn.begin());
         assert_eq!(come(), 2, "the first two of those who are left");
         assert!(waiters[0].is_settled() && waiters[1].is_settled());
