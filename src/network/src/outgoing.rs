@@ -1,5 +1,4 @@
-//! What ans        let come = || waiters.iter().filter(|waiter| waiter.is_settled()).count();
-ers hold, and wait for, on their way into the sockets of one core.
+//! What answers hold, and wait for, on their way into the sockets of one core.
 //!
 //! Handing bytes to a socket copies them there and then, while everybody else on the core waits. So large answers go out
 //! in parts, and the parts of all connections share what one turn of the core's loop may copy, first come, first
