@@ -60,7 +60,7 @@ pub async fn serve(
     traffic: Arc<Traffic>,
     requests: Rc<dyn Requests>,
 ) -> Ended {
-    let pipeline = Pipeline::new(outgoing.clone());
+    let pipeline = Pipeline::new(outgoing.clone(), limits.unsent_bytes_max);
     let active = Rc::new(Cell::new(now()));
     let sender = Sender {
         socket,
@@ -152,7 +152,7 @@ async fn receive(
 
 /// Whether another request may be begun.
 fn has_room(pipeline: &Pipeline, limits: &Limits) -> bool {
-    pipeline.len() < limits.requests_in_progress_max && pipeline.unsent_bytes() < limits.unsent_bytes_max
+    pipeline.len() < limits.requests_in_progress_max && !pipeline.is_full()
 }
 
 /// Waits until something holds of the pipeline, which may change as requests and their answers leave. An end if none

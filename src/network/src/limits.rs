@@ -9,7 +9,8 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// Requests of one connection that are worked on at a time.
     pub requests_in_progress_max: usize,
-    /// Bytes of answers that a connection's socket has not taken; with more of them no other of its requests is begun.
+    /// Bytes of answers that a connection's socket has not taken; with so many no other of its requests is begun, and of
+    /// those in work only the first goes on.
     pub unsent_bytes_max: usize,
     /// A connection without any traffic for that long is closed: `connections.max.idle.ms`.
     pub idle_max: Duration,

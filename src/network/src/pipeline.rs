@@ -68,6 +68,7 @@ struct Inner {
     closed: RefCell<Option<String>>,
     over: Cell<Option<Over>>,
     unsent: Unsent,
+    unsent_bytes_max: usize,
     /// Odd while a socket has answers to take; it moves whenever it takes some.
     pulse: Cell<u64>,
     /// Requests that left and were not reported yet; reused, so that a request costs no allocation here.
@@ -81,8 +82,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// An empty one of a connection whose answers go this way out.
-    pub fn new(outgoing: Outgoing) -> Pipeline {
+    /// An empty one of a connection whose answers go this way out, `unsent_bytes_max` of them at a time and one more.
+    pub fn new(outgoing: Outgoing, unsent_bytes_max: usize) -> Pipeline {
         Pipeline {
             inner: Rc::new(Inner {
                 entries: RefCell::default(),
@@ -92,6 +93,7 @@ impl Pipeline {
                 closed: RefCell::default(),
                 over: Cell::new(None),
                 unsent: Unsent::new(outgoing),
+                unsent_bytes_max,
                 pulse: Cell::new(0),
                 reports: RefCell::default(),
             }),
@@ -128,9 +130,9 @@ impl Pipeline {
         self.len() == 0
     }
 
-    /// Bytes of answers that are ready and that the socket has not taken.
-    pub fn unsent_bytes(&self) -> usize {
-        self.inner.unsent.bytes()
+    /// So many bytes of answers are ready, and not taken by the socket, that no more are to be made.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inner.unsent.bytes() >= self.inner.unsent_bytes_max
     }
 
     /// How often requests or parts of their answers have left.
@@ -224,10 +226,14 @@ impl Pipeline {
 
     fn poll_entries(&self, context: &mut Context<'_>) -> Vec<Slice> {
         let mut entries = self.inner.entries.borrow_mut();
+        let mut first = true;
         for entry in entries.iter_mut() {
-            if let State::Working(handling) = &mut entry.state
-                && let Poll::Ready(answer) = handling.as_mut().poll(context)
-            {
+            let State::Working(handling) = &mut entry.state else { continue };
+            // Others may be ready behind the first, and wait for it; the rest can wait until they have left.
+            if !std::mem::take(&mut first) && self.is_full() {
+                break;
+            }
+            if let Poll::Ready(answer) = handling.as_mut().poll(context) {
                 self.inner.unsent.add(answer.bytes());
                 entry.state = State::Done(answer);
                 entry.times.ready = now();

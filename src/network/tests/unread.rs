@@ -18,9 +18,10 @@ const LARGE_BYTES: usize = 2 << 20;
 const MIDDLE_BYTES: usize = 600 << 10;
 const POOL_BYTES: usize = 16 << 20;
 const MOMENT: Duration = Duration::from_secs(5);
+const WORK: Duration = Duration::from_millis(50);
 
-/// A broker of one byte a request: answers `l` with [`LARGE_BYTES`], `m` with [`MIDDLE_BYTES`], all else with a few; a
-/// capital does not run beside others.
+/// A broker of one byte a request: answers `l` with [`LARGE_BYTES`], `w` with as many after [`WORK`], `m` with
+/// [`MIDDLE_BYTES`], all else with a few; a capital does not run beside others.
 #[derive(Default)]
 struct Sizes {
     begun: Cell<usize>,
@@ -28,7 +29,7 @@ struct Sizes {
 
 fn content(kind: u8) -> Vec<u8> {
     let bytes = match kind {
-        b'l' => LARGE_BYTES,
+        b'l' | b'w' => LARGE_BYTES,
         b'm' => MIDDLE_BYTES,
         _ => 10,
     };
@@ -43,7 +44,13 @@ impl Requests for Sizes {
         // In several pieces, one of them small, as answers with records are.
         let (whole, split) = (Slice::from(content(kind)), 7);
         let slices = vec![whole.slice(0..split), whole.slice(split..whole.len())];
-        (u16::from(kind), Box::pin(std::future::ready(Answer::Send(slices))))
+        let handling = async move {
+            if kind == b'w' {
+                sleep(WORK).await;
+            }
+            Answer::Send(slices)
+        };
+        (u16::from(kind), Box::pin(handling))
     }
 
     fn is_pipelined(&self, frame: &Slice) -> bool {
@@ -145,6 +152,18 @@ fn who_reads_nothing_is_worked_for_no_further_until_it_does() {
         assert!((LARGE_BYTES / 2..LARGE_BYTES).contains(&unsent), "{unsent} bytes");
         assert_eq!(read(socket, 8 * LARGE_BYTES).await.len(), 8 * LARGE_BYTES);
         assert_eq!(site.broker.begun.get(), 8);
+    });
+}
+
+#[test]
+fn what_is_in_work_already_does_not_pile_up_either() {
+    run(Limits::default(), |site| async move {
+        let socket = site.ask(&[b'w'; 8]).await;
+        sleep(MOMENT).await;
+        assert_eq!(site.broker.begun.get(), 8, "none had an answer when they came");
+        let unsent = site.traffic.unsent_bytes.get() as usize;
+        assert!((LARGE_BYTES / 2..LARGE_BYTES).contains(&unsent), "{unsent} bytes");
+        assert_eq!(read(socket, 8 * LARGE_BYTES).await.len(), 8 * LARGE_BYTES);
     });
 }
 
