@@ -108,8 +108,8 @@ fn a_thousand_that_ask_and_never_read_stay_within_the_pool_and_others_are_served
     println!(
         "1000 that read nothing: {resident} bytes resident, {unsent} unsent, {} pages in buffers of sockets; \
          a record takes {beside:?}, slowest {slowest:?}, while they ask, {later:?}, slowest \
-         {slowest_later:?}, afterwards, {quiet:?} without them; turns above 5 ms: {}, the longest of each core \
-         together {} s",
+         {slowest_later:?}, afterwards, {quiet:?} without them; turns above 5 ms: {}, the longest of each \
+         core together {} s",
         host::socket_pages().saturating_sub(buffers),
         flumen.metric("flumen_core_long_turns_total"),
         flumen.metric("flumen_core_longest_turn_seconds")
