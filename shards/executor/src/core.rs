@@ -18,7 +18,7 @@ use std::time::Duration;
 const FOREGROUND_POLLS_MAX: usize = 256;
 /// Background polls in one turn when foreground work is there too.
 const BACKGROUND_POLLS_MAX: usize = 4;
-/// A poll longer than this is counted and logged.
+/// A poll longer than this is counted and logged; a turn longer than this is counted.
 const LONG_POLL: Duration = Duration::from_millis(5);
 
 /// What a core does when it has nothing to do.
@@ -64,6 +64,10 @@ pub struct Stats {
     pub long_polls: AtomicU64,
     /// The longest poll, in nanoseconds.
     pub longest_poll_nanos: AtomicU64,
+    /// Turns, waiting apart, that took longer than 5 ms.
+    pub long_turns: AtomicU64,
+    /// The longest of these, in nanoseconds.
+    pub longest_turn_nanos: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, amount: u64) {
@@ -219,16 +223,29 @@ impl Executor {
     pub fn turn(&self) -> Progress {
         let _entered = Entered::new(self);
         add(&self.inner.stats.turns, 1);
+        let began = self.inner.driver.borrow().now();
         let mut busy = self.look_into_inboxes();
-        let now = self.inner.driver.borrow().now();
+        let now = if busy { self.inner.driver.borrow().now() } else { began };
         busy |= self.inner.timers.borrow_mut().fire(now) > 0;
         busy |= self.run_tasks(now);
         busy |= self.turn_driver(Wait::No);
         if busy || !self.inner.ready.is_empty() {
-            self.inner.last_busy.set(self.inner.driver.borrow().now());
+            let ended = self.inner.driver.borrow().now();
+            self.inner.last_busy.set(ended);
+            self.note_turn(ended.since(began));
             return Progress::Busy;
         }
         Progress::Idle(self.inner.timers.borrow().next())
+    }
+
+    /// A turn may be long without any long poll: of many short ones, or of what the kernel does as it is handed over,
+    /// such as copying into sockets.
+    fn note_turn(&self, took: Duration) {
+        if took > LONG_POLL {
+            let stats = &self.inner.stats;
+            add(&stats.long_turns, 1);
+            stats.longest_turn_nanos.fetch_max(took.as_nanos() as u64, Ordering::Relaxed);
+        }
     }
 
     /// Drops all tasks and inboxes; for the simulator's crash, and the end of a run. What they closed is submitted.

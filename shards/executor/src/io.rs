@@ -104,15 +104,21 @@ pub async fn receive_into(
     }
 }
 
+/// Sends the slices in order, without the first `skip` bytes: as much as the socket takes at once. How many bytes that
+/// was, and the slices back.
+pub async fn send(socket: Handle, slices: Vec<Slice>, skip: usize) -> (Result<usize, Errno>, Vec<Slice>) {
+    match Pending::new(Operation::Send { socket, slices, skip }).await {
+        Outcome::Sent(result, back) => (result, back),
+        other => mismatch(other),
+    }
+}
+
 /// Sends all slices, in order.
 pub async fn send_all(socket: Handle, slices: Vec<Slice>) -> Result<(), Errno> {
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let (mut slices, mut sent, mut skip) = (slices, 0, 0);
     while sent < total {
-        let (result, back) = match Pending::new(Operation::Send { socket, slices, skip }).await {
-            Outcome::Sent(result, back) => (result, back),
-            other => mismatch(other),
-        };
+        let (result, back) = send(socket, slices, skip).await;
         let count = result?;
         sent += count;
         slices = back;

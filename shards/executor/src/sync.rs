@@ -126,6 +126,11 @@ impl<T> OneshotSender<T> {
         self.shot.value.set(Some(value));
     }
 
+    /// Whether the receiver is gone: what is given now is dropped.
+    pub fn is_closed(&self) -> bool {
+        self.shot.receiver_gone.get()
+    }
+
     /// Waits until the receiver is gone.
     pub async fn closed(&self) {
         poll_fn(|context| {

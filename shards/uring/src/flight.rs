@@ -360,13 +360,13 @@ impl Flight {
     ) -> Next {
         match &mut self.state {
             State::Accept(raw) => Next::Land(Outcome::Accepted(result(code).map(|fd| {
-                crate::socket::set_no_delay(fd as i32);
+                crate::socket::set_stream_options(fd as i32);
                 let unknown = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
                 (Handle(fd as i32), raw.decode().unwrap_or(unknown))
             }))),
             State::Connect(_, socket) => Next::Land(Outcome::Opened(match (result(code), socket.take()) {
                 (Ok(_), Some(socket)) => {
-                    crate::socket::set_no_delay(socket.as_raw_fd());
+                    crate::socket::set_stream_options(socket.as_raw_fd());
                     Ok(Handle(socket.into_raw_fd()))
                 }
                 (Err(errno), _) => Err(errno),

@@ -9,6 +9,11 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// Bytes that a socket takes beyond those that are on their way. Without it the kernel takes megabytes for a peer that
+/// reads nothing: memory that all connections share, and copying that all wait for. What is on its way is not bounded
+/// by it, so that it costs no throughput.
+const UNSENT_BYTES: i32 = 512 * 1024;
+
 /// An address in the kernel's form.
 pub(crate) struct RawAddress {
     pub(crate) storage: libc::sockaddr_storage,
@@ -88,10 +93,15 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Sends small answers at once. A socket that cannot is used all the same.
-pub(crate) fn set_no_delay(fd: RawFd) {
-    if let Err(error) = set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1) {
-        log::debug!("TCP_NODELAY on descriptor {fd}: {error}");
+/// Sends small answers at once, and takes little more than the peer has room for. A socket that cannot is used all the
+/// same.
+pub(crate) fn set_stream_options(fd: RawFd) {
+    for (name, option, value) in
+        [("TCP_NODELAY", libc::TCP_NODELAY, 1), ("TCP_NOTSENT_LOWAT", libc::TCP_NOTSENT_LOWAT, UNSENT_BYTES)]
+    {
+        if let Err(error) = set_option(fd, libc::IPPROTO_TCP, option, value) {
+            log::debug!("{name} on descriptor {fd}: {error}");
+        }
     }
 }
 

@@ -152,7 +152,7 @@ impl UringDriver {
     fn give_connection(&mut self, token: Token, arrived: Result<OwnedFd, Errno>) {
         let accepted = arrived.and_then(|socket| {
             let peer = socket::peer(&socket).map_err(|_| ABORTED)?;
-            socket::set_no_delay(socket.as_raw_fd());
+            socket::set_stream_options(socket.as_raw_fd());
             let handle = Handle(socket.into_raw_fd());
             self.handles.opened(handle.0, &self.ring.submitter());
             Ok((handle, peer))

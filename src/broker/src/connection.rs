@@ -1,5 +1,6 @@
 //! What is known of a connection beyond its single requests.
 
+use executor::Semaphore;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,18 +18,20 @@ pub(crate) struct Software {
 }
 
 /// A connection.
-#[derive(Debug)]
 pub(crate) struct Connection {
     /// The client's port.
     pub(crate) port: u16,
     software: RefCell<Software>,
+    /// Its fetches are worked on one at a time, as Kafka works on all requests of a connection: their answers leave one
+    /// after the other anyway, and what they read would be held until then.
+    pub(crate) fetching: Semaphore,
 }
 
 impl Connection {
     /// One from this address, of which nothing else is known.
     pub(crate) fn new(peer: SocketAddr) -> Connection {
         let unknown = Software { name: UNKNOWN.into(), version: UNKNOWN.into() };
-        Connection { port: peer.port(), software: RefCell::new(unknown) }
+        Connection { port: peer.port(), software: RefCell::new(unknown), fetching: Semaphore::new(1) }
     }
 
     /// The software, as the client's ApiVersions request named it (KIP-511); `unknown` if it did not.

@@ -23,7 +23,7 @@ use memory::Pool;
 use mesh::Port;
 use model::ShardId;
 use model::config::{BrokerConfig, Durability as ConfigDurability, Layers, Settings};
-use network::{Census, ConnectionCounts, Ended, Gathering, Limits, Listener};
+use network::{Census, ConnectionCounts, Ended, Gathering, Limits, Listener, Outgoing};
 use shard::{Envelope, Reply, Service};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -33,6 +33,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Durability, Store, StoreOptions};
+
+/// Why a connection was closed that did not read.
+const UNREAD: &str = "it read nothing of its answers, while others waited for the memory that they held";
 
 /// What a core is given.
 #[derive(Clone)]
@@ -78,6 +81,7 @@ struct Core {
     listening: Cell<Option<Handle>>,
     accepting: RefCell<Option<JoinHandle<()>>>,
     connections: OnceCell<ConnectionCounts>,
+    outgoing: Outgoing,
     up: Event,
     ended: Cell<bool>,
     failed: RefCell<Option<String>>,
@@ -101,6 +105,7 @@ pub async fn start(
         .map_err(|error| StartError(error.to_string()))?;
     let cores = Cores::attach(&executor, port);
     options.metrics.attach(&executor, &options.pool);
+    let outgoing = Outgoing::attach(&executor, options.pool.clone(), options.metrics.traffic.clone());
     let core = Rc::new(Core {
         executor,
         config,
@@ -110,6 +115,7 @@ pub async fn start(
         listening: Cell::new(None),
         accepting: RefCell::new(None),
         connections: OnceCell::new(),
+        outgoing,
         up: Event::new(),
         ended: Cell::new(false),
         failed: RefCell::new(None),
@@ -403,21 +409,24 @@ impl Core {
         let door: Rc<FrontDoor> = Rc::new(FrontDoor::new(broker));
         let gathering = Gathering::new(self.options.pool.clone());
         let metrics = self.options.metrics.clone();
+        let outgoing = self.outgoing.clone();
         let over = metrics.clone();
         let accepting = executor::spawn("listener", async move {
             let errno = listener
                 .run(move |socket, peer| {
-                    let (gathering, limits, door) = (gathering.clone(), limits.clone(), door.clone());
+                    let (gathering, outgoing) = (gathering.clone(), outgoing.clone());
+                    let (limits, door) = (limits.clone(), door.clone());
                     let traffic = metrics.traffic.clone();
                     async move {
                         if let Err(wait) = door.admit(peer) {
                             executor::sleep(wait).await;
                             return io::close_detached(socket);
                         }
-                        if let Ended::Refused(why) =
-                            network::serve(socket, gathering, limits, traffic, door.visitor(peer)).await
-                        {
-                            door.note_refusal(peer, &why);
+                        let visitor = door.visitor(peer);
+                        match network::serve(socket, gathering, outgoing, limits, traffic, visitor).await {
+                            Ended::Refused(why) => door.note_refusal(peer, &why),
+                            Ended::Unread => door.note_refusal(peer, UNREAD),
+                            Ended::ByPeer | Ended::Idle => {}
                         }
                     }
                 })

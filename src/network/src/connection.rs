@@ -3,11 +3,13 @@
 use crate::frames::{FrameError, FrameReader};
 use crate::gathering::Gathering;
 use crate::limits::Limits;
-use crate::pipeline::{Handling, Pipeline};
+use crate::outgoing::Outgoing;
+use crate::pipeline::{Handling, Over, Pipeline};
+use crate::sending::Sender;
 use crate::traffic::{Left, Traffic};
 use base::Instant;
-use driver::{Errno, Handle};
-use executor::{Either, io, now, race, sleep_until, spawn};
+use driver::Handle;
+use executor::{Either, io, now, race, sleep, sleep_until, spawn};
 use memory::Slice;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -41,8 +43,10 @@ pub trait Requests {
 pub enum Ended {
     /// The peer closed it, or its network failed.
     ByPeer,
-    /// It was silent for too long.
+    /// It was silent for too long, or took nothing of its answers.
     Idle,
+    /// It took nothing of its answers for too long while others waited for memory.
+    Unread,
     /// It sent what cannot be answered.
     Refused(String),
 }
@@ -51,14 +55,23 @@ pub enum Ended {
 pub async fn serve(
     socket: Handle,
     gathering: Gathering,
+    outgoing: Outgoing,
     limits: Rc<Limits>,
     traffic: Arc<Traffic>,
     requests: Rc<dyn Requests>,
 ) -> Ended {
-    let pipeline = Pipeline::new();
+    let pipeline = Pipeline::new(outgoing.clone(), limits.unsent_bytes_max);
     let active = Rc::new(Cell::new(now()));
-    let sending = send(socket, pipeline.clone(), active.clone(), traffic.clone(), requests.clone());
-    let sender = spawn("connection sender", sending);
+    let sender = Sender {
+        socket,
+        pipeline: pipeline.clone(),
+        outgoing,
+        limits: limits.clone(),
+        active: active.clone(),
+        traffic: traffic.clone(),
+        requests: requests.clone(),
+    };
+    let sender = spawn("connection sender", sender.run());
     let reader = FrameReader::new(socket, gathering, active.clone());
     let ended = receive(reader, &limits, &traffic, &*requests, &pipeline, &active).await;
     pipeline.end();
@@ -67,14 +80,21 @@ pub async fn serve(
         let _ = io::close(socket).await;
         return Ended::Refused(reason);
     }
+    let ended = match pipeline.over() {
+        Some(Over::Idle) => Ended::Idle,
+        Some(Over::Unread) => Ended::Unread,
+        Some(Over::Failed) | None => ended,
+    };
+    match ended {
+        Ended::ByPeer => {}
+        Ended::Idle => traffic.idle_closed.increment(),
+        Ended::Unread => traffic.unread_closed.increment(),
+        Ended::Refused(_) => traffic.refused.increment(),
+    }
     match ended {
         // What was asked is still worked on, but nobody is there to read the answers.
-        Ended::ByPeer => sender.abort(),
+        Ended::ByPeer | Ended::Unread => sender.abort(),
         Ended::Idle | Ended::Refused(_) => {
-            match &ended {
-                Ended::Idle => traffic.idle_closed.increment(),
-                _ => traffic.refused.increment(),
-            }
             let grace = now() + Duration::from_secs(1);
             let _ = race(sender, sleep_until(grace)).await;
         }
@@ -95,7 +115,13 @@ async fn receive(
 ) -> Ended {
     let mut counted = 0;
     loop {
-        pipeline.below(limits.requests_in_progress_max).await;
+        if !has_room(pipeline, limits) {
+            // It may be long: what is at hand must not hold a whole block meanwhile.
+            reader.settle();
+            if let Err(ended) = wait_until(pipeline, limits, || has_room(pipeline, limits)).await {
+                return ended;
+            }
+        }
         if muted(requests, limits, pipeline).await {
             return Ended::Idle;
         }
@@ -112,14 +138,40 @@ async fn receive(
         }
         let arrived = now();
         let alone = !requests.is_pipelined(&frame);
-        if alone {
-            pipeline.below(1).await;
+        if alone && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
+            return ended;
         }
         let begun = if alone { now() } else { arrived };
         let (kind, handling) = requests.begin(frame);
         pipeline.begin(kind, handling, arrived, begun).await;
-        if alone {
-            pipeline.below(1).await;
+        if alone && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
+            return ended;
+        }
+    }
+}
+
+/// Whether another request may be begun.
+fn has_room(pipeline: &Pipeline, limits: &Limits) -> bool {
+    pipeline.len() < limits.requests_in_progress_max && !pipeline.is_full()
+}
+
+/// Waits until something holds of the pipeline, which may change as requests and their answers leave. An end if none
+/// will any more.
+async fn wait_until(pipeline: &Pipeline, limits: &Limits, holds: impl Fn() -> bool) -> Result<(), Ended> {
+    let mut seen = None;
+    loop {
+        let left = pipeline.left_count();
+        if pipeline.over().is_some() {
+            return Err(Ended::ByPeer);
+        }
+        if holds() {
+            return Ok(());
+        }
+        let change = pipeline.left_after(left);
+        if let Either::Right(()) = race(change, sleep(limits.idle_max)).await
+            && pipeline.is_stuck(&mut seen)
+        {
+            return Err(Ended::Idle);
         }
     }
 }
@@ -133,8 +185,8 @@ async fn muted(requests: &dyn Requests, limits: &Limits, pipeline: &Pipeline) ->
     let began = now();
     loop {
         let until = requests.muted_until();
-        // One that a request closes has nothing to wait for: the end of its stream is read next.
-        if until <= now() || pipeline.closed().is_some() {
+        // One that is being closed has nothing to wait for: the end of its stream is read next.
+        if until <= now() || pipeline.closed().is_some() || pipeline.over().is_some() {
             return false;
         }
         if now().since(began) >= limits.idle_max {
@@ -157,12 +209,14 @@ async fn next_frame(
     }
     active.set(now());
     let mut next = std::pin::pin!(reader.next(limits));
+    let mut seen = None;
     loop {
         let until = active.get() + limits.idle_max;
         match race(next.as_mut(), sleep_until(until)).await {
             Either::Left(frame) => return frame.map_err(ended_by),
+            Either::Right(()) if pipeline.is_stuck(&mut seen) => return Err(Ended::Idle),
             // Bytes that arrive set it themselves; answers that leave, or requests in work, are traffic too.
-            Either::Right(()) if !pipeline.is_empty() => active.set(now()),
+            Either::Right(()) if !pipeline.is_empty() || pipeline.is_sending() => active.set(now()),
             Either::Right(()) if active.get() + limits.idle_max <= now() => return Err(Ended::Idle),
             Either::Right(()) => {}
         }
@@ -177,32 +231,4 @@ fn ended_by(error: FrameError) -> Ended {
         | FrameError::NoMemory
         | FrameError::Stalled => Ended::Refused(error.to_string()),
     }
-}
-
-async fn send(
-    socket: Handle,
-    pipeline: Pipeline,
-    active: Rc<Cell<Instant>>,
-    traffic: Arc<Traffic>,
-    requests: Rc<dyn Requests>,
-) -> Result<(), Errno> {
-    while let Some(slices) = pipeline.answers().await {
-        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
-        if bytes > 0
-            && let Err(errno) = io::send_all(socket, slices).await
-        {
-            // The receiving side notices too, and ends the connection.
-            let _ = io::shutdown(socket).await;
-            return Err(errno);
-        }
-        let sent = now();
-        traffic.sent_bytes.add(bytes as u64);
-        pipeline.take_left(|left| requests.left(left, sent));
-        active.set(sent);
-    }
-    if pipeline.closed().is_some() {
-        // The receiving side sees the end of the stream, and ends the connection.
-        let _ = io::shutdown(socket).await;
-    }
-    Ok(())
 }

@@ -130,6 +130,13 @@ impl FrameReader {
         Ok(Some(length as usize))
     }
 
+    /// Lets go of the lent block that holds a few bytes of what comes next, before a wait that may be long.
+    pub fn settle(&mut self) {
+        if self.rest.len() <= KEPT_BYTES_MAX {
+            self.rest = Slice::from(self.rest.to_vec());
+        }
+    }
+
     /// The content of the next frame.
     pub async fn next(&mut self, limits: &Limits) -> Result<Slice, FrameError> {
         loop {

@@ -9,6 +9,9 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// Requests of one connection that are worked on at a time.
     pub requests_in_progress_max: usize,
+    /// Bytes of answers that a connection's socket has not taken; with so many no other of its requests is begun, and of
+    /// those in work only the first goes on.
+    pub unsent_bytes_max: usize,
     /// A connection without any traffic for that long is closed: `connections.max.idle.ms`.
     pub idle_max: Duration,
     /// Connections of all cores at a time: `max.connections`.
@@ -16,7 +19,8 @@ pub struct Limits {
     /// Connections from one address at a time, on all cores: `max.connections.per.ip`.
     pub connections_per_address_max: usize,
     /// How long a frame that has begun may wait for memory before its connection is given up, so that those
-    /// who hold parts of frames cannot lock each other out for ever.
+    /// who hold parts of frames cannot lock each other out for ever; and how long a peer may take nothing of its answers
+    /// while others wait for memory.
     pub memory_wait_max: Duration,
 }
 
@@ -25,6 +29,7 @@ impl Default for Limits {
         Limits {
             frame_bytes_max: 100 << 20,
             requests_in_progress_max: 32,
+            unsent_bytes_max: 1 << 20,
             idle_max: Duration::from_secs(600),
             connections_max: usize::MAX,
             connections_per_address_max: usize::MAX,

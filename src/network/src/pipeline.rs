@@ -1,5 +1,6 @@
 //! Requests of one connection: worked on side by side, answered in the order in which they came.
 
+use crate::outgoing::{Outgoing, Unsent};
 use crate::traffic::{Left, Times};
 use base::Instant;
 use executor::{Event, now};
@@ -22,6 +23,27 @@ pub enum Answer {
     Close(String),
 }
 
+impl Answer {
+    /// Bytes to be sent.
+    fn bytes(&self) -> usize {
+        match self {
+            Answer::Send(slices) => slices.iter().map(|slice| slice.len()).sum(),
+            Answer::Nothing | Answer::Close(_) => 0,
+        }
+    }
+}
+
+/// Why nothing more is sent on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Its socket failed.
+    Failed,
+    /// Its peer took nothing for longer than a connection may be idle.
+    Idle,
+    /// Its peer took nothing for too long while others waited for memory.
+    Unread,
+}
+
 /// A request that is being worked on.
 pub type Handling = Pin<Box<dyn Future<Output = Answer>>>;
 
@@ -40,10 +62,15 @@ struct Inner {
     entries: RefCell<VecDeque<Entry>>,
     /// A request was added, or none will be.
     added: Event,
-    /// A request left the pipeline.
+    /// A request left the pipeline, a part of its answer did, or nothing more will.
     left: Event,
     ended: Cell<bool>,
     closed: RefCell<Option<String>>,
+    over: Cell<Option<Over>>,
+    unsent: Unsent,
+    unsent_bytes_max: usize,
+    /// Odd while a socket has answers to take; it moves whenever it takes some.
+    pulse: Cell<u64>,
     /// Requests that left and were not reported yet; reused, so that a request costs no allocation here.
     reports: RefCell<Vec<Left>>,
 }
@@ -54,15 +81,9 @@ pub struct Pipeline {
     inner: Rc<Inner>,
 }
 
-impl Default for Pipeline {
-    fn default() -> Pipeline {
-        Pipeline::new()
-    }
-}
-
 impl Pipeline {
-    /// An empty one.
-    pub fn new() -> Pipeline {
+    /// An empty one of a connection whose answers go this way out, `unsent_bytes_max` of them at a time and one more.
+    pub fn new(outgoing: Outgoing, unsent_bytes_max: usize) -> Pipeline {
         Pipeline {
             inner: Rc::new(Inner {
                 entries: RefCell::default(),
@@ -70,6 +91,10 @@ impl Pipeline {
                 left: Event::new(),
                 ended: Cell::new(false),
                 closed: RefCell::default(),
+                over: Cell::new(None),
+                unsent: Unsent::new(outgoing),
+                unsent_bytes_max,
+                pulse: Cell::new(0),
                 reports: RefCell::default(),
             }),
         }
@@ -86,6 +111,9 @@ impl Pipeline {
         })
         .await;
         let executed = now();
+        if let Some(answer) = &answer {
+            self.inner.unsent.add(answer.bytes());
+        }
         let state = answer.map_or_else(|| State::Working(handling), State::Done);
         let times = Times { arrived, begun, executed, ready: executed };
         self.inner.entries.borrow_mut().push_back(Entry { state, kind, times });
@@ -102,15 +130,53 @@ impl Pipeline {
         self.len() == 0
     }
 
-    /// Waits until fewer than `count` are unanswered.
-    pub async fn below(&self, count: usize) {
-        loop {
-            let seen = self.inner.left.count();
-            if self.len() < count {
-                return;
-            }
-            self.inner.left.after(seen).await;
-        }
+    /// So many bytes of answers are ready, and not taken by the socket, that no more are to be made.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inner.unsent.bytes() >= self.inner.unsent_bytes_max
+    }
+
+    /// How often requests or parts of their answers have left.
+    pub(crate) fn left_count(&self) -> u64 {
+        self.inner.left.count()
+    }
+
+    /// Waits until that was more often than `seen`.
+    pub(crate) async fn left_after(&self, seen: u64) {
+        self.inner.left.after(seen).await;
+    }
+
+    /// The socket is given answers, or has taken all that it was given.
+    pub(crate) fn begin_or_end_sending(&self) {
+        self.inner.pulse.set(self.inner.pulse.get() + 1);
+    }
+
+    /// The socket has taken so many bytes of answers.
+    pub(crate) fn taken(&self, bytes: usize) {
+        self.inner.pulse.set(self.inner.pulse.get() + 2);
+        self.inner.unsent.take(bytes);
+        self.inner.left.notify();
+    }
+
+    /// Whether the socket has answers to take.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.inner.pulse.get() % 2 == 1
+    }
+
+    /// Whether the socket has taken nothing since this was last asked, by who keeps `seen`, and should have.
+    pub(crate) fn is_stuck(&self, seen: &mut Option<u64>) -> bool {
+        let pulse = self.inner.pulse.get();
+        seen.replace(pulse) == Some(pulse) && self.is_sending()
+    }
+
+    /// Nothing more is sent.
+    pub(crate) fn give_up(&self, over: Over) {
+        self.inner.over.set(Some(over));
+        self.inner.left.notify();
+    }
+
+    /// Why nothing more is sent, if that is so.
+    pub(crate) fn over(&self) -> Option<Over> {
+        self.inner.over.get()
     }
 
     /// Waits until a request leaves.
@@ -136,8 +202,8 @@ impl Pipeline {
         self.inner.added.notify();
     }
 
-    /// The next answers that may be sent, in order, or nothing where requests left that want no answer; `None` when all are sent and no more will come,
-    /// or when a request closed the connection.
+    /// The next answers that may be sent, in order, or nothing where requests left that want no answer; `None` when all
+    /// are sent and no more will come, or when a request closed the connection.
     pub async fn answers(&self) -> Option<Vec<Slice>> {
         let mut added = self.inner.added.after(self.inner.added.count());
         poll_fn(|context| {
@@ -160,10 +226,15 @@ impl Pipeline {
 
     fn poll_entries(&self, context: &mut Context<'_>) -> Vec<Slice> {
         let mut entries = self.inner.entries.borrow_mut();
+        let mut first = true;
         for entry in entries.iter_mut() {
-            if let State::Working(handling) = &mut entry.state
-                && let Poll::Ready(answer) = handling.as_mut().poll(context)
-            {
+            let State::Working(handling) = &mut entry.state else { continue };
+            // Others may be ready behind the first, and wait for it; the rest can wait until they have left.
+            if !std::mem::take(&mut first) && self.is_full() {
+                break;
+            }
+            if let Poll::Ready(answer) = handling.as_mut().poll(context) {
+                self.inner.unsent.add(answer.bytes());
                 entry.state = State::Done(answer);
                 entry.times.ready = now();
             }

@@ -11,6 +11,8 @@ pub struct Traffic {
     pub received_bytes: Counter,
     /// Bytes of answers that were handed to the socket.
     pub sent_bytes: Counter,
+    /// Bytes of answers that are ready and that sockets have not taken.
+    pub unsent_bytes: Gauge,
     /// Connections now.
     pub connections: Gauge,
     /// Connections accepted.
@@ -21,6 +23,8 @@ pub struct Traffic {
     pub refused: Counter,
     /// Connections closed since they were silent for too long.
     pub idle_closed: Counter,
+    /// Connections closed since they read nothing of their answers while others waited for memory.
+    pub unread_closed: Counter,
 }
 
 /// When a request passed which point on its way through this core.

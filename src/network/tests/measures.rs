@@ -3,7 +3,7 @@
 use base::Instant;
 use executor::{Executor, IdlePolicy, Options, io, now, sleep};
 use memory::{Pool, Slice};
-use network::{Answer, Gathering, Handling, Left, Limits, Listener, Requests, Traffic};
+use network::{Answer, Gathering, Handling, Left, Limits, Listener, Outgoing, Requests, Traffic};
 use sim_driver::{World, WorldOptions};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -77,6 +77,7 @@ fn exchange_within(
     let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
     let (broker, traffic) = (Rc::new(Bytes::default()), Arc::new(Traffic::default()));
     let limits = Rc::new(Limits { connections_max: 1, idle_max, ..Limits::default() });
+    let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
     let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
     let (door, counts) = (broker.clone(), traffic.clone());
     let accepting = cores[1].spawn(
@@ -85,6 +86,7 @@ fn exchange_within(
             let serving = network::serve(
                 socket,
                 Gathering::new(pool.clone()),
+                outgoing.clone(),
                 limits.clone(),
                 counts.clone(),
                 door.clone(),

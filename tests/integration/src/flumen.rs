@@ -3,8 +3,8 @@
 use crate::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -227,6 +227,23 @@ impl Flumen {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says so");
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
         kib << 10
+    }
+
+    /// A metric of its page, added up over the cores and whatever else it is told apart by.
+    pub fn metric(&self, name: &str) -> f64 {
+        let line = self.until_logged("metrics at http://");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = address.expect("an address");
+        let mut stream = TcpStream::connect(address).expect("it is served");
+        stream.set_read_timeout(Some(END_LIMIT)).expect("a time");
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("a page");
+        let samples = page.lines().filter_map(|line| line.strip_prefix(name));
+        let samples = samples.filter(|rest| rest.starts_with(['{', ' ']));
+        let numbers: Vec<f64> = samples.filter_map(|rest| rest.rsplit(' ').next()?.parse().ok()).collect();
+        assert!(!numbers.is_empty(), "no metric {name}");
+        numbers.iter().sum()
     }
 
     /// Descriptors that are open now.

@@ -24,6 +24,14 @@ pub fn raise_descriptors() -> u64 {
     limit.maximum.unwrap_or(u64::MAX)
 }
 
+/// Pages of memory in the buffers of all TCP sockets of this machine.
+pub fn socket_pages() -> u64 {
+    let counts = std::fs::read_to_string("/proc/net/sockstat").expect("the kernel says so");
+    let tcp = counts.lines().find_map(|line| line.strip_prefix("TCP:")).expect("it knows TCP");
+    let pages = tcp.split_whitespace().skip_while(|word| *word != "mem").nth(1).expect("pages");
+    pages.parse().expect("a number")
+}
+
 /// A port to listen on that stays free while a broker restarts: below those that the kernel gives to outgoing
 /// connections, so that no client of another test takes it meanwhile.
 pub fn steady_port() -> SocketAddr {

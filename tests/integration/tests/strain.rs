@@ -3,13 +3,18 @@
 use crate::setup;
 use integration::raw::{self, Raw};
 use integration::records::{create, latency, patient, plain_producer, read_all, write};
-use integration::{Flumen, Scratch, host};
+use integration::{Flumen, Scratch, eventually, host};
 use kafka_wire::ApiKey;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use std::time::Duration;
 
 const POOL_BYTES: u64 = 64 << 20;
 const CACHE_BYTES: u64 = 16 << 20;
+/// The largest answer that is asked for here.
+const ANSWER_BYTES: u64 = 16 << 20;
+/// What a connection may have unsent when its next request is begun.
+const UNSENT_BYTES: u64 = 1 << 20;
+const SOON: Duration = Duration::from_secs(20);
 /// What a broker uses besides its pools.
 const OTHER_BYTES: u64 = 64 << 20;
 
@@ -88,6 +93,7 @@ fn a_thousand_that_ask_and_never_read_stay_within_the_pool_and_others_are_served
         write(&mut client, &mut producer, 0, &[7; 500_000]).expect("acknowledged");
     }
     let (quiet, _) = latency(&mut client, "others", 4, 100).expect("it serves");
+    let buffers = host::socket_pages();
     let fetches: Vec<u8> = (0..20).flat_map(fetch_wanted).collect();
     let deaf: Vec<Raw> = (0..1000)
         .map(|_| {
@@ -97,26 +103,70 @@ fn a_thousand_that_ask_and_never_read_stay_within_the_pool_and_others_are_served
         })
         .collect();
     let (beside, slowest) = latency(&mut client, "others", 4, 50).expect("others are served");
-    let resident = flumen.resident_bytes();
+    let (later, slowest_later) = latency(&mut client, "others", 4, 100).expect("others are served");
+    let (resident, unsent) = (flumen.resident_bytes(), flumen.metric("flumen_unsent_bytes"));
     println!(
-        "1000 that read nothing: {resident} bytes resident; a record takes {beside:?}, slowest {slowest:?}; \
-         without them {quiet:?}"
+        "1000 that read nothing: {resident} bytes resident, {unsent} unsent, {} pages in buffers of sockets; \
+         a record takes {beside:?}, slowest {slowest:?}, while they ask, {later:?}, slowest \
+         {slowest_later:?}, afterwards, {quiet:?} without them; turns above 5 ms: {}, the longest of each \
+         core together {} s",
+        host::socket_pages().saturating_sub(buffers),
+        flumen.metric("flumen_core_long_turns_total"),
+        flumen.metric("flumen_core_longest_turn_seconds")
     );
     assert!(resident < bound(), "{resident} bytes, the bound is {}", bound());
+    assert!(unsent > 0.0 && unsent <= (1000 * (ANSWER_BYTES + UNSENT_BYTES)) as f64, "{unsent} bytes");
+    assert!(later < quiet * 5 + Duration::from_millis(20), "{later:?}, before {quiet:?}");
     assert_eq!(read_all(&mut client, "wanted", 0).len(), RECORDS, "who reads gets all");
     drop(deaf);
     latency(&mut client, "others", 4, 20).expect("it serves");
     flumen.stop();
 }
 
+#[test]
+fn who_vanishes_without_reading_gives_back_what_it_held() {
+    let scratch = Scratch::new("unread");
+    let flumen = small(&scratch);
+    let mut client = patient(flumen.address);
+    create(&mut client, "others", 4, &[]);
+    create(&mut client, "wanted", 1, &[]);
+    let mut producer = plain_producer(&mut client, "wanted");
+    for _ in 0..8 {
+        write(&mut client, &mut producer, 0, &[7; 500_000]).expect("acknowledged");
+    }
+    latency(&mut client, "others", 4, 20).expect("it serves");
+    let open = flumen.descriptors();
+    // Behind the fetch, one that is not begun, and not answered, before those before it are.
+    let requests = [fetch_wanted(1), raw::api_versions(2), fetch_wanted(3), raw::api_versions(4)].concat();
+    for _ in 0..3 {
+        let gone: Vec<Raw> = (0..100)
+            .map(|_| {
+                let mut connection = Raw::connect(flumen.address).expect("it listens");
+                connection.send(&requests).expect("sent");
+                connection
+            })
+            .collect();
+        eventually("all wait for their clients to read", SOON, || {
+            (flumen.metric("flumen_unsent_bytes") > 100.0 * 1e6).then_some(())
+        });
+        drop(gone);
+        eventually("they are gone, and what they held", SOON, || {
+            let left = (flumen.descriptors().saturating_sub(open), flumen.metric("flumen_unsent_bytes"));
+            (left.0 <= 5 && left.1 == 0.0).then_some(())
+        });
+    }
+    latency(&mut client, "others", 4, 20).expect("it serves");
+    flumen.stop();
+}
+
 /// A fetch of everything in the topic.
 fn fetch_wanted(correlation_id: i32) -> Vec<u8> {
-    let partition =
-        FetchPartition { partition: 0, partition_max_bytes: 16 << 20, ..FetchPartition::default() };
+    let bytes_max = ANSWER_BYTES as i32;
+    let partition = FetchPartition { partition: 0, partition_max_bytes: bytes_max, ..Default::default() };
     let request = FetchRequest {
         max_wait_ms: 500,
         min_bytes: 1,
-        max_bytes: 16 << 20,
+        max_bytes: bytes_max,
         session_epoch: -1,
         topics: vec![FetchTopic {
             topic: "wanted".into(),

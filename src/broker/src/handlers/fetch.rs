@@ -65,6 +65,7 @@ struct Bounds {
 
 /// Answers at once if there is enough, an error, or no time to wait; else when one of these comes about.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
+    let _turn = request.connection.fetching.take(1).await;
     answered(run(&broker, &request)).await
 }
 

@@ -101,14 +101,16 @@ fn requests(text: &mut Exposition, cores: Cores<'_>) {
 }
 
 fn connections(text: &mut Exposition, cores: Cores<'_>) {
-    let numbers: [Place<Traffic, u64>; 7] = [
+    let numbers: [Place<Traffic, u64>; 9] = [
         (&f::RECEIVED_BYTES, |traffic| traffic.received_bytes.get()),
         (&f::SENT_BYTES, |traffic| traffic.sent_bytes.get()),
+        (&f::UNSENT_BYTES, |traffic| traffic.unsent_bytes.get()),
         (&f::CONNECTIONS, |traffic| traffic.connections.get()),
         (&f::ACCEPTED, |traffic| traffic.accepted.get()),
         (&f::TURNED_AWAY, |traffic| traffic.turned_away.get()),
         (&f::REFUSED_CONNECTIONS, |traffic| traffic.refused.get()),
         (&f::IDLE_CLOSED, |traffic| traffic.idle_closed.get()),
+        (&f::UNREAD_CLOSED, |traffic| traffic.unread_closed.get()),
     ];
     for (family, number) in numbers {
         each(text, family, cores, |core| Some(number(&core.traffic)));
@@ -152,12 +154,14 @@ fn metadata(text: &mut Exposition, cores: Cores<'_>) {
 }
 
 fn executors(text: &mut Exposition, cores: Cores<'_>) {
-    let numbers: [Shared<Stats, AtomicU64>; 7] = [
+    let numbers: [Shared<Stats, AtomicU64>; 9] = [
         (&f::BUSY, |stats| &stats.busy_nanos),
         (&f::PARKED, |stats| &stats.parked_nanos),
         (&f::STALLED, |stats| &stats.stalled_nanos),
         (&f::LONG_POLLS, |stats| &stats.long_polls),
         (&f::LONGEST_POLL, |stats| &stats.longest_poll_nanos),
+        (&f::LONG_TURNS, |stats| &stats.long_turns),
+        (&f::LONGEST_TURN, |stats| &stats.longest_turn_nanos),
         (&f::POLLS, |stats| &stats.polls),
         (&f::TURNS, |stats| &stats.turns),
     ];

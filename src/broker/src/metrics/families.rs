@@ -33,6 +33,8 @@ families! {
         "Bytes of requests received, length prefixes included.";
     SENT_BYTES = "flumen_sent_bytes_total", Counter, "bytes", ["core"],
         "Bytes of answers handed to sockets.";
+    UNSENT_BYTES = "flumen_unsent_bytes", Gauge, "bytes", ["core"],
+        "Bytes of answers that are ready and that sockets have not taken: what clients are slow to read.";
     CONNECTIONS = "flumen_connections", Gauge, "connections", ["core"],
         "Connections of Kafka clients now.";
     ACCEPTED = "flumen_connections_accepted_total", Counter, "connections", ["core"],
@@ -42,7 +44,9 @@ families! {
     REFUSED_CONNECTIONS = "flumen_connections_refused_total", Counter, "connections", ["core"],
         "Connections closed for what they sent: no Kafka, an unknown API or version, a request too long or unreadable.";
     IDLE_CLOSED = "flumen_connections_idle_closed_total", Counter, "connections", ["core"],
-        "Connections closed after connections.max.idle.ms without traffic.";
+        "Connections closed after connections.max.idle.ms without traffic, or without reading anything of their answers.";
+    UNREAD_CLOSED = "flumen_connections_unread_closed_total", Counter, "connections", ["core"],
+        "Connections closed since for 10 s they read nothing of their answers while others waited for memory.";
     THROTTLED = "flumen_throttled_total", Counter, "waits", ["core", "quota"],
         "Times that a quota made a client wait: a request was answered with a throttle time, or a connection closed late.";
     THROTTLE_SECONDS = "flumen_throttle_seconds_total", Counter, "seconds", ["core", "quota"],
@@ -91,6 +95,10 @@ families! {
         "Single runs of a task that held the core longer than 5 ms; each has a line in the log.";
     LONGEST_POLL = "flumen_core_longest_poll_seconds", Gauge, "seconds", ["core"],
         "The longest single run of a task above 5 ms since the start.";
+    LONG_TURNS = "flumen_core_long_turns_total", Counter, "turns", ["core"],
+        "Turns of the core's loop that took longer than 5 ms, be it of many short runs of tasks or of what the kernel did meanwhile, such as copying into sockets.";
+    LONGEST_TURN = "flumen_core_longest_turn_seconds", Gauge, "seconds", ["core"],
+        "The longest turn of the core's loop above 5 ms since the start.";
     POLLS = "flumen_core_polls_total", Counter, "runs", ["core"],
         "Runs of tasks.";
     TURNS = "flumen_core_turns_total", Counter, "turns", ["core"],

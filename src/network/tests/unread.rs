@@ -1,0 +1,234 @@
+//! Clients that are slow to read their answers, or do not read them at all, on a simulated network.
+
+use base::Instant;
+use driver::Handle;
+use executor::{Executor, IdlePolicy, Options, io, now, sleep};
+use memory::{Block, Pool, Slice};
+use network::{Answer, Gathering, Handling, Left, Limits, Listener, Outgoing, Requests, Traffic};
+use sim_driver::{World, WorldOptions};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More than a connection may have unsent.
+const LARGE_BYTES: usize = 2 << 20;
+/// More than the simulated network takes of a connection, and less than one may have unsent.
+const MIDDLE_BYTES: usize = 600 << 10;
+const POOL_BYTES: usize = 16 << 20;
+const MOMENT: Duration = Duration::from_secs(5);
+const WORK: Duration = Duration::from_millis(50);
+
+/// A broker of one byte a request: answers `l` with [`LARGE_BYTES`], `w` with as many after [`WORK`], `m` with
+/// [`MIDDLE_BYTES`], all else with a few; a capital does not run beside others.
+#[derive(Default)]
+struct Sizes {
+    begun: Cell<usize>,
+}
+
+fn content(kind: u8) -> Vec<u8> {
+    let bytes = match kind {
+        b'l' | b'w' => LARGE_BYTES,
+        b'm' => MIDDLE_BYTES,
+        _ => 10,
+    };
+    // A prime: no two places a part's length apart are alike.
+    (0..bytes).map(|at| (at % 251) as u8 ^ kind).collect()
+}
+
+impl Requests for Sizes {
+    fn begin(&self, frame: Slice) -> (u16, Handling) {
+        self.begun.set(self.begun.get() + 1);
+        let kind = frame[0];
+        // In several pieces, one of them small, as answers with records are.
+        let (whole, split) = (Slice::from(content(kind)), 7);
+        let slices = vec![whole.slice(0..split), whole.slice(split..whole.len())];
+        let handling = async move {
+            if kind == b'w' {
+                sleep(WORK).await;
+            }
+            Answer::Send(slices)
+        };
+        (u16::from(kind), Box::pin(handling))
+    }
+
+    fn is_pipelined(&self, frame: &Slice) -> bool {
+        frame[0].is_ascii_lowercase()
+    }
+
+    fn left(&self, _request: &Left, _sent: Instant) {}
+}
+
+/// What a test sees of the broker.
+struct Site {
+    address: SocketAddr,
+    broker: Rc<Sizes>,
+    traffic: Arc<Traffic>,
+    pool: Pool,
+}
+
+impl Site {
+    /// Connects and sends the requests at once.
+    async fn ask(&self, requests: &[u8]) -> Handle {
+        let socket = io::connect(self.address).await.expect("connects");
+        let frames: Vec<u8> = requests.iter().flat_map(|request| [0, 0, 0, 1, *request]).collect();
+        io::send_all(socket, vec![Slice::from(frames)]).await.expect("sent");
+        socket
+    }
+}
+
+async fn read(socket: Handle, bytes: usize) -> Vec<u8> {
+    let mut received = Vec::new();
+    while received.len() < bytes {
+        let Ok(Some((block, length))) = io::receive(socket).await else { break };
+        received.extend_from_slice(&block[..length]);
+    }
+    received
+}
+
+/// Runs a client against a broker with these limits.
+fn run<T: 'static, F>(limits: Limits, client: impl FnOnce(Site) -> F) -> T
+where
+    F: Future<Output = T> + 'static,
+{
+    let world = World::new(11, WorldOptions::default());
+    let (server, user) = (world.add_node(), world.add_node());
+    let pool = Pool::new(POOL_BYTES).expect("maps");
+    let core = |node, pool| {
+        let options = Options { idle: IdlePolicy::Park, seed: Some(world.random()) };
+        Executor::new(world.driver(node, pool), options)
+    };
+    let cores = [core(user, Pool::new(POOL_BYTES).expect("maps")), core(server, pool.clone())];
+    let address = SocketAddr::new(world.address(server), 9092);
+    let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
+    let (broker, traffic) = (Rc::new(Sizes::default()), Arc::new(Traffic::default()));
+    let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
+    let (gathering, limits) = (Gathering::new(pool.clone()), Rc::new(limits));
+    let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
+    let (door, counts) = (broker.clone(), traffic.clone());
+    let accepting = cores[1].spawn(
+        "listener",
+        listener.run(move |socket, _| {
+            let serving = network::serve(
+                socket,
+                gathering.clone(),
+                outgoing.clone(),
+                limits.clone(),
+                counts.clone(),
+                door.clone(),
+            );
+            async move { drop(serving.await) }
+        }),
+    );
+    let result = world.run(&cores, client(Site { address, broker, traffic, pool })).expect("runs");
+    drop(accepting);
+    cores.iter().for_each(Executor::drop_tasks);
+    result
+}
+
+#[test]
+fn large_answers_arrive_whole_and_in_order() {
+    let requests = b"lsmLls";
+    let wanted: Vec<u8> = requests.iter().flat_map(|kind| content(*kind)).collect();
+    let bytes = wanted.len();
+    let (got, sent, unsent) = run(Limits::default(), move |site| async move {
+        let socket = site.ask(requests).await;
+        let got = read(socket, bytes).await;
+        sleep(MOMENT).await;
+        (got, site.traffic.sent_bytes.get(), site.traffic.unsent_bytes.get())
+    });
+    assert!(got == wanted, "{} of {bytes} bytes, or others", got.len());
+    assert_eq!((sent, unsent), (bytes as u64, 0));
+}
+
+#[test]
+fn who_reads_nothing_is_worked_for_no_further_until_it_does() {
+    run(Limits::default(), |site| async move {
+        let socket = site.ask(&[b'l'; 8]).await;
+        sleep(MOMENT).await;
+        assert_eq!(site.broker.begun.get(), 1, "one answer is more than enough");
+        let unsent = site.traffic.unsent_bytes.get() as usize;
+        assert!((LARGE_BYTES / 2..LARGE_BYTES).contains(&unsent), "{unsent} bytes");
+        assert_eq!(read(socket, 8 * LARGE_BYTES).await.len(), 8 * LARGE_BYTES);
+        assert_eq!(site.broker.begun.get(), 8);
+    });
+}
+
+#[test]
+fn what_is_in_work_already_does_not_pile_up_either() {
+    run(Limits::default(), |site| async move {
+        let socket = site.ask(&[b'w'; 8]).await;
+        sleep(MOMENT).await;
+        assert_eq!(site.broker.begun.get(), 8, "none had an answer when they came");
+        let unsent = site.traffic.unsent_bytes.get() as usize;
+        assert!((LARGE_BYTES / 2..LARGE_BYTES).contains(&unsent), "{unsent} bytes");
+        assert_eq!(read(socket, 8 * LARGE_BYTES).await.len(), 8 * LARGE_BYTES);
+    });
+}
+
+#[test]
+fn who_reads_nothing_is_idle_whatever_it_sends() {
+    let limits = Limits { idle_max: Duration::from_secs(2), ..Limits::default() };
+    run(limits, |site| async move {
+        let socket = site.ask(b"ml").await;
+        for _ in 0..20 {
+            sleep(Duration::from_millis(500)).await;
+            let more = io::send_all(socket, vec![Slice::from(vec![0, 0, 0, 1, b's'])]);
+            if more.await.is_err() {
+                break;
+            }
+        }
+        assert_eq!((site.traffic.idle_closed.get(), site.traffic.connections.get()), (1, 0));
+        assert_eq!(site.traffic.unsent_bytes.get(), 0, "what it had is free");
+    });
+}
+
+#[test]
+fn who_reads_slowly_is_not_idle() {
+    let limits = Limits { idle_max: Duration::from_secs(2), ..Limits::default() };
+    run(limits, |site| async move {
+        let socket = site.ask(b"l").await;
+        let mut left = LARGE_BYTES;
+        while left > 0 {
+            sleep(Duration::from_millis(500)).await;
+            let part = read(socket, left.min(128 << 10)).await.len();
+            assert!(part > 0, "closed with {left} bytes unread");
+            left = left.saturating_sub(part);
+        }
+        assert_eq!(site.traffic.idle_closed.get(), 0);
+    });
+}
+
+#[test]
+fn who_reads_nothing_is_closed_early_only_when_memory_is_short() {
+    let limits = Limits { memory_wait_max: Duration::from_secs(1), ..Limits::default() };
+    run(limits, |site| async move {
+        let _socket = site.ask(b"l").await;
+        sleep(MOMENT).await;
+        assert_eq!((site.traffic.unread_closed.get(), site.traffic.connections.get()), (0, 1));
+        let (began, pool) = (now(), site.pool.clone());
+        let held: Vec<Block> = std::iter::from_fn(|| pool.take(4096)).collect();
+        while site.traffic.connections.get() > 0 {
+            sleep(Duration::from_millis(100)).await;
+            assert!(now().since(began) < MOMENT, "it still holds what others need");
+        }
+        assert_eq!((site.traffic.unread_closed.get(), site.traffic.idle_closed.get()), (1, 0));
+        drop(held);
+    });
+}
+
+#[test]
+fn who_vanishes_without_reading_leaves_nothing_behind() {
+    // The last of these waits until those before it are answered, which will never be.
+    for requests in [&b"mS"[..], b"lS", b"mmmm", b"l"] {
+        run(Limits::default(), move |site| async move {
+            let socket = site.ask(requests).await;
+            sleep(MOMENT).await;
+            assert_eq!(site.traffic.connections.get(), 1);
+            io::close(socket).await.expect("closes");
+            sleep(MOMENT).await;
+            assert_eq!((site.traffic.connections.get(), site.traffic.unsent_bytes.get()), (0, 0));
+        });
+    }
+}
