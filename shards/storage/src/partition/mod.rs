@@ -13,6 +13,7 @@
 //! - [`leftovers`]: what a crash left in a log's directory.
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
 //! - [`space`]: what is reserved of the device ahead of a segment's end.
+//! - [`end`]: where the batches of a segment end, and what is behind them.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
 //!
 //! What is in memory of a log: the *tail*, its newest batches without a gap, of which a first part is in
@@ -24,6 +25,7 @@ mod append;
 mod cleaning;
 pub(crate) mod delete;
 mod direct;
+mod end;
 pub(crate) mod finish;
 mod leftovers;
 pub(crate) mod load;
