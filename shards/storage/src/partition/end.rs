@@ -12,6 +12,7 @@ use crate::error::{Damage, StorageError};
 use crate::open_files::OpenFile;
 use crate::segment::cursor::{Cursor, Found};
 use crate::store::Shared;
+use crate::window::READ_BYTES;
 use executor::io;
 use model::Offset;
 use std::path::Path;
@@ -19,6 +20,8 @@ use std::rc::Rc;
 
 /// More holes of one log are not told apart: the last one goes up to the end.
 const HOLES_MAX: usize = 256;
+/// How much is looked through at once for something that is not zero.
+const LOOK_BYTES: usize = READ_BYTES / 2;
 /// Why nothing more is found.
 const NOTHING: &str = "the file ends before what was durable";
 
@@ -26,7 +29,7 @@ const NOTHING: &str = "the file ends before what was durable";
 pub(super) struct Stop {
     /// What is there instead of a batch.
     pub why: &'static str,
-    /// Nothing was ever written from there on to the end of the file, but for the zeros that fill the last block.
+    /// From there on to the end of the file are zeros: those that fill the last block, and space that is reserved.
     pub reserved: bool,
 }
 
@@ -120,23 +123,25 @@ async fn written_part(file: &OpenFile, position: u32, size: u64) -> u64 {
     }
 }
 
-/// Whether nothing but zeros that fill a block was written from `position` on.
+/// Whether there is nothing but zeros from `position` on to the end of a file of `size` bytes. What was only reserved is
+/// not looked at, where that can be told.
 async fn is_reserved(
     cursor: &mut Cursor,
     file: &OpenFile,
     position: u32,
     size: u64,
 ) -> Result<bool, StorageError> {
-    let position = u64::from(position);
-    let block_end = position.next_multiple_of(ALIGN as u64).min(size);
-    if written_part(file, position as u32, size).await > block_end {
-        return Ok(false);
+    let upto = written_part(file, position, size).await;
+    let mut at = u64::from(position);
+    while at < upto {
+        let left = (upto - at).min(LOOK_BYTES as u64) as usize;
+        let some = cursor.window.at(at, left).await?;
+        if some.is_empty() || some.iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        at += some.len() as u64;
     }
-    if position >= block_end {
-        return Ok(true);
-    }
-    let rest = cursor.window.at(position, (block_end - position) as usize).await?;
-    Ok(rest.iter().all(|&byte| byte == 0))
+    Ok(true)
 }
 
 /// Cuts a segment's file behind its last batch: a torn write must not be found again by a later start.
