@@ -1,8 +1,8 @@
 //! Tests of the loop over a driver that only keeps time.
 
 use crate::{
-    Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, join_some, oneshot, race,
-    sleep, spawn, spawn_class, timeout, yield_now,
+    Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, join_some, oneshot,
+    race, sleep, spawn, spawn_class, timeout, yield_now,
 };
 use base::Instant;
 use driver::{Capabilities, Completion, Driver, Handle, Operation, Outcome, Token, Wait, Wake};
