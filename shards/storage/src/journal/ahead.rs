@@ -169,3 +169,53 @@ impl Ahead {
         window.at(position, bytes).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Rig;
+    use base::Random;
+    use driver::OpenOptions;
+
+    const BYTES: usize = 1_300_000;
+
+    /// Where to look next, and how much.
+    fn step(random: &mut Random, at: usize, length: usize) -> (usize, usize) {
+        let at = match random.below(8) {
+            0 => random.below(BYTES as u64 + 5000) as usize,
+            // As behind what turned out to be no commit.
+            1..=3 => at + 4096,
+            _ => at + length,
+        };
+        let most = [10_000, 10_000, 200_000, 1_000_000][random.below(4) as usize];
+        (if at > BYTES + 5000 { 0 } else { at }, random.below(most) as usize)
+    }
+
+    #[test]
+    fn finds_what_is_in_the_file_wherever_it_is_asked() {
+        let mut rig = Rig::new(550);
+        let run = rig.begin();
+        let pool = run.pool.clone();
+        rig.run(&run, async move {
+            let path = Path::new("/data/f");
+            let bytes: Vec<u8> =
+                (0..BYTES as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let file = io::open(path, OpenOptions::CREATE).await.expect("creates");
+            io::write(file, 0, Slice::from(bytes.clone()), false).await.0.expect("writes");
+            // All of it, a part, and more than there is.
+            for limit in [BYTES, 1_000_000, 2_000_000] {
+                let end = limit.min(BYTES);
+                let mut ahead = Ahead::new(file, path, pool.clone(), limit as u64);
+                let mut random = Random::new(limit as u64);
+                let (mut at, mut length) = (0, 5000);
+                for _ in 0..400 {
+                    let found = ahead.at(at as u64, length).await.expect("reads");
+                    let expected = &bytes[at.min(end)..(at + length).min(end)];
+                    assert!(found[..] == *expected, "{length} bytes at {at} of {limit}");
+                    (at, length) = step(&mut random, at, length);
+                }
+            }
+            io::close(file).await.expect("closes");
+        });
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::AppendError;
+use crate::checkpoint::Checkpoint;
 
 const LOGS: i32 = 60;
 
@@ -199,4 +200,36 @@ fn reserved_space_stays_until_a_clean_stop_and_what_was_written_there_is_cut_off
             check(&partition, number, if number == 5 { 4 } else { 3 }).await;
         }
     });
+}
+
+#[test]
+fn what_was_replayed_is_verified_unless_something_else_lies_between() {
+    // Past the journal goes none of the records, or one in the middle.
+    for (case, large_append_bytes) in [1 << 20, 200].into_iter().enumerate() {
+        let mut rig = Rig::new(540 + case as u64);
+        let run = rig.begin();
+        let options = StoreOptions { large_append_bytes, ..rig.options(&run) };
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec(0)).await.expect("creates");
+            for number in 0..20u8 {
+                let value = vec![number; if number == 10 { 300 } else { 50 }];
+                append(&store, &partition, &batch_of(1, &value)).await.expect("appends");
+            }
+        });
+        rig.kill(run);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, recovered) = start(options).await;
+            assert!(recovered.damage.is_empty() && recovered.commits > 0);
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            let found = batches(&read_all(&partition, Offset(0), 20_000).await.expect("reads"));
+            assert_eq!((found.len(), partition.offsets().log_end), (20, Offset(20)));
+        });
+        let file = rig.world.files(rig.node).visible(Path::new("/data/checkpoint")).expect("there");
+        let entry = Checkpoint::decode(&file).expect("whole").entries[0];
+        assert_eq!(entry.claimed.offset, 20);
+        assert_eq!(entry.verified.offset, if case == 0 { 20 } else { 0 }, "case {case}");
+    }
 }
