@@ -207,7 +207,7 @@ mod tests {
                 let end = limit.min(BYTES);
                 let mut ahead = Ahead::new(file, path, pool.clone(), limit as u64);
                 let mut random = Random::new(limit as u64);
-                let (mut at, mut length) = (0, 5000);
+                let (mut at, mut length) = (0usize, 5000usize);
                 for _ in 0..400 {
                     let found = ahead.at(at as u64, length).await.expect("reads");
                     let expected = &bytes[at.min(end)..(at + length).min(end)];

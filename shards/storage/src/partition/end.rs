@@ -123,8 +123,8 @@ async fn written_part(file: &OpenFile, position: u32, size: u64) -> u64 {
     }
 }
 
-/// Whether there is nothing but zeros from `position` on to the end of a file of `size` bytes. What was only reserved is
-/// not looked at, where that can be told.
+/// Whether there is nothing but zeros from `position` on to the end of a file of `size` bytes. What was only reserved
+/// is not looked at, where that can be told.
 async fn is_reserved(
     cursor: &mut Cursor,
     file: &OpenFile,
