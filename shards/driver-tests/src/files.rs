@@ -9,6 +9,7 @@ checks![
     opening,
     reading_and_writing,
     sizes,
+    space_that_was_only_reserved,
     many_at_once,
     direct,
     names,
@@ -104,6 +105,25 @@ async fn sizes(bed: Bed) {
     assert_eq!(read(&bed, file, 0, 100).await, b"01234\0\0\0", "what was cut off does not come back");
     io::truncate(file, 0).await.expect("cuts");
     assert_eq!(size().await, 0);
+    io::close(file).await.expect("closes");
+}
+
+async fn space_that_was_only_reserved(bed: Bed) {
+    let file = create(&bed, "f").await;
+    write(file, 0, &[1; 5000]).await;
+    io::allocate(file, 0, 1 << 20).await.expect("allocates");
+    let found = async |from: u64| io::find_written(file, from).await.expect("looks");
+    assert_eq!(found(100).await, Some(100), "it is right there");
+    // A file system that does not tell the two apart calls what is reserved written.
+    assert!([None, Some(8192)].contains(&found(8192).await));
+    write(file, 600_000, &[2; 10]).await;
+    let next = found(8192).await.expect("there is something behind");
+    assert!((8192..=600_000).contains(&next), "{next}: what is written is not passed over");
+    assert_eq!(found(600_005).await, Some(600_005));
+    assert_eq!(found(1 << 20).await, None, "the end of the file");
+    io::truncate(file, 5000).await.expect("cuts");
+    io::allocate(file, 0, 1 << 20).await.expect("allocates");
+    assert!([None, Some(8192)].contains(&found(8192).await), "what was cut off does not come back");
     io::close(file).await.expect("closes");
 }
 
@@ -242,6 +262,7 @@ async fn errors_of_handles(bed: Bed) {
     assert_eq!(io::close(file).await, bad);
     assert_eq!(io::sync(file).await, bad);
     assert_eq!(io::truncate(file, 0).await, bad);
+    assert_eq!(io::find_written(file, 0).await, Err(Errno::BADF));
     assert_eq!(io::write(file, 0, slice("x"), false).await.0, bad);
     let (result, block) = io::read(file, 0, bed.pool.take(10).expect("free"), 10).await;
     assert_eq!((result, block.len()), (Err(Errno::BADF), 4096), "the block comes back");

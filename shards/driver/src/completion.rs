@@ -94,6 +94,8 @@ pub enum Outcome {
     Listed(Result<Vec<DirectoryEntry>, Errno>),
     /// What a path names.
     Stat(Result<Metadata, Errno>),
+    /// Where the next byte is that may have been written.
+    Found(Result<Option<u64>, Errno>),
 }
 
 /// The answer to one operation.

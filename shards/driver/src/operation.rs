@@ -97,6 +97,9 @@ pub enum Operation {
     Allocate { file: Handle, offset: u64, bytes: u64 },
     /// Sets the size of a file → `Done`.
     Truncate { file: Handle, bytes: u64 },
+    /// The first byte at or behind an offset that may have been written; what lies before it was only reserved, or
+    /// left out, and reads as zeros → `Found`, with `None` if that goes on to the end of the file.
+    FindWritten { file: Handle, offset: u64 },
     /// Opens a file → `Opened`.
     Open { path: PathBuf, options: OpenOptions },
     /// Closes a file or socket → `Done`.

@@ -46,3 +46,38 @@ pub async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     .await;
     results.into_iter().flatten().collect()
 }
+
+/// All results, in the order of the futures, of which at most `limit` are under way at once. A future is made when it
+/// begins, so however many there are, memory is needed for those only.
+pub async fn join_some<F: Future>(futures: impl IntoIterator<Item = F>, limit: usize) -> Vec<F::Output> {
+    let mut futures = futures.into_iter().fuse();
+    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
+    let mut results: Vec<Option<F::Output>> = Vec::new();
+    poll_fn(|context| {
+        loop {
+            while running.len() < limit.max(1)
+                && let Some(future) = futures.next()
+            {
+                running.push((results.len(), Box::pin(future)));
+                results.push(None);
+            }
+            let before = running.len();
+            running.retain_mut(|(place, future)| match future.as_mut().poll(context) {
+                Poll::Ready(value) => {
+                    results[*place] = Some(value);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if running.is_empty() && before < limit.max(1) {
+                return Poll::Ready(());
+            }
+            // Those that were done have made room, and who comes in must be polled once.
+            if running.len() == before {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}

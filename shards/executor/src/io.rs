@@ -181,6 +181,15 @@ pub async fn truncate(file: Handle, bytes: u64) -> Result<(), Errno> {
     done(Operation::Truncate { file, bytes }).await
 }
 
+/// The first byte at or behind an offset that may have been written; `None`: what is there up to the file's end was only
+/// reserved, or left out, and reads as zeros.
+pub async fn find_written(file: Handle, offset: u64) -> Result<Option<u64>, Errno> {
+    match Pending::new(Operation::FindWritten { file, offset }).await {
+        Outcome::Found(result) => result,
+        other => mismatch(other),
+    }
+}
+
 /// Opens a file.
 pub async fn open(path: impl Into<PathBuf>, options: OpenOptions) -> Result<Handle, Errno> {
     opened(Operation::Open { path: path.into(), options }).await

@@ -5,7 +5,7 @@
 //! - [`io`]: the driver's operations as futures: `read(file, offset, block, length).await`.
 //! - [`timer`]: [`sleep`], [`timeout`], the clocks.
 //! - [`sync`]: what tasks of one core wait for each other with: [`Event`], [`oneshot`], [`Semaphore`].
-//! - [`combine`]: [`join_all`], [`race`].
+//! - [`combine`]: [`join_all`], [`join_some`], [`race`].
 //!
 //! Everything here is for one thread: tasks are not `Send` and no call takes a lock. Inside a task the free
 //! functions find their executor by themselves. The same executor runs under the simulator, which drives
@@ -28,7 +28,7 @@ mod tests;
 mod timer;
 
 pub use crate::core::{Executor, IdlePolicy, Options, Progress, Stats};
-pub use combine::{Either, join_all, race};
+pub use combine::{Either, join_all, join_some, race};
 pub use sync::{Event, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot};
 pub use task::{Class, JoinHandle, spawn, spawn_class, yield_now};
 pub use timer::{Elapsed, now, random, sleep, sleep_until, timeout, wall_clock_ms};

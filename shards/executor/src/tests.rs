@@ -1,8 +1,8 @@
 //! Tests of the loop over a driver that only keeps time.
 
 use crate::{
-    Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, oneshot, race, sleep,
-    spawn, spawn_class, timeout, yield_now,
+    Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, join_some, oneshot,
+    race, sleep, spawn, spawn_class, timeout, yield_now,
 };
 use base::Instant;
 use driver::{Capabilities, Completion, Driver, Handle, Operation, Outcome, Token, Wait, Wake};
@@ -93,6 +93,32 @@ fn timers_fire_in_order_and_take_no_real_time() {
         join_all(handles.into()).await;
     });
     assert_eq!(*seen.borrow(), [10, 20, 30]);
+}
+
+#[test]
+fn no_more_than_a_few_are_under_way_and_results_keep_their_order() {
+    for (count, limit, most) in [(20u64, 3, 3), (3, 3, 3), (2, 3, 2), (0, 3, 0), (4, 0, 1)] {
+        let (running, peak) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (ours, seen) = (running.clone(), peak.clone());
+        let results = executor().run(async move {
+            let works = (0..count).map(|number| {
+                let (running, peak) = (ours.clone(), seen.clone());
+                async move {
+                    running.set(running.get() + 1);
+                    peak.set(peak.get().max(running.get()));
+                    // Later ones end before earlier ones, and some at once.
+                    if number % 5 != 4 {
+                        sleep(Duration::from_millis(100 - number)).await;
+                    }
+                    running.set(running.get() - 1);
+                    number
+                }
+            });
+            join_some(works, limit).await
+        });
+        assert_eq!(results, (0..count).collect::<Vec<_>>());
+        assert_eq!((running.get(), peak.get()), (0, most), "{count} by {limit}");
+    }
 }
 
 #[test]

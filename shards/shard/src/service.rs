@@ -422,22 +422,29 @@ impl Service {
     }
 
     async fn set_up(&self, items: Vec<PartitionSetup>, create: bool) -> Results<()> {
-        let mut results = Vec::with_capacity(items.len());
-        for item in items {
+        let spec = |item: PartitionSetup| {
             self.inner.epochs.borrow_mut().insert(item.partition, item.leader_epoch);
-            let spec = PartitionSpec {
+            PartitionSpec {
                 id: item.partition,
                 topic_name: item.topic,
                 config: Rc::new(item.config),
                 leader_epoch: item.leader_epoch,
-            };
-            let store = &self.inner.store;
-            let made =
-                if create { store.create_partition(spec).await } else { store.open_partition(spec).await };
-            results.push(made.map(drop).map_err(PartitionError::Storage));
-        }
+            }
+        };
+        let specs: Vec<PartitionSpec> = items.into_iter().map(spec).collect();
+        let store = &self.inner.store;
+        let made = match create {
+            true => {
+                let mut made = Vec::with_capacity(specs.len());
+                for spec in specs {
+                    made.push(store.create_partition(spec).await);
+                }
+                made
+            }
+            false => store.open_partitions(specs).await,
+        };
         self.inner.setup.notify();
-        results
+        made.into_iter().map(|one| one.map(drop).map_err(PartitionError::Storage)).collect()
     }
 
     async fn remove(&self, items: Vec<TopicPartition>) -> Results<()> {

@@ -40,6 +40,16 @@ impl Content {
         bytes
     }
 
+    /// The first byte from `offset` on that is not zero: what is not can as well have been left out.
+    pub(crate) fn find_written(&self, offset: u64) -> Option<u64> {
+        let (first, skipped) = Self::place(offset);
+        self.pages.range(first..).find_map(|(&page, bytes)| {
+            let from = if page == first { skipped } else { 0 };
+            let within = bytes[from..].iter().position(|&byte| byte != 0)?;
+            Some(page * PAGE as u64 + (from + within) as u64)
+        })
+    }
+
     /// Writes what of `data` lies before the end; the size stays.
     pub(crate) fn write_within(&mut self, offset: u64, data: &[u8]) {
         let length = self.size.saturating_sub(offset).min(data.len() as u64) as usize;

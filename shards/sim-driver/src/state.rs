@@ -296,5 +296,6 @@ fn brief(line: &mut String, outcome: &Outcome) {
         Outcome::Listed(Err(errno)) => write!(line, "E{}", errno.0),
         Outcome::Stat(Ok(found)) => write!(line, "{} bytes", found.bytes),
         Outcome::Stat(Err(errno)) => write!(line, "E{}", errno.0),
+        Outcome::Found(result) => write!(line, "{:?}", result.map_err(|e| e.0)),
     };
 }

@@ -63,6 +63,10 @@ pub(crate) enum Work {
     ListDirectory {
         path: PathBuf,
     },
+    FindWritten {
+        inode: Inode,
+        offset: u64,
+    },
     Stat {
         path: PathBuf,
     },
@@ -76,7 +80,8 @@ impl Work {
             | Work::Write { inode, .. }
             | Work::Sync { inode, .. }
             | Work::Allocate { inode, .. }
-            | Work::Truncate { inode, .. } => Some(*inode),
+            | Work::Truncate { inode, .. }
+            | Work::FindWritten { inode, .. } => Some(*inode),
             _ => None,
         }
     }
@@ -88,6 +93,7 @@ impl Work {
             Work::Open { .. } => Outcome::Opened(Err(errno)),
             Work::ListDirectory { .. } => Outcome::Listed(Err(errno)),
             Work::Stat { .. } => Outcome::Stat(Err(errno)),
+            Work::FindWritten { .. } => Outcome::Found(Err(errno)),
             _ => Outcome::Done(Err(errno)),
         }
     }
@@ -144,6 +150,10 @@ impl State {
                 }
                 Ok((inode, ..)) => Ok(Work::Write { inode, offset, data, durable }),
                 Err(errno) => Err(Outcome::Written(Err(errno), data)),
+            },
+            Operation::FindWritten { file, offset } => match self.open_file(core, file) {
+                Ok((inode, ..)) => Ok(Work::FindWritten { inode, offset }),
+                Err(errno) => Err(Outcome::Found(Err(errno))),
             },
             other => self.prepare_other(core, other).map_err(|errno| match errno {
                 (errno, false) => Outcome::Done(Err(errno)),
@@ -241,6 +251,9 @@ impl State {
             })),
             Work::ListDirectory { path } => Outcome::Listed(disk.list(&path)),
             Work::Stat { path } => Outcome::Stat(disk.stat(&path)),
+            Work::FindWritten { inode, offset } => {
+                Outcome::Found(Ok(disk.file(inode).data.current().find_written(offset)))
+            }
             other => Outcome::Done(self.change(node, other)),
         }
     }
@@ -372,7 +385,8 @@ impl State {
             | Work::SyncDirectory { .. }
             | Work::Read { .. }
             | Work::ListDirectory { .. }
-            | Work::Stat { .. } => {}
+            | Work::Stat { .. }
+            | Work::FindWritten { .. } => {}
         }
         if let Some(inode) = held {
             self.nodes[node].disk.close(inode);

@@ -3,23 +3,29 @@
 //! Nothing here depends on how many shards there are now. The order: replay and sync the segments; write the
 //! node's checkpoint with the next epoch, which in the same step makes the journals of this one history.
 //! Cut anywhere before that step it is done again from the beginning, with the same outcome.
+//!
+//! - [`segments`]: writing and syncing many of them.
+
+mod segments;
 
 use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
 use crate::cleaner::CleanerState;
 use crate::error::{Damage, StorageError};
 use crate::journal::format::{Entries, Entry};
-use crate::journal::scan::JournalScan;
-use crate::segment::{file_name, topic_directory};
-use driver::OpenOptions;
-use executor::io;
-use memory::{Pool, Slice};
+use crate::journal::scan::{JournalScan, Said};
+use crate::segment::topic_directory;
+use executor::{io, join_some};
+use memory::Pool;
 use model::{TopicId, TopicPartition};
+use segments::{AT_ONCE, Run, Target};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are gathered before they are written to segments.
-const GATHER_BYTES: usize = 8 << 20;
+/// Bytes that are gathered before they are written to segments: the more, the fewer writes. As much as a quarter of the
+/// pool, which nobody else uses yet, between these.
+const GATHER_BYTES_MIN: usize = 1 << 20;
+const GATHER_BYTES_MAX: usize = 64 << 20;
 
 /// What a recovery did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,12 +44,8 @@ pub struct Recovered {
     pub clean: bool,
 }
 
-/// A run of bytes for one segment.
-#[derive(Default)]
-struct Run {
-    position: u32,
-    bytes: Vec<u8>,
-}
+/// By which numbers a journal's file knows partitions and their segments.
+type Numbers = HashMap<u32, (TopicPartition, i64)>;
 
 struct Replay<'a> {
     data: &'a Path,
@@ -53,11 +55,17 @@ struct Replay<'a> {
     /// Segments before these may have been compacted, and need nothing of the journal.
     boundaries: BTreeMap<TopicPartition, i64>,
     entries: HashMap<TopicPartition, CheckpointEntry>,
-    runs: BTreeMap<(TopicPartition, i64), Run>,
-    /// Runs that are complete, because something else lies behind them.
-    parted: Vec<(TopicPartition, i64, Run)>,
+    /// Segments whose names are on the device, for a checkpoint says that something in them is.
+    named: BTreeSet<(TopicPartition, i64)>,
+    /// What is to be written to each segment.
+    runs: BTreeMap<(TopicPartition, i64), Vec<Run>>,
     gathered: usize,
-    touched: BTreeMap<PathBuf, ()>,
+    /// Files that were written to; whether their names are on the device.
+    touched: BTreeMap<PathBuf, bool>,
+    /// Where the last batch of a partition ends that was replayed.
+    replayed: HashMap<TopicPartition, LogPlace>,
+    /// Partitions of which more than what was replayed lies before that, and may not be whole.
+    unsure: BTreeSet<TopicPartition>,
     outcome: Recovered,
 }
 
@@ -110,11 +118,13 @@ async fn replay(
         known,
         names: HashMap::new(),
         boundaries: BTreeMap::new(),
+        named: named(&entries),
         entries,
         runs: BTreeMap::new(),
-        parted: Vec::new(),
         gathered: 0,
         touched: BTreeMap::new(),
+        replayed: HashMap::new(),
+        unsure: BTreeSet::new(),
         outcome: Recovered::default(),
     };
     for directory in crashed {
@@ -136,6 +146,13 @@ pub(crate) fn at_start(error: StorageError) -> StorageError {
     }
 }
 
+/// The segments of which checkpoints say that something in them was synced: so were their names, and those of the
+/// directories above.
+fn named(entries: &HashMap<TopicPartition, CheckpointEntry>) -> BTreeSet<(TopicPartition, i64)> {
+    let begun = entries.values().filter(|entry| entry.verified.position > 0);
+    begun.map(|entry| (entry.id, entry.verified.segment)).collect()
+}
+
 /// Where a batch in a damaged commit ends, if its numbers make sense.
 fn plausible_end(segment: i64, position: u32, batch: &[u8]) -> Option<LogPlace> {
     let header = BatchHeader::parse(batch).ok()?;
@@ -145,9 +162,25 @@ fn plausible_end(segment: i64, position: u32, batch: &[u8]) -> Option<LogPlace> 
     (header.bytes == batch.len() && within).then_some(LogPlace { segment, position: end, offset: last + 1 })
 }
 
+/// Declarations in commits of the file that are not replayed any more; after damage those in all, because the first one
+/// of a number may be lost, and each has several.
+fn declarations(scan: &JournalScan, file: usize) -> Numbers {
+    let replayed = if scan.gaps.is_empty() { &[][..] } else { &scan.commits };
+    let commits = scan.drained.iter().chain(replayed).filter(|at| at.file == file);
+    let declared = commits.flat_map(|at| scan.said(at)).filter_map(|said| match *said {
+        Said::Declare { number, id, segment } => Some((number, (id, segment))),
+        Said::Direct { .. } => None,
+    });
+    declared.collect()
+}
+
 impl Replay<'_> {
     fn name(&mut self, topic: TopicId) -> Option<String> {
         self.names.entry(topic).or_insert_with(|| (self.known)(topic)).clone()
+    }
+
+    fn is_known(&mut self, topic: TopicId) -> bool {
+        self.names.entry(topic).or_insert_with(|| (self.known)(topic)).is_some()
     }
 
     async fn journal(&mut self, scan: &JournalScan, pool: &Pool) -> Result<(), StorageError> {
@@ -156,17 +189,18 @@ impl Replay<'_> {
             log::error!("damaged: {damage}");
         }
         self.outcome.damage.extend_from_slice(&scan.damage);
-        let (mut window, mut numbers, mut file) = (None, HashMap::new(), usize::MAX);
         self.remains(scan, pool).await?;
-        self.notes(scan, pool).await?;
+        self.notes(scan);
+        let gather_bytes = (pool.budget_bytes() / 4).clamp(GATHER_BYTES_MIN, GATHER_BYTES_MAX);
+        let Some(mut file) = scan.commits.first().map(|first| first.file) else { return Ok(()) };
+        let (mut reader, mut numbers) = (scan.reader(file, pool), declarations(scan, file));
         for at in &scan.commits {
             if at.file != file {
                 file = at.file;
-                numbers.clear();
-                self.declarations(scan, at.file, pool, &mut numbers).await?;
+                (reader, numbers) = (scan.reader(file, pool), declarations(scan, file));
             }
             let mut unknown = false;
-            let bytes = scan.commit(at, &mut window, pool).await?;
+            let bytes = reader.at(at.offset, at.header.length as usize).await?;
             self.outcome.commits += 1;
             for entry in Entries::of(&bytes, &at.header) {
                 match entry {
@@ -180,7 +214,7 @@ impl Replay<'_> {
             if unknown {
                 self.undeclared(scan.files[at.file].path.clone(), at.offset);
             }
-            if self.gathered > GATHER_BYTES {
+            if self.gathered > gather_bytes {
                 self.flush().await?;
             }
         }
@@ -188,32 +222,30 @@ impl Replay<'_> {
     }
 
     /// What commits that need no replay say of direct writes still holds.
-    async fn notes(&mut self, scan: &JournalScan, pool: &Pool) -> Result<(), StorageError> {
-        let (mut window, mut numbers, mut file) = (None, HashMap::new(), usize::MAX);
+    fn notes(&mut self, scan: &JournalScan) {
+        let (mut numbers, mut file) = (Numbers::new(), usize::MAX);
         for at in &scan.drained {
             if at.file != file {
                 file = at.file;
                 numbers.clear();
             }
-            let bytes = scan.commit(at, &mut window, pool).await?;
-            for entry in Entries::of(&bytes, &at.header).map_while(Result::ok) {
-                match entry {
-                    Entry::Declare { .. } | Entry::Direct { .. } => {
-                        self.entry(&entry, &mut numbers);
+            for said in scan.said(at) {
+                let entry = match *said {
+                    Said::Declare { number, id, segment } => Entry::Declare { number, id, segment },
+                    Said::Direct { number, position, next_offset } => {
+                        Entry::Direct { number, position, next_offset }
                     }
-                    Entry::Append { .. } | Entry::LogStart { .. } => {}
-                }
+                };
+                self.entry(&entry, &mut numbers);
             }
         }
-        Ok(())
     }
 
     /// What damaged commits held is lost, and must be known to be: of each entry that can still be told apart, its
     /// partition was durable up to there. Its log then has a hole, and gives no offset twice.
     async fn remains(&mut self, scan: &JournalScan, pool: &Pool) -> Result<(), StorageError> {
         for gap in &scan.gaps {
-            let mut numbers = HashMap::new();
-            self.declarations(scan, gap.file, pool, &mut numbers).await?;
+            let mut numbers = declarations(scan, gap.file);
             for commit in scan.remains(gap, pool).await? {
                 for entry in Entries::of_damaged(&commit).map_while(Result::ok) {
                     match entry {
@@ -243,30 +275,8 @@ impl Replay<'_> {
         self.outcome.damage.push(damage);
     }
 
-    /// Declarations in commits of the file that are not replayed any more; after damage those in all, because
-    /// the first one of a number may be lost, and each has several.
-    async fn declarations(
-        &mut self,
-        scan: &JournalScan,
-        file: usize,
-        pool: &Pool,
-        numbers: &mut HashMap<u32, (TopicPartition, i64)>,
-    ) -> Result<(), StorageError> {
-        let mut window = None;
-        let replayed = if scan.gaps.is_empty() { &[][..] } else { &scan.commits };
-        for at in scan.drained.iter().chain(replayed).filter(|at| at.file == file) {
-            let bytes = scan.commit(at, &mut window, pool).await?;
-            for entry in Entries::of(&bytes, &at.header) {
-                if let Ok(Entry::Declare { number, id, segment }) = entry {
-                    numbers.insert(number, (id, segment));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Takes what an entry says; false if nothing tells whose it is.
-    fn entry(&mut self, entry: &Entry<'_>, numbers: &mut HashMap<u32, (TopicPartition, i64)>) -> bool {
+    fn entry(&mut self, entry: &Entry<'_>, numbers: &mut Numbers) -> bool {
         match *entry {
             Entry::Declare { number, id, segment } => {
                 numbers.insert(number, (id, segment));
@@ -280,6 +290,11 @@ impl Replay<'_> {
                     offset: header.last_offset().saturating_add(1),
                 };
                 if self.claim(id, end, header.leader_epoch) {
+                    let before = self.replayed.insert(id, end);
+                    if before.is_some_and(|last| last.segment == segment && last.position != position) {
+                        // Something else lies between.
+                        self.unsure.insert(id);
+                    }
                     self.gather(id, segment, position, batch);
                 }
             }
@@ -298,6 +313,7 @@ impl Replay<'_> {
             Entry::Direct { number, position, next_offset } => {
                 let Some(&(id, segment)) = numbers.get(&number) else { return false };
                 self.claim(id, LogPlace { segment, position, offset: next_offset }, -1);
+                self.unsure.insert(id);
             }
         }
         true
@@ -305,7 +321,7 @@ impl Replay<'_> {
 
     /// Notes that a log was durable up to a place; false if the topic is gone.
     fn claim(&mut self, id: TopicPartition, place: LogPlace, leader_epoch: i32) -> bool {
-        if self.name(id.topic).is_none() {
+        if !self.is_known(id.topic) {
             return false;
         }
         let entry = self.entries.entry(id).or_insert_with(|| CheckpointEntry {
@@ -326,77 +342,85 @@ impl Replay<'_> {
     }
 
     fn gather(&mut self, id: TopicPartition, segment: i64, position: u32, batch: &[u8]) {
-        let run = self.runs.entry((id, segment)).or_default();
-        if run.bytes.is_empty() {
-            run.position = position;
-        } else if position as usize != run.position as usize + run.bytes.len() {
-            // A direct write lies between.
-            self.split(id, segment, position, batch);
-            return;
-        }
-        run.bytes.extend_from_slice(batch);
+        let runs = self.runs.entry((id, segment)).or_default();
         self.gathered += batch.len();
         self.outcome.bytes += batch.len() as u64;
-    }
-
-    fn split(&mut self, id: TopicPartition, segment: i64, position: u32, batch: &[u8]) {
-        if let Some(run) = self.runs.remove(&(id, segment)) {
-            self.parted.push((id, segment, run));
+        match runs.last_mut() {
+            Some(run) if position as usize == run.position as usize + run.bytes.len() => {
+                run.bytes.extend_from_slice(batch);
+            }
+            // The first; or a direct write lies between.
+            _ => runs.push(Run { position, bytes: batch.to_vec() }),
         }
-        let run = Run { position, bytes: batch.to_vec() };
-        self.gathered += batch.len();
-        self.outcome.bytes += batch.len() as u64;
-        self.runs.insert((id, segment), run);
     }
 
     async fn flush(&mut self) -> Result<(), StorageError> {
-        let runs = std::mem::take(&mut self.runs).into_iter().map(|((id, segment), run)| (id, segment, run));
-        let all: Vec<_> = std::mem::take(&mut self.parted).into_iter().chain(runs).collect();
         self.gathered = 0;
-        for (id, segment, run) in all {
+        let mut targets = Vec::new();
+        for ((id, segment), runs) in std::mem::take(&mut self.runs) {
             let Some(name) = self.name(id.topic) else { continue };
             let directory = topic_directory(self.data, &name, id.topic).join(id.partition.to_string());
-            if segment < self.boundary(id, &directory).await? {
-                continue;
-            }
-            io::make_directories(&directory).await.map_err(StorageError::io("make", &directory))?;
-            let path = directory.join(file_name(segment, "log"));
-            let handle =
-                io::open(&path, OpenOptions::CREATE).await.map_err(StorageError::io("open", &path))?;
-            let (result, _) = io::write(handle, u64::from(run.position), Slice::from(run.bytes), false).await;
-            let _ = io::close(handle).await;
-            result.map_err(StorageError::io("write", &path))?;
-            self.touched.insert(path, ());
+            let named = self.named.contains(&(id, segment));
+            targets.push(Target { id, named, segment, directory, runs });
+        }
+        self.look_up_boundaries(&targets).await?;
+        let (targets, compacted): (Vec<Target>, Vec<Target>) =
+            targets.into_iter().partition(|target| target.segment >= self.boundaries[&target.id]);
+        self.unsure.extend(compacted.iter().map(|target| target.id));
+        for (path, named) in segments::write_all(targets).await? {
+            // What was made in an earlier round has no name yet.
+            let known = self.touched.entry(path).or_insert(named);
+            *known = *known && named;
         }
         Ok(())
     }
 
-    /// Where the segments of a partition begin that no compaction has touched.
-    async fn boundary(&mut self, id: TopicPartition, directory: &Path) -> Result<i64, StorageError> {
-        if let Some(boundary) = self.boundaries.get(&id) {
-            return Ok(*boundary);
+    /// Where the segments of partitions begin that no compaction has touched.
+    async fn look_up_boundaries(&mut self, targets: &[Target]) -> Result<(), StorageError> {
+        let new: BTreeMap<TopicPartition, &Path> = targets
+            .iter()
+            .filter(|target| !self.boundaries.contains_key(&target.id))
+            .map(|target| (target.id, target.directory.as_path()))
+            .collect();
+        let pool = self.pool;
+        let read = new.values().map(|directory| CleanerState::read(directory, pool));
+        let states = join_some(read, AT_ONCE).await;
+        for (id, state) in new.into_keys().zip(states) {
+            self.boundaries.insert(id, state?.map_or(0, |state| state.boundary));
         }
-        let state = CleanerState::read(directory, self.pool).await?;
-        let boundary = state.map_or(0, |state| state.boundary);
-        self.boundaries.insert(id, boundary);
-        Ok(boundary)
+        Ok(())
+    }
+
+    /// Puts what was written on the device, and the names of what may have none there: one that was found may have
+    /// none, because the broker ended before the sync that follows on its making, or because that sync failed.
+    async fn sync(&self) -> Result<(), StorageError> {
+        let unnamed = self.touched.iter().filter(|(_, named)| !**named).map(|(path, _)| path);
+        let above = |path: &PathBuf| -> Vec<PathBuf> {
+            let above = path.ancestors().skip(1).take_while(|above| above.starts_with(self.data));
+            above.map(Path::to_path_buf).collect()
+        };
+        let directories: BTreeSet<PathBuf> = unnamed.flat_map(above).collect();
+        segments::sync_all(self.touched.keys(), &directories).await
+    }
+
+    /// What was replayed is whole, and so is what lies before it: an append went into the journal when all before it
+    /// was durable, there or in the segment, and what is not replayed any more was synced. So nobody need look at it
+    /// again, except where direct writes lie between, where a segment ended, or where the journal is damaged.
+    fn verify_replayed(&mut self) {
+        if !self.outcome.damage.is_empty() {
+            return;
+        }
+        for (id, entry) in &mut self.entries {
+            let end = self.replayed.get(id).filter(|_| !self.unsure.contains(id));
+            if let Some(end) = end.filter(|end| end.segment == entry.verified.segment) {
+                entry.verified = entry.verified.max(*end);
+            }
+        }
     }
 
     async fn finish(mut self, epoch: u64) -> Result<Recovered, StorageError> {
-        let mut directories = BTreeSet::new();
-        for path in self.touched.keys() {
-            let handle = io::open(path, OpenOptions::WRITE).await.map_err(StorageError::io("open", path))?;
-            let result = io::sync(handle).await;
-            let _ = io::close(handle).await;
-            result.map_err(StorageError::io("sync", path))?;
-            // Those above it as well: one that was found may have no name on the device, because the broker ended before
-            // the sync that follows on its making, or because that sync failed.
-            let above = path.ancestors().skip(1).take_while(|above| above.starts_with(self.data));
-            directories.extend(above.map(Path::to_path_buf));
-        }
-        for directory in &directories {
-            io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))?;
-        }
+        self.sync().await?;
+        self.verify_replayed();
         let ids: Vec<TopicPartition> = self.entries.keys().copied().collect();
         let gone: Vec<_> = ids.into_iter().filter(|id| self.name(id.topic).is_none()).collect();
         for id in gone {

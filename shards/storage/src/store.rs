@@ -1,7 +1,7 @@
 //! One shard's store: what its parts share, and how it starts and stops.
 
 use crate::cache::TailCache;
-use crate::checkpoint::{self, Checkpoint, CheckpointEntry};
+use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
 use crate::cleaner;
 use crate::config::{CleanerOptions, Durability, StoreOptions};
 use crate::drain;
@@ -14,9 +14,10 @@ use crate::recover;
 use crate::segment::topic_directory;
 use crate::stats::StoreStats;
 use crate::upkeep;
+use crate::window::READ_BYTES;
 use base::Random;
 use driver::Errno;
-use executor::{Class, Event, JoinHandle, io, join_all, race, sleep, spawn, spawn_class};
+use executor::{Class, Event, JoinHandle, io, join_all, join_some, race, sleep, spawn, spawn_class};
 use memory::{Block, Pool};
 use model::TopicPartition;
 use std::cell::{Cell, RefCell};
@@ -35,6 +36,9 @@ const DRAINS_MAX: usize = 4;
 
 /// Partitions that are finished side by side at a clean stop.
 const FINISH_AT_ONCE: usize = 16;
+
+/// Partitions that are opened side by side at a start, where there is memory for it.
+const OPEN_AT_ONCE: usize = 32;
 
 /// What the parts of a store share.
 pub(crate) struct Shared {
@@ -65,6 +69,8 @@ pub(crate) struct Shared {
     /// Entries of the node's checkpoint for partitions that were not opened yet.
     left: RefCell<HashMap<TopicPartition, CheckpointEntry>>,
     generation: Cell<u64>,
+    /// Logs that were opened and end before space that was only reserved, and its bytes; until it was told.
+    reserved: Cell<(u64, u64)>,
     /// Bytes in segments that no checkpoint covers.
     pub unverified: Cell<u64>,
     /// Something is in the journal that only a checkpoint can take over.
@@ -187,6 +193,16 @@ impl Shared {
         match u64::try_from(max_ms) {
             Ok(max) if max > 0 => self.chance.borrow_mut().below(max) as i64,
             _ => 0,
+        }
+    }
+
+    /// A log that was opened ends at a place of a segment's file, and up to the size of that is only reserved.
+    pub fn note_reserved(&self, end: &LogPlace, size: u64) {
+        let bytes = size.saturating_sub(u64::from(end.position));
+        // The zeros that fill a block are no space.
+        if end.position > 0 && bytes >= drain::ALIGN as u64 {
+            let (logs, before) = self.reserved.get();
+            self.reserved.set((logs + 1, before + bytes));
         }
     }
 
@@ -315,6 +331,7 @@ impl Store {
             drain_bytes: journal_bytes.min(budget as u64 / 2) / 4,
             left: RefCell::new(node.entries.iter().map(|entry| (entry.id, *entry)).collect()),
             generation: Cell::new(0),
+            reserved: Cell::default(),
             unverified: Cell::new(0),
             checkpoint_due: Cell::new(false),
             chance: RefCell::new(Random::new(executor::random())),
@@ -366,6 +383,25 @@ impl Store {
         let log = load::open(&self.shared, &spec, entry).await?;
         self.shared.left.borrow_mut().remove(&spec.id);
         Ok(self.add(log))
+    }
+
+    /// The same for many, several side by side; the results are in the order of `specs`.
+    pub async fn open_partitions(&self, specs: Vec<PartitionSpec>) -> Vec<Result<Partition, StorageError>> {
+        let budget = self.shared.options.pool.budget_bytes();
+        let at_once = (budget / READ_BYTES / 8).clamp(1, OPEN_AT_ONCE);
+        let opening = specs.iter().cloned().map(|spec| self.open_partition(spec));
+        let mut results = join_some(opening, at_once).await;
+        for (spec, result) in specs.into_iter().zip(&mut results) {
+            // Others had the memory then.
+            if let Err(StorageError::OutOfMemory { .. }) = result {
+                *result = self.open_partition(spec).await;
+            }
+        }
+        let (logs, bytes) = self.shared.reserved.take();
+        if logs > 0 {
+            log::info!("{logs} logs end before reserved space, which they keep: {bytes} bytes in all");
+        }
+        results
     }
 
     fn add(&self, log: Log) -> Partition {

@@ -157,7 +157,7 @@ pub(crate) fn begin(token: Token, operation: Operation, kit: &Kit) -> Result<Box
         | Operation::Allocate { .. }
         | Operation::Truncate { .. }
         | Operation::Close { .. } => plain(),
-        Operation::ListDirectory { .. } | Operation::Stat { .. } => {
+        Operation::FindWritten { .. } | Operation::ListDirectory { .. } | Operation::Stat { .. } => {
             unreachable!("the ring answers these itself")
         }
     };

@@ -376,11 +376,26 @@ fn stat(path: &Path) -> Result<Metadata, Errno> {
     Ok(Metadata { bytes: found.len(), is_directory: found.is_dir() })
 }
 
+/// A file system that does not know what was written calls everything before the end of the file written.
+fn find_written(file: Handle, offset: u64) -> Result<Option<u64>, Errno> {
+    let from = libc::off_t::try_from(offset).map_err(|_| Errno::INVAL)?;
+    // SAFETY: no memory is passed. The place in the file that this moves is nobody's: all else names its offsets.
+    let found = unsafe { libc::lseek(file.0, from, libc::SEEK_DATA) };
+    match u64::try_from(found) {
+        Ok(place) => Ok(Some(place)),
+        Err(_) => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+            error => Err(error.into()),
+        },
+    }
+}
+
 impl Driver for UringDriver {
     fn submit(&mut self, token: Token, operation: Operation) {
-        // Listing has no operation in io_uring, and a stat of a cached name takes a microsecond: both are
-        // rare, and done here and now.
+        // Listing and seeking have no operations in io_uring, and a stat of a cached name takes a microsecond:
+        // all are rare, and done here and now.
         let outcome = match operation {
+            Operation::FindWritten { file, offset } => Outcome::Found(find_written(file, offset)),
             Operation::ListDirectory { path } => Outcome::Listed(list(&path)),
             Operation::Stat { path } => Outcome::Stat(stat(&path)),
             Operation::Accept { listener } if self.multishot_accept => {

@@ -168,8 +168,10 @@ impl Broker {
 
     async fn set_up(&self, setups: Vec<PartitionSetup>, create: bool) -> Result<(), String> {
         let mut setups = setups.into_iter();
+        // At a start there is no other work, and the store has several under way.
+        let most = if create { PORTION } else { usize::MAX };
         loop {
-            let portion: Vec<_> = setups.by_ref().take(PORTION).collect();
+            let portion: Vec<_> = setups.by_ref().take(most).collect();
             if portion.is_empty() {
                 return Ok(());
             }

@@ -4,12 +4,14 @@
 //! nobody was told of it), unless a later commit says that the missing one had been durable: then it is
 //! damage, which is reported, and the row goes on behind it.
 
-use super::format::{BLOCK_BYTES, COMMIT_HEADER_BYTES, CommitHeader, FileHeader};
+use super::ahead::Ahead;
+use super::format::{BLOCK_BYTES, COMMIT_HEADER_BYTES, CommitHeader, Entries, Entry, FileHeader};
 use crate::error::{Damage, StorageError};
 use crate::window::Window;
 use driver::{Handle, OpenOptions};
 use executor::io;
 use memory::{Pool, Slice};
+use model::TopicPartition;
 use std::path::{Path, PathBuf};
 
 /// No commit is larger, unless one append is.
@@ -23,6 +25,16 @@ pub(crate) struct ScannedFile {
     header: Option<FileHeader>,
 }
 
+/// What a commit says beside records and log starts. It is kept from when the commit was verified: what was drained is
+/// not read again, and there is little of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said {
+    /// From here on, in this file, a number means this partition and this segment of it.
+    Declare { number: u32, id: TopicPartition, segment: i64 },
+    /// A partition's segment is durable by direct writes up to a position, and the offset behind that.
+    Direct { number: u32, position: u32, next_offset: i64 },
+}
+
 /// Where a commit is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CommitAt {
@@ -31,6 +43,8 @@ pub(crate) struct CommitAt {
     /// Where it begins there.
     pub offset: u64,
     pub header: CommitHeader,
+    /// Which of what was said it says.
+    said: (usize, usize),
 }
 
 /// What one shard's journal holds.
@@ -41,6 +55,8 @@ pub(crate) struct JournalScan {
     pub commits: Vec<CommitAt>,
     /// Commits before these, of which everything is in segments already.
     pub drained: Vec<CommitAt>,
+    /// What the commits say, one after another.
+    said: Vec<Said>,
     /// The newest epoch seen; 0 if there was none.
     pub epoch: u64,
     /// Commits behind the end of the row, which are dropped.
@@ -64,7 +80,7 @@ pub(crate) struct Gap {
 }
 
 impl JournalScan {
-    /// Reads the headers of all commits in a journal's directory. Those of epochs before `epoch` were
+    /// Verifies all commits in a journal's directory. Those of epochs before `epoch` were
     /// replayed by the start that began it, and are passed over.
     pub async fn read(directory: &Path, pool: &Pool, epoch: u64) -> Result<JournalScan, StorageError> {
         let mut scan = JournalScan::default();
@@ -93,7 +109,9 @@ impl JournalScan {
 
     async fn open(&mut self, path: PathBuf, pool: &Pool) -> Result<(), StorageError> {
         let bytes = io::stat(&path).await.map_err(StorageError::io("stat", &path))?.bytes;
-        let handle = io::open(&path, OpenOptions::READ).await.map_err(StorageError::io("open", &path))?;
+        // Past the page cache, as it was written: most of it is read once.
+        let options = OpenOptions::READ.direct();
+        let handle = io::open(&path, options).await.map_err(StorageError::io("open", &path))?;
         let mut window = Window::new(handle, &path, pool.clone(), bytes.min(2 * BLOCK_BYTES));
         let block = window.at(0, BLOCK_BYTES as usize).await?;
         let mut header = FileHeader::decode(&block).ok();
@@ -114,17 +132,17 @@ impl JournalScan {
     }
 
     async fn find_commits(
-        &self,
+        &mut self,
         file: usize,
         pool: &Pool,
         found: &mut Vec<CommitAt>,
     ) -> Result<(), StorageError> {
-        let ScannedFile { path, handle, bytes, header } = &self.files[file];
+        let ScannedFile { ref path, handle, bytes, header } = self.files[file];
         let Some(header) = header else { return Ok(()) };
-        let mut window = Window::new(*handle, path, pool.clone(), *bytes);
+        let mut ahead = Ahead::new(handle, path, pool.clone(), bytes);
         let mut offset = BLOCK_BYTES;
-        while offset < *bytes {
-            let start = window.at(offset, COMMIT_HEADER_BYTES).await?;
+        while offset < bytes {
+            let start = ahead.at(offset, COMMIT_HEADER_BYTES).await?;
             let ours = CommitHeader::peek(&start).ok().filter(|commit| {
                 commit.file_sequence == header.file_sequence
                     && commit.epoch == header.epoch
@@ -134,16 +152,36 @@ impl JournalScan {
                 offset += BLOCK_BYTES;
                 continue;
             };
-            let whole = window.at(offset, commit.length as usize).await?;
+            let whole = ahead.at(offset, commit.length as usize).await?;
             match CommitHeader::verify(&whole) {
                 Ok(header) => {
-                    found.push(CommitAt { file, offset, header });
+                    let said = self.note_said(&whole, &header);
+                    found.push(CommitAt { file, offset, header, said });
                     offset += header.padded_bytes();
                 }
                 Err(_) => offset += BLOCK_BYTES,
             }
         }
         Ok(())
+    }
+
+    /// Keeps what a commit says beside records and log starts; where it is kept.
+    fn note_said(&mut self, commit: &[u8], header: &CommitHeader) -> (usize, usize) {
+        let from = self.said.len();
+        // An entry of an unknown kind is found again by who replays the commit.
+        self.said.extend(Entries::of(commit, header).map_while(Result::ok).filter_map(|entry| match entry {
+            Entry::Declare { number, id, segment } => Some(Said::Declare { number, id, segment }),
+            Entry::Direct { number, position, next_offset } => {
+                Some(Said::Direct { number, position, next_offset })
+            }
+            Entry::Append { .. } | Entry::LogStart { .. } => None,
+        }));
+        (from, self.said.len())
+    }
+
+    /// What a commit says beside records and log starts, in order.
+    pub fn said(&self, at: &CommitAt) -> &[Said] {
+        &self.said[at.said.0..at.said.1]
     }
 
     /// Decides which of the commits found are to be replayed.
@@ -238,21 +276,12 @@ impl JournalScan {
         }
     }
 
-    /// The bytes of a commit.
-    pub async fn commit(
-        &self,
-        at: &CommitAt,
-        window: &mut Option<(usize, Window)>,
-        pool: &Pool,
-    ) -> Result<Slice, StorageError> {
-        let file = &self.files[at.file];
-        if window.as_ref().is_none_or(|(index, _)| *index != at.file) {
-            *window = Some((at.file, Window::new(file.handle, &file.path, pool.clone(), file.bytes)));
-        }
-        match window {
-            Some((_, window)) => window.at(at.offset, at.header.length as usize).await,
-            None => unreachable!("just set"),
-        }
+    /// A reader of a file's commits that are to be replayed.
+    pub fn reader(&self, file: usize, pool: &Pool) -> Ahead {
+        let ScannedFile { path, handle, .. } = &self.files[file];
+        let last = self.commits.iter().rev().find(|commit| commit.file == file);
+        let end = last.map_or(0, |commit| commit.offset + commit.header.padded_bytes());
+        Ahead::new(*handle, path, pool.clone(), end)
     }
 
     /// Closes the files.

@@ -30,7 +30,9 @@ pub(crate) async fn last_segment(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(
     let last = {
         let state = log.state.borrow();
         let last = state.segments.last().filter(|s| !s.finished && s.written == s.bytes && s.bytes > 0);
-        last.filter(|segment| segment.grown).map(|segment| segment.base)
+        // One that only a start has looked at may have space behind its end.
+        let unfinished = last.filter(|s| s.grown || s.allocated > u64::from(s.bytes));
+        unfinished.map(|segment| segment.base)
     };
     match last {
         Some(base) => finish(shared, log, base).await,

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 /// Ends a swap of compacted segments, and removes files that were to be removed, files that were being written under another name, and index files of
 /// segments that are gone.
-pub(super) async fn remove(log: &Log) -> Result<(), StorageError> {
+/// Returns what was found in the directory, with some that is gone now: nothing that a start looks for.
+pub(super) async fn remove(log: &Log) -> Result<Vec<DirectoryEntry>, StorageError> {
     let mut entries = list(log).await?;
     let swaps: Vec<(i64, i64)> =
         entries.iter().filter_map(|entry| swap::offsets_of_name(&entry.name, swap::SWAP)).collect();
@@ -35,7 +36,7 @@ pub(super) async fn remove(log: &Log) -> Result<(), StorageError> {
             delete::remove(&log.directory.join(&entry.name)).await?;
         }
     }
-    Ok(())
+    Ok(entries)
 }
 
 async fn list(log: &Log) -> Result<Vec<DirectoryEntry>, StorageError> {

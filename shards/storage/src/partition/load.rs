@@ -1,24 +1,20 @@
 //! Finding a log's end at a start, and its older segments and indexes when they are needed.
 
-use super::read::describe;
+use super::end::{Stop, cut, follow, hole};
 use super::{Log, LogState, PartitionSpec, delete, index_pair, leftovers, producers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::cleaner::{CleanerState, state};
 use crate::epochs::Epochs;
-use crate::error::{Damage, StorageError};
-use crate::segment::cursor::{Cursor, Found};
+use crate::error::StorageError;
+use crate::segment::cursor::Cursor;
 use crate::segment::{Segment, file_name, offset_of_name, topic_directory};
 use crate::store::Shared;
 use crate::window::read_file;
-use driver::Errno;
+use driver::{DirectoryEntry, Errno};
 use executor::io;
-use model::Offset;
 use std::path::Path;
 use std::rc::Rc;
-
-/// More holes of one log are not told apart: the last one goes up to the end.
-const HOLES_MAX: usize = 256;
 
 /// Where to begin to look for an offset.
 pub(crate) struct Start {
@@ -32,15 +28,17 @@ pub(crate) struct Start {
     pub offset_limit: i64,
 }
 
-/// The segments of a partition's directory: first offsets and file sizes, in order.
+/// The first offsets of the segments among the entries of a partition's directory, in order.
+fn segments_among(entries: &[DirectoryEntry]) -> Vec<i64> {
+    let mut bases: Vec<i64> = entries.iter().filter_map(|entry| offset_of_name(&entry.name, "log")).collect();
+    bases.sort_unstable();
+    bases
+}
+
+/// The segments of a partition's directory: their first offsets, in order.
 pub(crate) async fn list_segments(directory: &Path) -> Result<Vec<i64>, StorageError> {
     match io::list_directory(directory).await {
-        Ok(entries) => {
-            let mut bases: Vec<i64> =
-                entries.iter().filter_map(|entry| offset_of_name(&entry.name, "log")).collect();
-            bases.sort_unstable();
-            Ok(bases)
-        }
+        Ok(entries) => Ok(segments_among(&entries)),
         Err(Errno::NOENT) => Ok(Vec::new()),
         Err(errno) => Err(StorageError::io("list", directory)(errno)),
     }
@@ -64,32 +62,48 @@ pub(crate) async fn open(
     let directory = topic_directory(&shared.options.data, &spec.topic_name, spec.id.topic)
         .join(spec.id.partition.to_string());
     let log = Log::new(spec, directory, Rc::downgrade(shared));
-    if entry.is_none_or(|entry| !entry.exact) {
-        leftovers::remove(&log).await?;
-    }
     match entry {
-        Some(entry) if entry.exact => {
-            log.state.borrow_mut().begin(&entry, entry.verified);
-        }
+        Some(entry) if entry.exact => log.state.borrow_mut().begin(&entry, entry.verified),
+        entry => look(shared, &log, spec, entry).await?,
+    }
+    if entry.is_none_or(|entry| entry.epoch_history || entry.leader_epoch < 0) {
+        load_epochs(shared, &log).await?;
+    }
+    Ok(log)
+}
+
+/// Finds out from its files where a log ends that was not stopped cleanly. Its directory is listed once: there may be
+/// many logs.
+async fn look(
+    shared: &Rc<Shared>,
+    log: &Log,
+    spec: &PartitionSpec,
+    entry: Option<CheckpointEntry>,
+) -> Result<(), StorageError> {
+    let entries = leftovers::remove(log).await?;
+    let bases = segments_among(&entries);
+    match entry {
         Some(mut entry) => {
             if entry.leader_epoch < 0 {
                 // Known from a direct write only.
                 entry.leader_epoch = spec.leader_epoch.0;
             }
-            let cleaned = CleanerState::read(&log.directory, &shared.options.pool).await?;
+            let cleaned = match entries.iter().any(|found| found.name == state::FILE) {
+                true => CleanerState::read(&log.directory, &shared.options.pool).await?,
+                false => None,
+            };
             if let Some(cleaned) = cleaned {
                 log.cleaned.set(Some(cleaned));
                 entry.begin_behind(cleaned.boundary);
             }
-            find_end(shared, &log, entry).await?;
-            remove_deleted(shared, &log, entry.log_start).await?;
+            let bases = find_end(shared, log, entry, bases).await?;
+            remove_deleted(shared, log, entry.log_start, &bases).await?;
             if cleaned.is_some() {
                 // What the checkpoint says of their size may be from before a compaction.
-                list_older(&log).await?;
+                list_older(log).await?;
             }
         }
         None => {
-            let bases = list_segments(&log.directory).await?;
             if let (Some(&first), Some(&last)) = (bases.first(), bases.last()) {
                 let verified = LogPlace { segment: last, position: 0, offset: last };
                 let entry = CheckpointEntry {
@@ -102,17 +116,11 @@ pub(crate) async fn open(
                     claimed: verified,
                     older_bytes: 0,
                 };
-                find_end(shared, &log, entry).await?;
+                find_end(shared, log, entry, bases).await?;
             }
         }
     }
-    if entry.is_none_or(|entry| !entry.exact) {
-        producers::remove_beyond(&log).await?;
-    }
-    if entry.is_none_or(|entry| entry.epoch_history || entry.leader_epoch < 0) {
-        load_epochs(shared, &log).await?;
-    }
-    Ok(log)
+    producers::remove_beyond(log, &entries).await
 }
 
 impl CheckpointEntry {
@@ -146,9 +154,14 @@ impl LogState {
     }
 }
 
-/// Removes segments that lie before the log start as a whole: a crash may have come before that was done, and a
-/// replay makes some of them again.
-async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<(), StorageError> {
+/// Removes those of the segments there are that lie before the log start as a whole: a crash may have come before that
+/// was done, and a replay makes some of them again.
+async fn remove_deleted(
+    shared: &Shared,
+    log: &Log,
+    log_start: i64,
+    bases: &[i64],
+) -> Result<(), StorageError> {
     let (dropped, first) = {
         let mut state = log.state.borrow_mut();
         let mut count = state.segments.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
@@ -161,7 +174,6 @@ async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<()
         let dropped: Vec<i64> = state.segments.drain(..count).map(|segment| segment.base).collect();
         (dropped, state.segments.first().map_or(state.log_end, |segment| segment.base))
     };
-    let bases = list_segments(&log.directory).await?;
     for (index, &base) in bases.iter().enumerate() {
         let end = bases.get(index + 1).copied().unwrap_or(first);
         if base < first && (end <= log_start || dropped.contains(&base)) {
@@ -174,18 +186,25 @@ async fn remove_deleted(shared: &Shared, log: &Log, log_start: i64) -> Result<()
     Ok(())
 }
 
-/// Follows the batches from the verified place on to the end, and cuts off what is behind it.
-async fn find_end(shared: &Rc<Shared>, log: &Log, entry: CheckpointEntry) -> Result<(), StorageError> {
-    let bases = list_segments(&log.directory).await?;
+/// Follows the batches from the verified place on to the end, and cuts off what is behind it. Returns those of the
+/// segments `bases` that are left.
+async fn find_end(
+    shared: &Rc<Shared>,
+    log: &Log,
+    entry: CheckpointEntry,
+    mut bases: Vec<i64>,
+) -> Result<Vec<i64>, StorageError> {
     let mut end = first_there(&entry, &bases);
     let (mut segments, mut holes) = (Vec::<Segment>::new(), Vec::new());
     let why = loop {
         let path = log.directory.join(file_name(end.segment, "log"));
         let size = file_bytes(&path).await?;
-        let why = follow(shared, log, &entry, size, &mut end, &mut holes).await?;
+        let Stop { why, reserved } = follow(shared, log, &entry, size, &mut end, &mut holes).await?;
         if end.position > 0 {
             let mut segment = Segment::stored(end.segment, end.position, end.offset);
             segment.created_ms = executor::wall_clock_ms();
+            // What is reserved stays, and need not be reserved again.
+            segment.allocated = if reserved { size } else { 0 };
             segments.push(segment);
         }
         if bases.contains(&end.offset) && end.offset > end.segment {
@@ -199,11 +218,15 @@ async fn find_end(shared: &Rc<Shared>, log: &Log, entry: CheckpointEntry) -> Res
             continue;
         }
         if end >= entry.claimed {
-            cut(shared, log, &path, size, end, why).await?;
+            match reserved {
+                true => shared.note_reserved(&end, size),
+                false => cut(shared, log, &path, size, end, why).await?,
+            }
             let last = segments.last().map_or(-1, |segment| segment.base);
             // Older ones than where the look began are not known here, and stay.
-            let torn = bases.iter().filter(|&&base| base > last && base >= end.segment);
-            remove_torn(shared, log, torn).await?;
+            let is_torn = |base: &i64| *base > last && *base >= end.segment;
+            remove_torn(shared, log, bases.iter().filter(|&base| is_torn(base))).await?;
+            bases.retain(|base| !is_torn(base));
         }
         break why;
     };
@@ -221,7 +244,8 @@ async fn find_end(shared: &Rc<Shared>, log: &Log, entry: CheckpointEntry) -> Res
         log::error!("damaged: {hole}");
     }
     state.damage = holes;
-    Ok(())
+    drop(state);
+    Ok(bases)
 }
 
 /// Where to begin to look: the verified place, unless its segment was deleted since, as a whole and on purpose. Then
@@ -239,90 +263,6 @@ fn first_there(entry: &CheckpointEntry, bases: &[i64]) -> LogPlace {
         // The file is missing, and not because of a deletion.
         None => verified,
     }
-}
-
-/// Offsets from a place up to `to` that were durable and cannot be read.
-fn hole(log: &Log, from: &LogPlace, to: i64, what: &'static str) -> Damage {
-    Damage {
-        partition: Some(log.id),
-        file: log.segment_path(from.segment),
-        position: u64::from(from.position),
-        offsets: Some((Offset(from.offset), Offset(to))),
-        what,
-    }
-}
-
-/// Goes on from `end` as far as there are batches that follow each other; says what is there instead. Where
-/// something is broken that was durable, a hole is noted, and it goes on behind that.
-async fn follow(
-    shared: &Rc<Shared>,
-    log: &Log,
-    entry: &CheckpointEntry,
-    size: u64,
-    end: &mut LogPlace,
-    holes: &mut Vec<Damage>,
-) -> Result<&'static str, StorageError> {
-    const NOTHING: &str = "the file ends before what was durable";
-    if size <= u64::from(end.position) {
-        return Ok(NOTHING);
-    }
-    let file = shared.files.open(&log.segment_path(end.segment), false).await?;
-    let limit = size.min(u64::from(u32::MAX));
-    let mut cursor = Cursor::new(file, shared.options.pool.clone(), u64::from(end.position), limit);
-    loop {
-        let what = match cursor.next().await? {
-            Found::Batch(header, _) if header.base_offset >= end.offset => {
-                end.position = cursor.position as u32;
-                end.offset = header.last_offset() + 1;
-                continue;
-            }
-            Found::Batch(..) => "a batch with an offset that was before",
-            Found::End => return Ok(NOTHING),
-            Found::Broken(error) => describe(error),
-        };
-        cursor.position = u64::from(end.position);
-        if *end >= entry.claimed || holes.len() == HOLES_MAX {
-            return Ok(what);
-        }
-        let behind = cursor.resume(end.offset, entry.claimed.offset).await?;
-        let place = |header: &BatchHeader| LogPlace {
-            position: cursor.position as u32,
-            offset: header.base_offset,
-            ..*end
-        };
-        // Behind what was durable anything may be.
-        let Some(next) = behind.as_ref().map(place).filter(|next| *next < entry.claimed) else {
-            return Ok(what);
-        };
-        holes.push(hole(log, end, next.offset, what));
-        *end = next;
-    }
-}
-
-/// Cuts a segment's file behind its last batch: reserved space, or a torn write that must not be found again
-/// by a later start.
-async fn cut(
-    shared: &Rc<Shared>,
-    log: &Log,
-    path: &Path,
-    size: u64,
-    end: LogPlace,
-    why: &str,
-) -> Result<(), StorageError> {
-    if size <= u64::from(end.position).next_multiple_of(4096) {
-        return Ok(());
-    }
-    let file = shared.files.open(path, false).await?;
-    io::truncate(file.handle, u64::from(end.position)).await.map_err(StorageError::io("truncate", path))?;
-    io::sync(file.handle).await.map_err(StorageError::io("sync", path))?;
-    log::info!(
-        "{}: {}: cut at byte {} of {size}, offset {} ({why})",
-        log.id,
-        path.display(),
-        end.position,
-        end.offset
-    );
-    Ok(())
 }
 
 /// Removes files of segments behind the last one that holds anything: they were begun when the broker stopped, and

@@ -14,6 +14,7 @@
 //! - [`finish`]: what is done for a segment when nothing more comes into it.
 //! - [`index_pair`]: a segment's index files, put in place and read.
 //! - [`space`]: what is reserved of the device ahead of a segment's end.
+//! - [`end`]: where the batches of a segment end, and what is behind them.
 //! - [`load`]: finding a log's end at a start, and its older segments when they are needed.
 //!
 //! What is in memory of a log: the *tail*, its newest batches without a gap, of which a first part is in
@@ -25,6 +26,7 @@ mod append;
 mod cleaning;
 pub(crate) mod delete;
 mod direct;
+mod end;
 pub(crate) mod finish;
 mod index_pair;
 mod leftovers;

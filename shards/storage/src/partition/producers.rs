@@ -7,7 +7,7 @@ use crate::producers::{ProducerDescription, Producers};
 use crate::segment::{file_name, offset_of_name};
 use crate::store::Shared;
 use crate::window::{read_file, replace_file};
-use driver::{Errno, OpenOptions};
+use driver::{DirectoryEntry, Errno, OpenOptions};
 use executor::io;
 use memory::Slice;
 use model::Offset;
@@ -169,10 +169,10 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted:
 }
 
 /// Removes the snapshots from behind the log's end: they tell of records that a crash has taken, and the log would grow
-/// past them with others.
-pub(crate) async fn remove_beyond(log: &Log) -> Result<(), StorageError> {
+/// past them with others. `entries`: what its directory holds.
+pub(crate) async fn remove_beyond(log: &Log, entries: &[DirectoryEntry]) -> Result<(), StorageError> {
     let log_end = log.state.borrow().log_end;
-    let beyond: Vec<i64> = snapshots(log).await?.into_iter().filter(|&offset| offset > log_end).collect();
+    let beyond: Vec<i64> = snapshots_among(entries).filter(|&offset| offset > log_end).collect();
     if beyond.is_empty() {
         return Ok(());
     }
@@ -186,13 +186,14 @@ pub(crate) async fn remove_beyond(log: &Log) -> Result<(), StorageError> {
 /// The offsets of the snapshots there are, in order.
 async fn snapshots(log: &Log) -> Result<Vec<i64>, StorageError> {
     match io::list_directory(&log.directory).await {
-        Ok(entries) => {
-            let offsets = entries.iter().filter_map(|entry| offset_of_name(&entry.name, "snapshot"));
-            Ok(offsets.collect())
-        }
+        Ok(entries) => Ok(snapshots_among(&entries).collect()),
         Err(Errno::NOENT) => Ok(Vec::new()),
         Err(errno) => Err(StorageError::io("list", &log.directory)(errno)),
     }
+}
+
+fn snapshots_among(entries: &[DirectoryEntry]) -> impl Iterator<Item = i64> {
+    entries.iter().filter_map(|entry| offset_of_name(&entry.name, "snapshot"))
 }
 
 /// Saves a snapshot if there is enough new for one, or, at a clean stop, if there is anything new.

@@ -8,6 +8,7 @@ mod compaction;
 mod crash;
 mod more;
 mod recompress;
+mod restart;
 mod retention;
 mod transactions;
 
