@@ -4,6 +4,7 @@
 //! other; groups of every protocol, some of whose members consume, transform and produce in transactions; readers.
 
 use crate::plan::{Crowd, Plan};
+use crate::variety;
 use base::Random;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct Group {
     pub committed: bool,
     /// Its members; those with an identity work in transactions.
     pub members: Vec<Option<Identity>>,
+    /// The number in the instance id of each member that is static (KIP-345); two may have the same.
+    pub instances: Vec<Option<u32>>,
     pub session_ms: i32,
     pub rebalance_ms: i32,
 }
@@ -50,6 +53,11 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn name(&self) -> String {
         format!("group-{}", self.number)
+    }
+
+    /// Whether two members have this instance id.
+    pub(crate) fn is_shared(&self, instance: Option<u32>) -> bool {
+        instance.is_some() && self.instances.iter().filter(|one| **one == instance).count() > 1
     }
 }
 
@@ -88,7 +96,9 @@ pub(crate) fn apply(plan: &mut Plan) {
     set("group.consumer.heartbeat.interval.ms", 10);
     set("group.consumer.session.timeout.ms", random.between(100, 300));
     set("group.consumer.assignment.interval.ms", random.below(20));
-    plan.coordination = Some(Coordination::new(random));
+    let mut coordination = Coordination::new(random);
+    variety::apply(&mut coordination, plan.seed);
+    plan.coordination = Some(coordination);
 }
 
 impl Coordination {
@@ -141,6 +151,7 @@ fn group(
         protocol: protocols[random.below(4) as usize],
         source,
         committed,
+        instances: vec![None; members.len()],
         members,
         session_ms: random.between(100, 300) as i32,
         rebalance_ms: random.between(100, 300) as i32,

@@ -2,6 +2,7 @@
 
 use super::coordinated::{EXTRA, Said, time};
 use super::member::Member;
+use super::statics;
 use crate::book::Place;
 use crate::coordination::Protocol;
 use crate::wire::Trouble;
@@ -44,11 +45,12 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
     if !member.settled {
         return round(member).await;
     }
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = HeartbeatRequest {
         group_id: group.as_str().into(),
         generation_id: member.epoch,
         member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
         ..Default::default()
     };
     let Some(answer) = member.client.call(ApiKey::Heartbeat, 4, &request, EXTRA).await else {
@@ -62,6 +64,7 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
         Said::Over if response.error_code == ErrorCode::RebalanceInProgress.code() => round(member).await,
         Said::Over => {
             member.begin_anew();
+            statics::give_way(member, response.error_code).await;
             Ok(false)
         }
         Said::Again | Said::Unsure => Ok(false),
@@ -113,7 +116,7 @@ fn topic(member: &Member) -> (usize, String) {
 /// Joins: what the leader is told, if this member is it. `None` if there is no generation to be in.
 async fn join(member: &mut Member) -> Result<Option<Members>, Trouble> {
     let (number, name) = topic(member);
-    let group = member.group.name();
+    let (group, instance) = (member.group.name(), member.instance_id());
     for _ in 0..2 {
         let id = member.id.clone();
         let metadata = subscribed(member, &name);
@@ -122,6 +125,7 @@ async fn join(member: &mut Member) -> Result<Option<Members>, Trouble> {
             session_timeout_ms: member.group.session_ms,
             rebalance_timeout_ms: member.group.rebalance_ms,
             member_id: id.as_str().into(),
+            group_instance_id: instance.as_deref().map(Into::into),
             protocol_type: KIND.into(),
             protocols: vec![JoinGroupRequestProtocol {
                 name: protocol(member).into(),
@@ -149,6 +153,7 @@ async fn join(member: &mut Member) -> Result<Option<Members>, Trouble> {
             }
             Said::Over => {
                 member.refused(response.error_code);
+                statics::give_way(member, response.error_code).await;
                 return Ok(None);
             }
             Said::Again | Said::Unsure => return Ok(None),
@@ -192,11 +197,12 @@ async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
         member_id: id.as_str().into(),
         assignment: bytes.as_slice().into(),
     });
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = SyncGroupRequest {
         group_id: group.as_str().into(),
         generation_id: member.epoch,
         member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
         protocol_type: Some(KIND.into()),
         protocol_name: Some(protocol(member).into()),
         assignments: assignments.collect(),
@@ -236,8 +242,12 @@ fn told(topic: &str, own: &BTreeSet<Place>) -> Vec<u8> {
 pub(crate) async fn leave(member: &mut Member) -> Result<(), Trouble> {
     // Nobody may do anything with what it has from here on.
     member.drop_all();
-    let (group, id) = (member.group.name(), member.id.clone());
-    let gone = MemberIdentity { member_id: id.as_str().into(), ..Default::default() };
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
+    let gone = MemberIdentity {
+        member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
+        ..Default::default()
+    };
     let request =
         LeaveGroupRequest { group_id: group.as_str().into(), members: vec![gone], ..Default::default() };
     let Some(answer) = member.client.call(ApiKey::LeaveGroup, 4, &request, EXTRA).await else {

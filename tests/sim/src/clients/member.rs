@@ -1,13 +1,14 @@
 //! A member of a group: it joins, polls, commits, leaves, and now and then is not heard of for longer than its session
 //! lasts, and then goes on as if it had been there.
 //!
-//! Where its partitions come from is in [`classic`](super::classic) and [`modern`](super::modern).
+//! Where its partitions come from is in [`classic`](super::classic) and [`modern`](super::modern); what is special about
+//! static members is in [`statics`](super::statics).
 
 use super::Client;
 use super::coordinated::{OF_GROUPS, OF_TRANSACTIONS, Said, partition, time};
 use super::polling::{as_poll, fetch};
 use super::transaction::Producer;
-use super::{classic, modern, transform};
+use super::{classic, modern, statics, transform};
 use crate::book::Place;
 use crate::control::Phase;
 use crate::coordination::{Group, Protocol};
@@ -35,6 +36,10 @@ pub(crate) struct Member {
     pub id: String,
     /// Its number in the history; a new one each time that it joins as somebody new.
     pub number: u32,
+    /// The number in its instance id, if it is static.
+    pub instance: Option<u32>,
+    /// What it had before it went and came back as a static member.
+    pub before: Option<statics::Before>,
     /// The generation, or the member's epoch.
     pub epoch: i32,
     pub joined: bool,
@@ -52,12 +57,15 @@ pub(crate) struct Member {
 pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
     let producer = group.members[nth].clone().map(Producer::new);
     let number = client.control.new_member();
+    let instance = group.instances[nth];
     let mut member = Member {
         client,
         group,
         load,
         id: String::new(),
         number,
+        instance,
+        before: None,
         epoch: 0,
         joined: false,
         settled: false,
@@ -92,6 +100,9 @@ impl Member {
         if self.joined && self.client.random.one_in(60) {
             return self.leave().await;
         }
+        if self.joined && self.instance.is_some() && self.client.random.one_in(20) {
+            return statics::go(self).await;
+        }
         if self.joined && self.settled && self.client.random.one_in(40) {
             // It comes back when it has been given up for dead, and does not know that.
             let away = self.group.session_ms as u64 * self.client.random.between(1, 4);
@@ -111,6 +122,11 @@ impl Member {
             true => transform::turn(self).await,
             false => self.consume().await,
         }
+    }
+
+    /// Its instance id, if it is static.
+    pub(crate) fn instance_id(&self) -> Option<String> {
+        self.instance.map(|number| format!("instance-{number}"))
     }
 
     async fn find(&mut self) -> Result<bool, Trouble> {
@@ -155,12 +171,17 @@ impl Member {
 
     /// Takes what it was given, as the coordinator has just said.
     pub(crate) fn take(&mut self, owned: BTreeSet<Place>, since: Time) {
+        if let Some(why) = self.before.take().and_then(|before| statics::missed(&before, self.epoch, &owned))
+        {
+            self.client.control.violated(format!("{}: {why}", self.group.name()));
+        }
         self.positions.retain(|place, _| owned.contains(place));
         self.committed.retain(|place, _| owned.contains(place));
         let of = |owned: &BTreeSet<Place>| owned.iter().map(|place| partition(*place)).collect();
         let own = Own {
             group: self.group.number,
             member: self.number,
+            instance: self.instance,
             generation: (!self.is_modern()).then_some(self.epoch),
             held: of(&self.owned),
             partitions: of(&owned),
@@ -175,7 +196,8 @@ impl Member {
         self.positions.clear();
         self.committed.clear();
         let (group, member) = (self.group.number, self.number);
-        let own = Own { group, member, generation: None, held: Vec::new(), partitions: Vec::new() };
+        let (instance, generation) = (self.instance, None);
+        let own = Own { group, member, instance, generation, held: Vec::new(), partitions: Vec::new() };
         self.client.did(time(), Action::Own(own));
     }
 
@@ -252,11 +274,12 @@ impl Member {
             partitions: partitions.collect(),
             ..Default::default()
         };
-        let (group, id) = (self.group.name(), self.id.clone());
+        let (group, id, instance) = (self.group.name(), self.id.clone(), self.instance_id());
         let request = OffsetCommitRequest {
             group_id: group.as_str().into(),
             generation_id_or_member_epoch: self.epoch,
             member_id: id.as_str().into(),
+            group_instance_id: instance.as_deref().map(Into::into),
             topics: vec![topic],
             ..Default::default()
         };

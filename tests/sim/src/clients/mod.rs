@@ -6,7 +6,8 @@
 //!
 //! Of groups and transactions; what they do goes into the history that the checker judges:
 //! - [`transaction`]: producers in transactions; [`member`]: members of groups, by way of [`classic`] or [`modern`];
-//!   [`transform`]: members that consume, transform and produce in transactions.
+//!   [`statics`]: those with an instance id; [`transform`]: members that consume, transform and produce in
+//!   transactions.
 //! - [`reader`]: reads along; [`audit`]: reads everything after each start; [`polling`]: how they all fetch.
 //! - [`coordinated`]: what coordinators say, and what it means.
 
@@ -21,6 +22,7 @@ pub(crate) mod plain;
 mod polling;
 pub(crate) mod producer;
 pub(crate) mod reader;
+mod statics;
 pub(crate) mod transaction;
 mod transform;
 

@@ -2,6 +2,7 @@
 
 use super::coordinated::{EXTRA, Said, time};
 use super::member::Member;
+use super::statics;
 use crate::book::Place;
 use crate::wire::Trouble;
 use kafka_wire::messages::consumer_group_heartbeat_request::{
@@ -14,6 +15,8 @@ use std::collections::BTreeSet;
 const VERSION: i16 = 1;
 /// Leaves the group.
 const LEAVES: i32 = -1;
+/// Leaves it for a while, as a static member.
+const DEPARTS: i32 = -2;
 
 /// Joins, or says what the member has; true if it is a member afterwards.
 pub(crate) async fn heartbeat(member: &mut Member) -> Result<bool, Trouble> {
@@ -25,11 +28,12 @@ pub(crate) async fn heartbeat(member: &mut Member) -> Result<bool, Trouble> {
     let partitions: Vec<i32> = member.owned.iter().map(|place| place.1).collect();
     let owned =
         if partitions.is_empty() { Vec::new() } else { vec![TopicPartitions { topic_id, partitions }] };
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = ConsumerGroupHeartbeatRequest {
         group_id: group.as_str().into(),
         member_id: id.as_str().into(),
         member_epoch: member.epoch,
+        instance_id: instance.as_deref().map(Into::into),
         rebalance_timeout_ms: member.group.rebalance_ms,
         subscribed_topic_names: Some(vec![name.as_str().into()]),
         topic_partitions: Some(owned),
@@ -45,6 +49,7 @@ pub(crate) async fn heartbeat(member: &mut Member) -> Result<bool, Trouble> {
         Said::Done => {}
         Said::Over => {
             member.begin_anew();
+            statics::give_way(member, response.error_code).await;
             return Ok(false);
         }
         Said::Again | Said::Unsure => return Ok(false),
@@ -72,13 +77,23 @@ fn topic(member: &Member) -> (usize, Uuid, String) {
 
 /// Leaves the group.
 pub(crate) async fn leave(member: &mut Member) -> Result<(), Trouble> {
+    go(member, LEAVES).await
+}
+
+/// Leaves the group, and says that it will come back: its place stays until its session lapses.
+pub(crate) async fn depart(member: &mut Member) -> Result<(), Trouble> {
+    go(member, DEPARTS).await
+}
+
+async fn go(member: &mut Member, member_epoch: i32) -> Result<(), Trouble> {
     // Nobody may do anything with what it has from here on.
     member.drop_all();
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = ConsumerGroupHeartbeatRequest {
         group_id: group.as_str().into(),
         member_id: id.as_str().into(),
-        member_epoch: LEAVES,
+        member_epoch,
+        instance_id: instance.as_deref().map(Into::into),
         ..Default::default()
     };
     let answer = member.client.call(ApiKey::ConsumerGroupHeartbeat, VERSION, &request, EXTRA).await;

@@ -1,0 +1,24 @@
+//! What sets the groups of a seed apart from others of their protocol.
+//!
+//! It is drawn from numbers of its own, so that all else in a plan stays what it was.
+
+use crate::coordination::{Coordination, Group};
+use base::Random;
+
+/// Gives the groups of a plan their variety.
+pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
+    let mut random = Random::new(seed ^ 0x57a7_1c1d);
+    for group in &mut coordination.groups {
+        if random.one_in(3) {
+            group.instances = instances(&mut random, group);
+        }
+    }
+}
+
+/// Most members are static; now and then two have one instance id.
+fn instances(random: &mut Random, group: &Group) -> Vec<Option<u32>> {
+    let count = group.members.len() as u32;
+    let shared = random.one_in(3);
+    let numbers = (0..count).map(|nth| if shared && nth + 1 == count { 0 } else { nth });
+    numbers.map(|number| (!random.one_in(4)).then_some(number)).collect()
+}
