@@ -3,6 +3,8 @@
 //! One seed in three is of this kind: a few transactional producers, some of which share an id and so fence each
 //! other; groups of every protocol, some of whose members consume, transform and produce in transactions; readers.
 
+use crate::book::Topic;
+use crate::patterns;
 use crate::plan::{Crowd, Plan};
 use crate::variety;
 use base::Random;
@@ -46,6 +48,8 @@ pub(crate) struct Group {
     pub members: Vec<Option<Identity>>,
     /// The number in the instance id of each member that is static (KIP-345); two may have the same.
     pub instances: Vec<Option<u32>>,
+    /// Its members subscribe to a pattern.
+    pub by_pattern: bool,
     pub session_ms: i32,
     pub rebalance_ms: i32,
 }
@@ -53,6 +57,11 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn name(&self) -> String {
         format!("group-{}", self.number)
+    }
+
+    /// Whether its members subscribe to a topic.
+    pub(crate) fn reads(&self, topic: &Topic) -> bool {
+        topic.judged == Some(self.source) || self.by_pattern && patterns::matches(&topic.name)
     }
 
     /// Whether two members have this instance id.
@@ -102,6 +111,11 @@ pub(crate) fn apply(plan: &mut Plan) {
 }
 
 impl Coordination {
+    /// The groups that subscribe to patterns.
+    pub(crate) fn by_pattern(&self) -> Vec<Group> {
+        self.groups.iter().filter(|group| group.by_pattern).cloned().collect()
+    }
+
     /// Changes of metadata that it takes to prepare it.
     pub(crate) fn changes(&self) -> usize {
         self.partitions.len() + usize::from(self.level != LEVEL)
@@ -152,6 +166,7 @@ fn group(
         source,
         committed,
         instances: vec![None; members.len()],
+        by_pattern: false,
         members,
         session_ms: random.between(100, 300) as i32,
         rebalance_ms: random.between(100, 300) as i32,

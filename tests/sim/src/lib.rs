@@ -5,7 +5,7 @@
 //! - [`node`]: the broker's machine; [`tamper`]: deliberate bugs below it.
 //! - [`clients`]: producers, consumers, an admin; [`wire`]: their connections; [`record`]: what they write.
 //! - [`coordination`]: what a seed with groups and transactions stands for, with the [`variety`] of its groups;
-//!   [`judge`]: their history under the [`checker`].
+//!   [`patterns`]: topics that groups come to read; [`judge`]: their history under the [`checker`].
 //! - [`proof`]: that each deliberate bug is found.
 //! - [`control`]: what the run tells its clients; [`book`]: all that they were told, with the rules that
 //!   show at once; [`check`]: those that need a whole log.
@@ -19,7 +19,8 @@
 //! One seed in three has groups and transactions. What their clients do becomes a history, which is judged at the end
 //! as a whole by the rules of the crate [`checker`]: no write is lost, nothing aborted is read, nothing is consumed
 //! twice, committed offsets stay, a partition has one owner. Some members are static: one that comes back has what it
-//! had, and whoever had its instance id before it is fenced.
+//! had, and whoever had its instance id before it is fenced. Some groups subscribe to a pattern, and come to have all
+//! topics that match it.
 
 mod book;
 mod check;
@@ -28,6 +29,7 @@ mod control;
 mod coordination;
 mod judge;
 mod node;
+mod patterns;
 mod plan;
 pub mod proof;
 mod record;

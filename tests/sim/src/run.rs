@@ -2,11 +2,12 @@
 
 use crate::book::Counts;
 use crate::check;
-use crate::clients::{Client, admin, audit, consumer, member, plain, producer, reader, transaction};
+use crate::clients::{Client, admin, audit, consumer, member, plain, planter, producer, reader, transaction};
 use crate::control::{Control, Phase};
 use crate::coordination::Coordination;
 use crate::judge;
 use crate::node::Node;
+use crate::patterns;
 use crate::plan::{End, Plan};
 use crate::tamper::Bug;
 use base::Random;
@@ -153,6 +154,7 @@ impl Run {
         self.work(false)?;
         self.heal();
         self.progress()?;
+        self.settle()?;
         self.finish()?;
         self.stage = "verification at the end".to_owned();
         self.verify(false, true)?;
@@ -283,6 +285,10 @@ impl Run {
         for (number, identity) in coordination.writers.into_iter().enumerate() {
             let client = self.client(format!("writer {number}, {}", identity.id));
             drop(self.clients.spawn("writer", transaction::run(client, identity, load)));
+        }
+        if !coordination.by_pattern().is_empty() {
+            let client = self.client("planter".to_owned());
+            drop(self.clients.spawn("planter", planter::run(client)));
         }
         for group in coordination.groups {
             for nth in 0..group.members.len() {
@@ -448,6 +454,22 @@ impl Run {
         match self.advance(LIMIT, || stuck().is_empty())? {
             true => Ok(()),
             false => Err(format!("no progress within {LIMIT:?} of {:?}", stuck())),
+        }
+    }
+
+    /// Groups come to have all that matches their patterns: the topic that is made last, too.
+    fn settle(&mut self) -> Result<(), String> {
+        let groups = self.plan.coordination.as_ref().map(Coordination::by_pattern).unwrap_or_default();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        self.stage = "settling of groups with patterns".to_owned();
+        self.control_phase(Phase::Settle);
+        let control = self.control.clone();
+        let missing = || groups.iter().find_map(|group| patterns::missing(&control, group));
+        match self.advance(LIMIT, || missing().is_none())? {
+            true => Ok(()),
+            false => Err(format!("after {LIMIT:?} {}", missing().unwrap_or_default())),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! It is drawn from numbers of its own, so that all else in a plan stays what it was.
 
-use crate::coordination::{Coordination, Group};
+use crate::coordination::{Coordination, Group, Protocol};
 use base::Random;
 
 /// Gives the groups of a plan their variety.
@@ -12,6 +12,7 @@ pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
         if random.one_in(3) {
             group.instances = instances(&mut random, group);
         }
+        group.by_pattern = group.protocol == Protocol::Consumer && random.one_in(2);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A member of a group: it joins, polls, commits, leaves, and now and then is not heard of for longer than its session
 //! lasts, and then goes on as if it had been there.
 //!
-//! Where its partitions come from is in [`classic`](super::classic) and [`modern`](super::modern); what is special about
-//! static members is in [`statics`](super::statics).
+//! Where its partitions come from is in [`classic`](super::classic) and [`modern`](super::modern); what is special
+//! about static members is in [`statics`](super::statics).
 
 use super::Client;
 use super::coordinated::{OF_GROUPS, OF_TRANSACTIONS, Said, partition, time};
@@ -75,6 +75,7 @@ pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
         producer,
         found: false,
     };
+    member.client.control.settles(member.client.number, member.group.by_pattern);
     loop {
         let phase = member.client.control.gate(member.client.number, member.joined).await;
         if let Err(trouble) = member.turn(phase).await {
@@ -95,6 +96,12 @@ impl Member {
             return self.leave().await;
         }
         if !self.find().await? {
+            return Ok(());
+        }
+        if phase == Phase::Settle {
+            // Nothing but heartbeats: topics are looked at anew after seconds only.
+            self.keep_up().await?;
+            self.client.pause(40_000).await;
             return Ok(());
         }
         if self.joined && self.client.random.one_in(60) {
@@ -187,12 +194,22 @@ impl Member {
             partitions: of(&owned),
         };
         self.owned = owned;
+        self.tell_share();
         self.client.did(since, Action::Own(own));
+    }
+
+    /// Tells the run what it has, if it subscribes to a pattern.
+    fn tell_share(&self) {
+        if self.group.by_pattern {
+            let share = (self.group.number, self.owned.clone());
+            self.client.control.shares.borrow_mut().insert(self.client.number, share);
+        }
     }
 
     /// Gives all partitions back.
     pub(crate) fn drop_all(&mut self) {
         self.owned.clear();
+        self.tell_share();
         self.positions.clear();
         self.committed.clear();
         let (group, member) = (self.group.number, self.number);
@@ -213,13 +230,12 @@ impl Member {
     async fn find_positions(&mut self) -> Result<(), Trouble> {
         let new = self.owned.iter().filter(|place| !self.positions.contains_key(*place)).copied();
         let new: Vec<Place> = new.collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        for (place, offset) in committed(&mut self.client, &self.group, &new).await? {
-            let offset = offset.unwrap_or(0);
-            self.positions.insert(place, offset);
-            self.committed.insert(place, offset);
+        for of_topic in new.chunk_by(|one, next| one.0 == next.0) {
+            for (place, offset) in committed(&mut self.client, &self.group, of_topic).await? {
+                let offset = offset.unwrap_or(0);
+                self.positions.insert(place, offset);
+                self.committed.insert(place, offset);
+            }
         }
         Ok(())
     }
@@ -332,8 +348,8 @@ impl Member {
     }
 }
 
-/// What is committed for a group, as far as that is told; it goes into the history. What a transaction still decides
-/// on is left out.
+/// What is committed for a group in partitions of one topic, as far as that is told; it goes into the history. What a
+/// transaction still decides on is left out.
 pub(crate) async fn committed(
     client: &mut Client,
     group: &Group,

@@ -8,6 +8,7 @@
 //! - [`transaction`]: producers in transactions; [`member`]: members of groups, by way of [`classic`] or [`modern`];
 //!   [`statics`]: those with an instance id; [`transform`]: members that consume, transform and produce in
 //!   transactions.
+//! - [`planter`]: makes topics that groups come to read, by their patterns.
 //! - [`reader`]: reads along; [`audit`]: reads everything after each start; [`polling`]: how they all fetch.
 //! - [`coordinated`]: what coordinators say, and what it means.
 
@@ -19,6 +20,7 @@ mod coordinated;
 pub(crate) mod member;
 mod modern;
 pub(crate) mod plain;
+pub(crate) mod planter;
 mod polling;
 pub(crate) mod producer;
 pub(crate) mod reader;
