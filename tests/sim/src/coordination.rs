@@ -50,6 +50,8 @@ pub(crate) struct Group {
     pub instances: Vec<Option<u32>>,
     /// Its members subscribe to a pattern.
     pub by_pattern: bool,
+    /// Its members change between this protocol, a classic one, and the consumer protocol, each on its own.
+    pub migrates: Option<Protocol>,
     pub session_ms: i32,
     pub rebalance_ms: i32,
 }
@@ -167,6 +169,7 @@ fn group(
         committed,
         instances: vec![None; members.len()],
         by_pattern: false,
+        migrates: None,
         members,
         session_ms: random.between(100, 300) as i32,
         rebalance_ms: random.between(100, 300) as i32,

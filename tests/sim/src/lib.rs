@@ -20,7 +20,7 @@
 //! as a whole by the rules of the crate [`checker`]: no write is lost, nothing aborted is read, nothing is consumed
 //! twice, committed offsets stay, a partition has one owner. Some members are static: one that comes back has what it
 //! had, and whoever had its instance id before it is fenced. Some groups subscribe to a pattern, and come to have all
-//! topics that match it.
+//! topics that match it. The members of some change between the classic and the consumer protocol while others live.
 
 mod book;
 mod check;

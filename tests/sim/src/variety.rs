@@ -13,6 +13,12 @@ pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
             group.instances = instances(&mut random, group);
         }
         group.by_pattern = group.protocol == Protocol::Consumer && random.one_in(2);
+        let classic = match group.protocol {
+            Protocol::Consumer if random.one_in(2) => Protocol::Eager,
+            Protocol::Consumer => Protocol::Cooperative,
+            classic => classic,
+        };
+        group.migrates = (!group.by_pattern && random.one_in(3)).then_some(classic);
     }
 }
 

@@ -34,7 +34,7 @@ type Members = BTreeMap<String, BTreeSet<Place>>;
 type Shares = BTreeMap<String, BTreeSet<Place>>;
 
 fn protocol(member: &Member) -> &'static str {
-    match member.group.protocol {
+    match member.protocol {
         Protocol::Eager => "range",
         _ => "cooperative-sticky",
     }
@@ -73,7 +73,7 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
 
 /// One round: true if it ends with a generation that this member has an assignment in.
 async fn round(member: &mut Member) -> Result<bool, Trouble> {
-    if member.group.protocol == Protocol::Eager && !member.owned.is_empty() {
+    if member.protocol == Protocol::Eager && !member.owned.is_empty() {
         member.drop_all();
     }
     let Some(leads) = join(member).await? else { return Ok(false) };
@@ -187,7 +187,7 @@ fn shares(places: &[Place], members: &Members, is_cooperative: bool) -> Shares {
 /// Waits for the assignment; the leader makes it. True if there is one.
 async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
     let (number, name) = topic(member);
-    let is_cooperative = member.group.protocol == Protocol::Cooperative;
+    let is_cooperative = member.protocol == Protocol::Cooperative;
     let places = member.client.control.book.borrow().judged(member.group.source);
     let shares: Vec<(String, Vec<u8>)> = shares(&places, &members, is_cooperative)
         .into_iter()
@@ -226,6 +226,11 @@ async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
     let given = given.flat_map(|one| one.partitions).map(|partition| (number, partition));
     let given: BTreeSet<Place> = given.collect();
     let gives_back = member.owned.difference(&given).next().is_some();
+    if member.group.migrates.is_some() {
+        // A consumer group lets in whoever joins under an id that it does not know, as Kafka's does: it may have taken
+        // the member for dead in between, and have given away what it had.
+        member.proves_nothing();
+    }
     member.take(given, since);
     // What was given back is assigned in one more round, with the next heartbeat.
     member.settled = !(gives_back && is_cooperative);

@@ -32,6 +32,8 @@ pub(crate) struct Member {
     pub client: Client,
     pub group: Group,
     pub load: Load,
+    /// How it comes to its partitions now; the group's, unless that changes.
+    pub protocol: Protocol,
     /// The id that the coordinator knows it by; empty if there is none yet.
     pub id: String,
     /// Its number in the history; a new one each time that it joins as somebody new.
@@ -57,11 +59,12 @@ pub(crate) struct Member {
 pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
     let producer = group.members[nth].clone().map(Producer::new);
     let number = client.control.new_member();
-    let instance = group.instances[nth];
+    let (instance, protocol) = (group.instances[nth], group.protocol);
     let mut member = Member {
         client,
         group,
         load,
+        protocol,
         id: String::new(),
         number,
         instance,
@@ -88,7 +91,13 @@ pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
 impl Member {
     /// Whether it is of the consumer protocol.
     pub(crate) fn is_modern(&self) -> bool {
-        self.group.protocol == Protocol::Consumer
+        self.protocol == Protocol::Consumer
+    }
+
+    /// The generation that it is in, where one generation is one assignment: while a group changes its protocol, what
+    /// classic members are told for one is an epoch of their own, and it may begin anew.
+    fn generation(&self) -> Option<i32> {
+        (!self.is_modern() && self.group.migrates.is_none()).then_some(self.epoch)
     }
 
     async fn turn(&mut self, phase: Phase) -> Result<(), Trouble> {
@@ -104,7 +113,8 @@ impl Member {
             self.client.pause(40_000).await;
             return Ok(());
         }
-        if self.joined && self.client.random.one_in(60) {
+        let stays = if self.group.migrates.is_some() { 15 } else { 60 };
+        if self.joined && self.client.random.one_in(stays) {
             return self.leave().await;
         }
         if self.joined && self.instance.is_some() && self.client.random.one_in(20) {
@@ -189,7 +199,7 @@ impl Member {
             group: self.group.number,
             member: self.number,
             instance: self.instance,
-            generation: (!self.is_modern()).then_some(self.epoch),
+            generation: self.generation(),
             held: of(&self.owned),
             partitions: of(&owned),
         };
@@ -212,6 +222,11 @@ impl Member {
         self.tell_share();
         self.positions.clear();
         self.committed.clear();
+        self.proves_nothing();
+    }
+
+    /// What it had so far, it may have lost since: the history knows of nothing that it has.
+    pub(crate) fn proves_nothing(&self) {
         let (group, member) = (self.group.number, self.number);
         let (instance, generation) = (self.instance, None);
         let own = Own { group, member, instance, generation, held: Vec::new(), partitions: Vec::new() };
@@ -224,6 +239,9 @@ impl Member {
         self.id.clear();
         (self.joined, self.settled, self.epoch) = (false, false, 0);
         self.number = self.client.control.new_member();
+        if let Some(classic) = self.group.migrates {
+            self.protocol = if self.client.random.one_in(2) { classic } else { Protocol::Consumer };
+        }
     }
 
     /// Asks where to go on in partitions that are new.
@@ -271,7 +289,7 @@ impl Member {
         Commit {
             group: self.group.number,
             member: Some(self.number),
-            generation: (!self.is_modern()).then_some(self.epoch),
+            generation: self.generation(),
             offsets: offsets.iter().map(|(place, offset)| (partition(*place), *offset)).collect(),
             asked: time(),
             accepted: NEVER,

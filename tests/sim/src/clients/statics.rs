@@ -26,9 +26,10 @@ pub(crate) async fn go(member: &mut Member) -> Result<(), Trouble> {
     if let Some(producer) = member.producer.as_mut() {
         producer.vanish(&member.client);
     }
-    let is_settled = member.settled;
+    // Where the protocol changes, epochs may begin anew and mean something else.
+    let is_comparable = member.settled && member.group.migrates.is_none();
     member.begin_anew();
-    member.before = is_settled.then_some(before);
+    member.before = is_comparable.then_some(before);
     if member.group.is_shared(member.instance) || member.client.random.one_in(2) {
         let away = member.client.random.below(member.group.session_ms as u64);
         executor::sleep(Duration::from_millis(away)).await;
