@@ -73,10 +73,22 @@ pub enum Bug {
     TransactionsNotLoaded,
     /// A group's members are given what others have yet.
     TwoOwners,
+    /// Whoever had an instance id before is served as if it were whoever has it now.
+    InstancesNotFenced,
+    /// A static member that comes back has lost what it had.
+    InstancePlacesLost,
+    /// Topics that come to match a pattern are not seen.
+    PatternsNotLookedAtAgain,
+    /// A pattern matches names of which it describes only a part.
+    PatternsMatchParts,
+    /// A group that becomes one of the consumer protocol does not know who has what.
+    UpgradeForgetsOwners,
+    /// A group that becomes one of the consumer protocol loses its committed offsets.
+    UpgradeLosesOffsets,
 }
 
 /// All of them.
-pub const BUGS: [Bug; 27] = [
+pub const BUGS: [Bug; 33] = [
     Bug::WritesNotDurable,
     Bug::SyncsLeftOut,
     Bug::DirectorySyncsLeftOut,
@@ -104,6 +116,12 @@ pub const BUGS: [Bug; 27] = [
     Bug::GroupsNotLoaded,
     Bug::TransactionsNotLoaded,
     Bug::TwoOwners,
+    Bug::InstancesNotFenced,
+    Bug::InstancePlacesLost,
+    Bug::PatternsNotLookedAtAgain,
+    Bug::PatternsMatchParts,
+    Bug::UpgradeForgetsOwners,
+    Bug::UpgradeLosesOffsets,
 ];
 
 impl Bug {
@@ -121,6 +139,12 @@ impl Bug {
             Bug::GroupsNotLoaded => "groups not loaded",
             Bug::TransactionsNotLoaded => "transactions not loaded",
             Bug::TwoOwners => "two owners",
+            Bug::InstancesNotFenced => "instances not fenced",
+            Bug::InstancePlacesLost => "places of instances lost",
+            Bug::PatternsNotLookedAtAgain => "patterns not looked at again",
+            Bug::PatternsMatchParts => "patterns match parts of names",
+            Bug::UpgradeForgetsOwners => "owners forgotten by an upgrade",
+            Bug::UpgradeLosesOffsets => "offsets lost by an upgrade",
             _ => return None,
         })
     }

@@ -22,10 +22,13 @@ pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
     }
 }
 
-/// Most members are static; now and then two have one instance id.
+/// Most members are static; in half of the groups the first and the last have one instance id.
 fn instances(random: &mut Random, group: &Group) -> Vec<Option<u32>> {
-    let count = group.members.len() as u32;
-    let shared = random.one_in(3);
-    let numbers = (0..count).map(|nth| if shared && nth + 1 == count { 0 } else { nth });
-    numbers.map(|number| (!random.one_in(4)).then_some(number)).collect()
+    let count = group.members.len();
+    let mut all: Vec<Option<u32>> =
+        (0..count as u32).map(|number| (!random.one_in(4)).then_some(number)).collect();
+    if random.one_in(2) {
+        (all[0], all[count - 1]) = (Some(0), Some(0));
+    }
+    all
 }
