@@ -1,6 +1,7 @@
 //! What the run tells its clients, and what they tell it.
 
 use crate::book::{Book, Place};
+use crate::shares::Ledger;
 use checker::History;
 use executor::Event;
 use sim_driver::World;
@@ -45,6 +46,8 @@ pub(crate) struct Control {
     pub book: RefCell<Book>,
     /// What clients of coordinators did.
     pub history: RefCell<History>,
+    /// What members of the share group were given.
+    pub ledger: RefCell<Ledger>,
     /// The group of each client that subscribes to a pattern, and what it has.
     pub shares: RefCell<BTreeMap<usize, (u32, BTreeSet<Place>)>>,
     /// The last topic that matches patterns has been made.
@@ -61,6 +64,7 @@ impl Control {
             world: world.clone(),
             book: RefCell::default(),
             history: RefCell::default(),
+            ledger: RefCell::default(),
             shares: RefCell::default(),
             planted: Cell::new(false),
             members: Cell::new(0),

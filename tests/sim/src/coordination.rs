@@ -6,6 +6,7 @@
 use crate::book::Topic;
 use crate::patterns;
 use crate::plan::{Crowd, Plan};
+use crate::shares;
 use crate::variety;
 use base::Random;
 use std::time::Duration;
@@ -86,6 +87,10 @@ pub(crate) struct Coordination {
     pub groups: Vec<Group>,
     /// Whether each reader reads only what is committed.
     pub readers: Vec<bool>,
+    /// Members of the share group; 0: there is none.
+    pub sharers: usize,
+    /// How often it is given a record at most.
+    pub deliveries_max: i16,
 }
 
 /// Makes a plan one of a seed with groups and transactions.
@@ -109,6 +114,14 @@ pub(crate) fn apply(plan: &mut Plan) {
     set("group.consumer.assignment.interval.ms", random.below(20));
     let mut coordination = Coordination::new(random);
     variety::apply(&mut coordination, plan.seed);
+    if coordination.sharers > 0 {
+        set("group.share.min.record.lock.duration.ms", shares::LOCK_MS);
+        set("group.share.record.lock.duration.ms", shares::LOCK_MS);
+        set("group.share.delivery.count.limit", coordination.deliveries_max as u64);
+        set("group.share.assignment.interval.ms", 0);
+        set("share.coordinator.state.topic.num.partitions", 2);
+        set("share.coordinator.snapshot.update.records.per.snapshot", 5);
+    }
     plan.coordination = Some(coordination);
 }
 
@@ -120,7 +133,7 @@ impl Coordination {
 
     /// Changes of metadata that it takes to prepare it.
     pub(crate) fn changes(&self) -> usize {
-        self.partitions.len() + usize::from(self.level != LEVEL)
+        self.partitions.len() + usize::from(self.level != LEVEL) + usize::from(self.sharers > 0)
     }
 
     fn new(random: &mut Random) -> Coordination {
@@ -142,6 +155,8 @@ impl Coordination {
             writers,
             groups,
             readers: if random.one_in(2) { vec![true, false] } else { vec![true] },
+            sharers: 0,
+            deliveries_max: 0,
         }
     }
 }

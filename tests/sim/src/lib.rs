@@ -5,7 +5,8 @@
 //! - [`node`]: the broker's machine; [`tamper`]: deliberate bugs below it.
 //! - [`clients`]: producers, consumers, an admin; [`wire`]: their connections; [`record`]: what they write.
 //! - [`coordination`]: what a seed with groups and transactions stands for, with the [`variety`] of its groups;
-//!   [`patterns`]: topics that groups come to read; [`judge`]: their history under the [`checker`].
+//!   [`patterns`]: topics that groups come to read; [`shares`]: what the share group is given;
+//!   [`judge`]: their history under the [`checker`].
 //! - [`proof`]: that each deliberate bug is found.
 //! - [`control`]: what the run tells its clients; [`book`]: all that they were told, with the rules that
 //!   show at once; [`check`]: those that need a whole log.
@@ -21,6 +22,7 @@
 //! twice, committed offsets stay, a partition has one owner. Some members are static: one that comes back has what it
 //! had, and whoever had its instance id before it is fenced. Some groups subscribe to a pattern, and come to have all
 //! topics that match it. The members of some change between the classic and the consumer protocol while others live.
+//! In some seeds a share group reads along: it is given every record, and what it is done with never again.
 
 mod book;
 mod check;
@@ -34,6 +36,7 @@ mod plan;
 pub mod proof;
 mod record;
 mod run;
+mod shares;
 mod tamper;
 mod variety;
 mod wire;

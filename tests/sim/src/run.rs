@@ -2,13 +2,16 @@
 
 use crate::book::Counts;
 use crate::check;
-use crate::clients::{Client, admin, audit, consumer, member, plain, planter, producer, reader, transaction};
+use crate::clients::{
+    Client, admin, audit, consumer, member, plain, planter, producer, reader, sharer, transaction,
+};
 use crate::control::{Control, Phase};
 use crate::coordination::Coordination;
 use crate::judge;
 use crate::node::Node;
 use crate::patterns;
 use crate::plan::{End, Plan};
+use crate::shares;
 use crate::tamper::Bug;
 use base::Random;
 use executor::{Executor, IdlePolicy};
@@ -166,10 +169,13 @@ impl Run {
 
     /// What the checker says of the history, beside what was found before.
     fn judged(&mut self, result: Result<(), String>) -> Result<(), String> {
-        if self.plan.coordination.is_none() {
-            return result;
+        let Some(coordination) = &self.plan.coordination else { return result };
+        let complete = result.is_ok();
+        let mut verdict = judge::judge(&self.control, &self.world, complete);
+        if coordination.sharers > 0 {
+            let (limit, clocks_jump) = (coordination.deliveries_max, self.plan.faults.clock_jumps);
+            verdict = verdict.and_then(|()| shares::judge(&self.control, limit, clocks_jump, complete));
         }
-        let verdict = judge::judge(&self.control, &self.world, result.is_ok());
         match (result, verdict) {
             (Ok(()), verdict) => verdict.inspect_err(|_| self.stage = "judging the history".to_owned()),
             (Err(what), Ok(())) => Err(what),
@@ -282,11 +288,12 @@ impl Run {
 
     fn begin_coordinated(&mut self, coordination: Coordination) {
         let load = self.plan.load;
+        let has_patterns = !coordination.by_pattern().is_empty();
         for (number, identity) in coordination.writers.into_iter().enumerate() {
             let client = self.client(format!("writer {number}, {}", identity.id));
             drop(self.clients.spawn("writer", transaction::run(client, identity, load)));
         }
-        if !coordination.by_pattern().is_empty() {
+        if has_patterns {
             let client = self.client("planter".to_owned());
             drop(self.clients.spawn("planter", planter::run(client)));
         }
@@ -299,6 +306,10 @@ impl Run {
         for (number, committed) in coordination.readers.into_iter().enumerate() {
             let client = self.client(format!("consumer that reads along {number}"));
             drop(self.clients.spawn("reader", reader::run(client, committed)));
+        }
+        for number in 0..coordination.sharers {
+            let client = self.client(format!("consumer that shares {number}"));
+            drop(self.clients.spawn("sharer", sharer::run(client)));
         }
     }
 

@@ -8,6 +8,10 @@ use base::Random;
 /// Gives the groups of a plan their variety.
 pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
     let mut random = Random::new(seed ^ 0x57a7_1c1d);
+    if random.one_in(3) {
+        coordination.sharers = random.between(2, 3) as usize;
+        coordination.deliveries_max = random.between(3, 10) as i16;
+    }
     for group in &mut coordination.groups {
         if random.one_in(3) {
             group.instances = instances(&mut random, group);

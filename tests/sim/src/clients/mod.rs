@@ -9,6 +9,7 @@
 //!   [`statics`]: those with an instance id; [`transform`]: members that consume, transform and produce in
 //!   transactions.
 //! - [`planter`]: makes topics that groups come to read, by their patterns.
+//! - [`sharer`]: members of a share group; what they are given has a book of its own.
 //! - [`reader`]: reads along; [`audit`]: reads everything after each start; [`polling`]: how they all fetch.
 //! - [`coordinated`]: what coordinators say, and what it means.
 
@@ -24,6 +25,7 @@ pub(crate) mod planter;
 mod polling;
 pub(crate) mod producer;
 pub(crate) mod reader;
+pub(crate) mod sharer;
 mod statics;
 pub(crate) mod transaction;
 mod transform;
@@ -91,6 +93,11 @@ impl Client {
     /// The connection, if there is one.
     pub(crate) fn open_wire(&mut self) -> Option<&mut Wire> {
         self.wire.as_mut()
+    }
+
+    /// Ends the connection, for no reason but that it wants to.
+    pub(crate) fn hang_up(&mut self) {
+        self.wire = None;
     }
 
     /// Whether there is a connection.
