@@ -85,10 +85,18 @@ pub enum Bug {
     UpgradeForgetsOwners,
     /// A group that becomes one of the consumer protocol loses its committed offsets.
     UpgradeLosesOffsets,
+    /// What members of a share group say about records is not written.
+    ShareWordsNotWritten,
+    /// What a member of a share group has is given to others, too.
+    SharedRecordsNotKept,
+    /// How often a share group was given a record is not written.
+    DeliveriesNotCounted,
+    /// A share group that is to begin with the first record begins behind the last.
+    ShareGroupsBeginAtTheEnd,
 }
 
 /// All of them.
-pub const BUGS: [Bug; 33] = [
+pub const BUGS: [Bug; 37] = [
     Bug::WritesNotDurable,
     Bug::SyncsLeftOut,
     Bug::DirectorySyncsLeftOut,
@@ -122,6 +130,10 @@ pub const BUGS: [Bug; 33] = [
     Bug::PatternsMatchParts,
     Bug::UpgradeForgetsOwners,
     Bug::UpgradeLosesOffsets,
+    Bug::ShareWordsNotWritten,
+    Bug::SharedRecordsNotKept,
+    Bug::DeliveriesNotCounted,
+    Bug::ShareGroupsBeginAtTheEnd,
 ];
 
 impl Bug {
@@ -145,6 +157,10 @@ impl Bug {
             Bug::PatternsMatchParts => "patterns match parts of names",
             Bug::UpgradeForgetsOwners => "owners forgotten by an upgrade",
             Bug::UpgradeLosesOffsets => "offsets lost by an upgrade",
+            Bug::ShareWordsNotWritten => "share words not written",
+            Bug::SharedRecordsNotKept => "shared records not kept",
+            Bug::DeliveriesNotCounted => "deliveries not counted",
+            Bug::ShareGroupsBeginAtTheEnd => "share groups begin at the end",
             _ => return None,
         })
     }
