@@ -1,7 +1,8 @@
 //! `cargo xtask sim`: seeds of the simulator, on two processes.
 //!
-//! `--bugs` looks for every deliberate bug. `--seeds N [--from S]` runs N seeds and ends with `N passed, N failed`; `--seed S [--log]` runs one alone, and what
-//! else is given goes to the simulator as it is.
+//! `--bugs` looks for every deliberate bug. `--seeds N [--from S]` runs N seeds and ends with `N passed, N failed`;
+//! `--seed S [--log]` runs one alone, and what else is given goes to the simulator as it is: `--groups` leaves out the
+//! seeds without groups and transactions.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -14,6 +14,7 @@ use crate::request::Refused;
 use crate::scene::Scene;
 use crate::share::heartbeat as share;
 use crate::wire::text;
+use base::mistakes;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use kafka_wire::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
@@ -157,7 +158,7 @@ impl Coordinator {
         request: &ConsumerGroupHeartbeatRequest<'_>,
         out: &mut Effects,
     ) -> Result<ConsumerGroupHeartbeatResponse<'static>, Refused> {
-        let Coordinator { settings, groups, timers, parked, .. } = self;
+        let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
         check::request(request, call.context.version, settings)?;
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let name = &*request.group_id;
@@ -172,7 +173,11 @@ impl Coordinator {
             return leave::leave(slot, request, &mut scene);
         }
         if request.member_epoch == JOINS {
+            let changes = matches!(slot, Group::Classic(_));
             to_consumer(slot, &mut scene)?;
+            if changes && mistakes::is_made("offsets lost by an upgrade") {
+                offsets.delete_group(name, &mut scene.out.records);
+            }
         }
         slot.consumer_mut()?.heartbeat(request, call.context, &mut scene)
     }

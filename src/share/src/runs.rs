@@ -4,6 +4,7 @@
 //! piece, and at worst one run an offset. Offsets of the window without a run are done with: control records, what
 //! compaction took away, what members acknowledged.
 
+use base::mistakes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,7 +72,12 @@ impl Run {
 
     /// It may be handed out now.
     pub fn is_free(&self) -> bool {
-        self.state == State::Available && self.pending.is_none()
+        let is_there = match self.state {
+            State::Available => true,
+            State::Acquired { .. } => mistakes::is_made("shared records not kept"),
+            State::Acknowledged | State::Archived => false,
+        };
+        is_there && self.pending.is_none()
     }
 
     /// It is done with, or will be when the change with this ticket counts.

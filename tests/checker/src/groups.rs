@@ -1,7 +1,7 @@
 //! Who has which partition, and from whom offsets are taken.
 
 use crate::anomaly::{Anomaly, Kind};
-use crate::history::{Action, Commit, NEVER, Offset, Outcome, Partition, Step, Time};
+use crate::history::{Action, Commit, NEVER, Offset, Outcome, Own, Partition, Step, Time};
 use crate::index::{Fate, Index};
 use std::collections::BTreeMap;
 
@@ -46,19 +46,21 @@ pub(crate) fn check(index: &Index<'_>, found: &mut Vec<Anomaly>) {
     consumed_twice(index, found);
 }
 
-/// Within one generation every partition has one owner.
+/// Within one generation every partition has one owner; a static member in all its incarnations is one.
 fn one_generation(index: &Index<'_>, found: &mut Vec<Anomaly>) {
-    let mut owners: BTreeMap<(u32, i32, Partition), (u32, usize)> = BTreeMap::new();
+    let mut owners: BTreeMap<(u32, i32, Partition), (&Own, usize)> = BTreeMap::new();
     for (place, operation) in index.operations.iter().enumerate() {
         let Action::Own(own) = &operation.action else { continue };
         let Some(generation) = own.generation else { continue };
         for partition in &own.partitions {
             let key = (own.group, generation, *partition);
-            let (owner, first) = *owners.entry(key).or_insert((own.member, place));
-            if owner != own.member {
+            let (owner, first) = *owners.entry(key).or_insert((own, place));
+            let is_same =
+                owner.member == own.member || owner.instance.is_some() && owner.instance == own.instance;
+            if !is_same {
                 let evidence = format!(
-                    "{partition:?} of group {} has in generation {generation} the members {owner} and {}",
-                    own.group, own.member
+                    "{partition:?} of group {} has in generation {generation} the members {} and {}",
+                    own.group, owner.member, own.member
                 );
                 found.push(Anomaly { kind: Kind::TwoOwners, evidence, operations: vec![first, place] });
             }

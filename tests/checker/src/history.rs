@@ -110,6 +110,9 @@ pub struct Own {
     pub group: u32,
     /// The member, numbered anew each time that it joins as somebody new.
     pub member: u32,
+    /// What it is an incarnation of, if it is one: a static member, who comes back as another member of the same
+    /// instance and takes the place of the one before. Within a generation they are one.
+    pub instance: Option<u32>,
     /// The generation, where one generation is one assignment for all members (the classic protocol).
     pub generation: Option<i32>,
     /// What it had when it asked. That the coordinator answered it as a member proves that it had them still.

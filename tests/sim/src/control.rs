@@ -1,10 +1,12 @@
 //! What the run tells its clients, and what they tell it.
 
-use crate::book::Book;
+use crate::book::{Book, Place};
+use crate::shares::Ledger;
 use checker::History;
 use executor::Event;
 use sim_driver::World;
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// What clients are to do.
@@ -12,6 +14,8 @@ use std::rc::Rc;
 pub(crate) enum Phase {
     /// Their work.
     Work,
+    /// Only what takes its time while all is well: groups come to read what matches their patterns.
+    Settle,
     /// No new work, but bring to an end what was begun; then wait.
     Finish,
     /// Nothing: no request may be sent.
@@ -30,6 +34,8 @@ pub(crate) struct Progress {
     pub finished: bool,
     /// It has done its work and is gone.
     pub left: bool,
+    /// It has something to do in [`Phase::Settle`].
+    pub settles: bool,
     /// It has to wait for all others before it is finished.
     pub last: bool,
 }
@@ -40,6 +46,12 @@ pub(crate) struct Control {
     pub book: RefCell<Book>,
     /// What clients of coordinators did.
     pub history: RefCell<History>,
+    /// What members of the share group were given.
+    pub ledger: RefCell<Ledger>,
+    /// The group of each client that subscribes to a pattern, and what it has.
+    pub shares: RefCell<BTreeMap<usize, (u32, BTreeSet<Place>)>>,
+    /// The last topic that matches patterns has been made.
+    pub planted: Cell<bool>,
     members: Cell<u32>,
     phase: Cell<Phase>,
     changed: Event,
@@ -52,6 +64,9 @@ impl Control {
             world: world.clone(),
             book: RefCell::default(),
             history: RefCell::default(),
+            ledger: RefCell::default(),
+            shares: RefCell::default(),
+            planted: Cell::new(false),
             members: Cell::new(0),
             phase: Cell::new(Phase::Pause),
             changed: Event::new(),
@@ -91,7 +106,8 @@ impl Control {
     pub(crate) async fn gate(&self, client: usize, unfinished: bool) -> Phase {
         loop {
             let (seen, phase) = (self.changed.count(), self.phase.get());
-            if phase == Phase::Work || phase == Phase::Finish && unfinished {
+            let settles = phase == Phase::Settle && self.progress.borrow()[client].settles;
+            if phase == Phase::Work || phase == Phase::Finish && unfinished || settles {
                 self.edit(client, |one| one.waits = false);
                 return phase;
             }
@@ -106,6 +122,11 @@ impl Control {
     /// A client is gone for good.
     pub(crate) fn leave(&self, client: usize) {
         self.edit(client, |one| (one.left, one.waits) = (true, true));
+    }
+
+    /// Whether a client has something to do in [`Phase::Settle`].
+    pub(crate) fn settles(&self, client: usize, settles: bool) {
+        self.edit(client, |one| one.settles = settles);
     }
 
     /// A request was answered as it should be.

@@ -3,7 +3,11 @@
 //! One seed in three is of this kind: a few transactional producers, some of which share an id and so fence each
 //! other; groups of every protocol, some of whose members consume, transform and produce in transactions; readers.
 
+use crate::book::Topic;
+use crate::patterns;
 use crate::plan::{Crowd, Plan};
+use crate::shares;
+use crate::variety;
 use base::Random;
 use std::time::Duration;
 
@@ -43,6 +47,12 @@ pub(crate) struct Group {
     pub committed: bool,
     /// Its members; those with an identity work in transactions.
     pub members: Vec<Option<Identity>>,
+    /// The number in the instance id of each member that is static (KIP-345); two may have the same.
+    pub instances: Vec<Option<u32>>,
+    /// Its members subscribe to a pattern.
+    pub by_pattern: bool,
+    /// Its members change between this protocol, a classic one, and the consumer protocol, each on its own.
+    pub migrates: Option<Protocol>,
     pub session_ms: i32,
     pub rebalance_ms: i32,
 }
@@ -50,6 +60,16 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn name(&self) -> String {
         format!("group-{}", self.number)
+    }
+
+    /// Whether its members subscribe to a topic.
+    pub(crate) fn reads(&self, topic: &Topic) -> bool {
+        topic.judged == Some(self.source) || self.by_pattern && patterns::matches(&topic.name)
+    }
+
+    /// Whether two members have this instance id.
+    pub(crate) fn is_shared(&self, instance: Option<u32>) -> bool {
+        instance.is_some() && self.instances.iter().filter(|one| **one == instance).count() > 1
     }
 }
 
@@ -67,6 +87,10 @@ pub(crate) struct Coordination {
     pub groups: Vec<Group>,
     /// Whether each reader reads only what is committed.
     pub readers: Vec<bool>,
+    /// Members of the share group; 0: there is none.
+    pub sharers: usize,
+    /// How often it is given a record at most.
+    pub deliveries_max: i16,
 }
 
 /// Makes a plan one of a seed with groups and transactions.
@@ -88,13 +112,28 @@ pub(crate) fn apply(plan: &mut Plan) {
     set("group.consumer.heartbeat.interval.ms", 10);
     set("group.consumer.session.timeout.ms", random.between(100, 300));
     set("group.consumer.assignment.interval.ms", random.below(20));
-    plan.coordination = Some(Coordination::new(random));
+    let mut coordination = Coordination::new(random);
+    variety::apply(&mut coordination, plan.seed);
+    if coordination.sharers > 0 {
+        set("group.share.min.record.lock.duration.ms", shares::LOCK_MS);
+        set("group.share.record.lock.duration.ms", shares::LOCK_MS);
+        set("group.share.delivery.count.limit", coordination.deliveries_max as u64);
+        set("group.share.assignment.interval.ms", 0);
+        set("share.coordinator.state.topic.num.partitions", 2);
+        set("share.coordinator.snapshot.update.records.per.snapshot", 5);
+    }
+    plan.coordination = Some(coordination);
 }
 
 impl Coordination {
+    /// The groups that subscribe to patterns.
+    pub(crate) fn by_pattern(&self) -> Vec<Group> {
+        self.groups.iter().filter(|group| group.by_pattern).cloned().collect()
+    }
+
     /// Changes of metadata that it takes to prepare it.
     pub(crate) fn changes(&self) -> usize {
-        self.partitions.len() + usize::from(self.level != LEVEL)
+        self.partitions.len() + usize::from(self.level != LEVEL) + usize::from(self.sharers > 0)
     }
 
     fn new(random: &mut Random) -> Coordination {
@@ -116,6 +155,8 @@ impl Coordination {
             writers,
             groups,
             readers: if random.one_in(2) { vec![true, false] } else { vec![true] },
+            sharers: 0,
+            deliveries_max: 0,
         }
     }
 }
@@ -141,6 +182,9 @@ fn group(
         protocol: protocols[random.below(4) as usize],
         source,
         committed,
+        instances: vec![None; members.len()],
+        by_pattern: false,
+        migrates: None,
         members,
         session_ms: random.between(100, 300) as i32,
         rebalance_ms: random.between(100, 300) as i32,

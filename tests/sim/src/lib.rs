@@ -4,8 +4,9 @@
 //! - [`run()`]: a seed from start to end; [`plan`]: what a seed stands for.
 //! - [`node`]: the broker's machine; [`tamper`]: deliberate bugs below it.
 //! - [`clients`]: producers, consumers, an admin; [`wire`]: their connections; [`record`]: what they write.
-//! - [`coordination`]: what a seed with groups and transactions stands for; [`judge`]: their history under the
-//!   [`checker`].
+//! - [`coordination`]: what a seed with groups and transactions stands for, with the [`variety`] of its groups;
+//!   [`patterns`]: topics that groups come to read; [`shares`]: what the share group is given;
+//!   [`judge`]: their history under the [`checker`].
 //! - [`proof`]: that each deliberate bug is found.
 //! - [`control`]: what the run tells its clients; [`book`]: all that they were told, with the rules that
 //!   show at once; [`check`]: those that need a whole log.
@@ -18,7 +19,10 @@
 //!
 //! One seed in three has groups and transactions. What their clients do becomes a history, which is judged at the end
 //! as a whole by the rules of the crate [`checker`]: no write is lost, nothing aborted is read, nothing is consumed
-//! twice, committed offsets stay, a partition has one owner.
+//! twice, committed offsets stay, a partition has one owner. Some members are static: one that comes back has what it
+//! had, and whoever had its instance id before it is fenced. Some groups subscribe to a pattern, and come to have all
+//! topics that match it. The members of some change between the classic and the consumer protocol while others live.
+//! In some seeds a share group reads along: it is given every record, and what it is done with never again.
 
 mod book;
 mod check;
@@ -27,11 +31,14 @@ mod control;
 mod coordination;
 mod judge;
 mod node;
+mod patterns;
 mod plan;
 pub mod proof;
 mod record;
 mod run;
+mod shares;
 mod tamper;
+mod variety;
 mod wire;
 
 pub use book::Counts;

@@ -1,15 +1,16 @@
 //! `sim`: runs seeds. `sim --help` says how.
 
-use sim::{BUGS, Bug, Counts, Failure, Report, RunOptions, proof, run};
+use sim::{BUGS, Bug, Counts, Failure, Report, RunOptions, coordinates, proof, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 const USAGE: &str =
-    "usage: sim [--seeds N] [--from S] [--bug NAME] | --seed S [--log [LINES]] [--bug NAME] | --bugs
+    "usage: sim [--seeds N] [--from S] [--groups] [--bug NAME] | --seed S [--log [LINES]] [--bug NAME] | --bugs
   --seeds N    run N seeds, 100 if not given
   --from S     the first of them, 0 if not given
+  --groups     of these only the ones with groups and transactions: one in three
   --seed S     run this one alone
   --log        print what happened in it, line by line: the last LINES, 1000000 if not given
   --bug NAME   run with a deliberate bug, which is to be found; --bug list names them
@@ -23,6 +24,8 @@ const SHOWN: usize = 200;
 struct Arguments {
     from: u64,
     seeds: u64,
+    /// Only those with groups and transactions.
+    groups: bool,
     options: RunOptions,
 }
 
@@ -63,7 +66,8 @@ fn main() -> ExitCode {
         show_broker_log();
     }
     let (mut passed, mut failed, mut total) = (0, 0, Counts::default());
-    for seed in arguments.from..arguments.from + arguments.seeds {
+    let seeds = arguments.from..arguments.from + arguments.seeds;
+    for seed in seeds.filter(|seed| !arguments.groups || coordinates(*seed)) {
         match run_caught(seed, &arguments.options) {
             Ok(report) => {
                 passed += 1;
@@ -106,7 +110,7 @@ fn run_caught(seed: u64, options: &RunOptions) -> Result<Report, Failure> {
 }
 
 fn parse(words: Vec<String>) -> Result<Arguments, String> {
-    let mut arguments = Arguments { from: 0, seeds: 100, options: RunOptions::default() };
+    let mut arguments = Arguments { from: 0, seeds: 100, groups: false, options: RunOptions::default() };
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {
         let number = |text: Option<String>| {
@@ -116,6 +120,7 @@ fn parse(words: Vec<String>) -> Result<Arguments, String> {
         match word.as_str() {
             "--seeds" => arguments.seeds = number(words.next())?,
             "--from" => arguments.from = number(words.next())?,
+            "--groups" => arguments.groups = true,
             "--seed" => (arguments.from, arguments.seeds) = (number(words.next())?, 1),
             "--log" => {
                 let lines = words.peek().and_then(|text| text.parse().ok());

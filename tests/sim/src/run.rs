@@ -2,12 +2,16 @@
 
 use crate::book::Counts;
 use crate::check;
-use crate::clients::{Client, admin, audit, consumer, member, plain, producer, reader, transaction};
+use crate::clients::{
+    Client, admin, audit, consumer, member, plain, planter, producer, reader, sharer, transaction,
+};
 use crate::control::{Control, Phase};
 use crate::coordination::Coordination;
 use crate::judge;
 use crate::node::Node;
+use crate::patterns;
 use crate::plan::{End, Plan};
+use crate::shares;
 use crate::tamper::Bug;
 use base::Random;
 use executor::{Executor, IdlePolicy};
@@ -153,6 +157,7 @@ impl Run {
         self.work(false)?;
         self.heal();
         self.progress()?;
+        self.settle()?;
         self.finish()?;
         self.stage = "verification at the end".to_owned();
         self.verify(false, true)?;
@@ -164,10 +169,13 @@ impl Run {
 
     /// What the checker says of the history, beside what was found before.
     fn judged(&mut self, result: Result<(), String>) -> Result<(), String> {
-        if self.plan.coordination.is_none() {
-            return result;
+        let Some(coordination) = &self.plan.coordination else { return result };
+        let complete = result.is_ok();
+        let mut verdict = judge::judge(&self.control, &self.world, complete);
+        if coordination.sharers > 0 {
+            let (limit, clocks_jump) = (coordination.deliveries_max, self.plan.faults.clock_jumps);
+            verdict = verdict.and_then(|()| shares::judge(&self.control, limit, clocks_jump, complete));
         }
-        let verdict = judge::judge(&self.control, &self.world, result.is_ok());
         match (result, verdict) {
             (Ok(()), verdict) => verdict.inspect_err(|_| self.stage = "judging the history".to_owned()),
             (Err(what), Ok(())) => Err(what),
@@ -280,9 +288,14 @@ impl Run {
 
     fn begin_coordinated(&mut self, coordination: Coordination) {
         let load = self.plan.load;
+        let has_patterns = !coordination.by_pattern().is_empty();
         for (number, identity) in coordination.writers.into_iter().enumerate() {
             let client = self.client(format!("writer {number}, {}", identity.id));
             drop(self.clients.spawn("writer", transaction::run(client, identity, load)));
+        }
+        if has_patterns {
+            let client = self.client("planter".to_owned());
+            drop(self.clients.spawn("planter", planter::run(client)));
         }
         for group in coordination.groups {
             for nth in 0..group.members.len() {
@@ -293,6 +306,10 @@ impl Run {
         for (number, committed) in coordination.readers.into_iter().enumerate() {
             let client = self.client(format!("consumer that reads along {number}"));
             drop(self.clients.spawn("reader", reader::run(client, committed)));
+        }
+        for number in 0..coordination.sharers {
+            let client = self.client(format!("consumer that shares {number}"));
+            drop(self.clients.spawn("sharer", sharer::run(client)));
         }
     }
 
@@ -448,6 +465,22 @@ impl Run {
         match self.advance(LIMIT, || stuck().is_empty())? {
             true => Ok(()),
             false => Err(format!("no progress within {LIMIT:?} of {:?}", stuck())),
+        }
+    }
+
+    /// Groups come to have all that matches their patterns: the topic that is made last, too.
+    fn settle(&mut self) -> Result<(), String> {
+        let groups = self.plan.coordination.as_ref().map(Coordination::by_pattern).unwrap_or_default();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        self.stage = "settling of groups with patterns".to_owned();
+        self.control_phase(Phase::Settle);
+        let control = self.control.clone();
+        let missing = || groups.iter().find_map(|group| patterns::missing(&control, group));
+        match self.advance(LIMIT, || missing().is_none())? {
+            true => Ok(()),
+            false => Err(format!("after {LIMIT:?} {}", missing().unwrap_or_default())),
         }
     }
 

@@ -73,10 +73,30 @@ pub enum Bug {
     TransactionsNotLoaded,
     /// A group's members are given what others have yet.
     TwoOwners,
+    /// Whoever had an instance id before is served as if it were whoever has it now.
+    InstancesNotFenced,
+    /// A static member that comes back has lost what it had.
+    InstancePlacesLost,
+    /// Topics that come to match a pattern are not seen.
+    PatternsNotLookedAtAgain,
+    /// A pattern matches names of which it describes only a part.
+    PatternsMatchParts,
+    /// A group that becomes one of the consumer protocol does not know who has what.
+    UpgradeForgetsOwners,
+    /// A group that becomes one of the consumer protocol loses its committed offsets.
+    UpgradeLosesOffsets,
+    /// What members of a share group say about records is not written.
+    ShareWordsNotWritten,
+    /// What a member of a share group has is given to others, too.
+    SharedRecordsNotKept,
+    /// How often a share group was given a record is not written.
+    DeliveriesNotCounted,
+    /// A share group that is to begin with the first record begins behind the last.
+    ShareGroupsBeginAtTheEnd,
 }
 
 /// All of them.
-pub const BUGS: [Bug; 27] = [
+pub const BUGS: [Bug; 37] = [
     Bug::WritesNotDurable,
     Bug::SyncsLeftOut,
     Bug::DirectorySyncsLeftOut,
@@ -104,6 +124,16 @@ pub const BUGS: [Bug; 27] = [
     Bug::GroupsNotLoaded,
     Bug::TransactionsNotLoaded,
     Bug::TwoOwners,
+    Bug::InstancesNotFenced,
+    Bug::InstancePlacesLost,
+    Bug::PatternsNotLookedAtAgain,
+    Bug::PatternsMatchParts,
+    Bug::UpgradeForgetsOwners,
+    Bug::UpgradeLosesOffsets,
+    Bug::ShareWordsNotWritten,
+    Bug::SharedRecordsNotKept,
+    Bug::DeliveriesNotCounted,
+    Bug::ShareGroupsBeginAtTheEnd,
 ];
 
 impl Bug {
@@ -121,6 +151,16 @@ impl Bug {
             Bug::GroupsNotLoaded => "groups not loaded",
             Bug::TransactionsNotLoaded => "transactions not loaded",
             Bug::TwoOwners => "two owners",
+            Bug::InstancesNotFenced => "instances not fenced",
+            Bug::InstancePlacesLost => "places of instances lost",
+            Bug::PatternsNotLookedAtAgain => "patterns not looked at again",
+            Bug::PatternsMatchParts => "patterns match parts of names",
+            Bug::UpgradeForgetsOwners => "owners forgotten by an upgrade",
+            Bug::UpgradeLosesOffsets => "offsets lost by an upgrade",
+            Bug::ShareWordsNotWritten => "share words not written",
+            Bug::SharedRecordsNotKept => "shared records not kept",
+            Bug::DeliveriesNotCounted => "deliveries not counted",
+            Bug::ShareGroupsBeginAtTheEnd => "share groups begin at the end",
             _ => return None,
         })
     }

@@ -174,6 +174,10 @@ impl ConsumerGroup {
         let out = &mut scene.out.records;
         let Some(old) = self.write_removal(holder, out) else { return };
         self.write_profile(id, old.profile, out);
+        if mistakes::is_made("places of instances lost") {
+            self.write_target(id, Target::new(), out);
+            return self.write_progress(id, Progress::new(), out);
+        }
         self.write_target(id, target, out);
         self.write_progress(id, Progress { epoch: 0, previous_epoch: 0, ..old.progress }, out);
     }

@@ -5,6 +5,7 @@ use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
 use crate::topics::{Topics, digest};
+use base::mistakes;
 use kafka_wire::messages::consumer_group_regular_expression_value::ConsumerGroupRegularExpressionValue;
 use kafka_wire::{ErrorCode, Str};
 use regex::{Regex, RegexBuilder};
@@ -33,7 +34,10 @@ pub(crate) struct Resolved {
 
 /// Compiles a pattern; as in Kafka, it has to match a topic's whole name.
 pub(crate) fn compiled(pattern: &str) -> Result<Regex, Refused> {
-    let whole = format!("^(?:{pattern})$");
+    let whole = match mistakes::is_made("patterns match parts of names") {
+        true => pattern.to_owned(),
+        false => format!("^(?:{pattern})$"),
+    };
     // The pattern on its own has to be one too: "a)(b" is not.
     let alone = RegexBuilder::new(pattern).size_limit(MAX_COMPILED_BYTES).build();
     let compiled = alone.and_then(|_| RegexBuilder::new(&whole).size_limit(MAX_COMPILED_BYTES).build());
@@ -63,7 +67,8 @@ impl ConsumerGroup {
         let interval = i64::from(scene.settings.regex_refresh_interval_ms);
         let is_due = |resolved: &Resolved| {
             let age = scene.now.saturating_sub(resolved.at_ms);
-            !resolved.is_known || age >= interval || (resolved.version != version && age >= MIN_REFRESH_MS)
+            let is_old = age >= interval || (resolved.version != version && age >= MIN_REFRESH_MS);
+            !resolved.is_known || is_old && !mistakes::is_made("patterns not looked at again")
         };
         let of_interest =
             self.patterns.iter().filter(|(_, resolved)| resolved.members == 0 || is_due(resolved));

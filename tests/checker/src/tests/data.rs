@@ -97,7 +97,14 @@ fn a_new_assignment_sets_positions_free() {
     assert!(story.errors().is_empty());
     let own = |partitions: &[Partition]| {
         let partitions = partitions.to_vec();
-        Action::Own(Own { group: 0, member: 2, generation: None, held: Vec::new(), partitions })
+        Action::Own(Own {
+            group: 0,
+            member: 2,
+            instance: None,
+            generation: None,
+            held: Vec::new(),
+            partitions,
+        })
     };
     story.does(2, own(&[P, Q])).does(2, own(&[P])).polls(2, read(P, 2, 3, &[(2, 3)]));
     assert_eq!(story.errors(), [Kind::PollSkip], "it kept the partition");

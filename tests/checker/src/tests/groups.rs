@@ -4,7 +4,15 @@ use super::*;
 
 fn own(member: u32, generation: Option<i32>, partitions: &[Partition]) -> Action {
     let partitions = partitions.to_vec();
-    Action::Own(Own { group: 0, member, generation, held: Vec::new(), partitions })
+    Action::Own(Own { group: 0, member, instance: None, generation, held: Vec::new(), partitions })
+}
+
+/// The same of a member that is an incarnation of instance 7.
+fn own_static(member: u32, generation: Option<i32>, partitions: &[Partition]) -> Action {
+    match own(member, generation, partitions) {
+        Action::Own(own) => Action::Own(Own { instance: Some(7), ..own }),
+        other => other,
+    }
 }
 
 impl Story {
@@ -58,9 +66,27 @@ fn nobody_is_given_what_another_one_has_not_given_back() {
     let mut story = Story::default();
     story.does(1, own(1, None, &[P])).does(2, own(2, None, &[P]));
     assert!(story.errors().is_empty());
-    let back = Own { group: 0, member: 1, generation: None, held: vec![P], partitions: Vec::new() };
+    let (held, partitions) = (vec![P], Vec::new());
+    let back = Own { group: 0, member: 1, instance: None, generation: None, held, partitions };
     story.does(1, Action::Own(back));
     assert_eq!(story.errors(), [Kind::TwoOwners]);
+}
+
+#[test]
+fn who_comes_back_under_an_instance_has_its_place_alone() {
+    let mut story = Story::default();
+    story.does(1, own_static(1, Some(4), &[P])).does(1, own_static(1, None, &[]));
+    story.does(1, own_static(2, Some(4), &[P])).commits(2, 4, 3);
+    assert!(story.errors().is_empty(), "it is the same member in its generation");
+    story.does(3, own(3, Some(4), &[P]));
+    assert_eq!(story.errors(), [Kind::TwoOwners], "another one is not");
+    let mut story = Story::default();
+    story.does(1, own_static(1, Some(4), &[P])).does(2, own_static(2, Some(4), &[P]));
+    assert!(story.errors().is_empty());
+    story.commits(1, 4, 3).does(2, own_static(2, Some(4), &[P]));
+    assert_eq!(story.errors(), [Kind::StaleCommit], "the first is fenced");
+    story.does(1, own_static(1, Some(4), &[P]));
+    assert_eq!(story.errors(), [Kind::TwoOwners, Kind::StaleCommit]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::book::{Exists, Topic};
 use crate::check;
 use crate::coordination::{Coordination, LEVEL};
 use crate::record::{RecordId, batch};
+use crate::shares::GROUP;
 use crate::wire::Trouble;
 use kafka_wire::ApiKey;
 use kafka_wire::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -21,6 +22,10 @@ use kafka_wire::messages::delete_records_request::{
 use kafka_wire::messages::delete_records_response::DeleteRecordsResponse;
 use kafka_wire::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_wire::messages::delete_topics_response::DeleteTopicsResponse;
+use kafka_wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use kafka_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 use kafka_wire::messages::produce_response::ProduceResponse;
 use kafka_wire::messages::update_features_request::{FeatureUpdateKey, UpdateFeaturesRequest};
 use kafka_wire::messages::update_features_response::UpdateFeaturesResponse;
@@ -28,6 +33,9 @@ use std::time::Duration;
 
 const PARTITIONS_MAX: i32 = 6;
 const SAFE_DOWNGRADE: i8 = 2;
+/// Of IncrementalAlterConfigs: the kind of resource, and what is done.
+const OF_GROUP: i8 = 32;
+const SET: i8 = 0;
 /// Changes of metadata pass through the metadata's log and every core.
 const EXTRA: Duration = Duration::from_millis(200);
 
@@ -159,6 +167,9 @@ pub(crate) async fn prepare(client: &mut Client, coordination: &Coordination) ->
             topic.judged = Some(which);
         }
     }
+    if coordination.sharers > 0 {
+        share_from_the_beginning(client).await?;
+    }
     if coordination.level == LEVEL {
         return Ok(());
     }
@@ -175,6 +186,26 @@ pub(crate) async fn prepare(client: &mut Client, coordination: &Coordination) ->
     match response.error_code {
         0 => acknowledged(client),
         code => client.refused("UpdateFeatures", code),
+    }
+    Ok(())
+}
+
+/// The share group begins with the first record that there is.
+async fn share_from_the_beginning(client: &mut Client) -> Result<(), Trouble> {
+    let config = AlterableConfig {
+        name: "share.auto.offset.reset".into(),
+        config_operation: SET,
+        value: Some("earliest".into()),
+    };
+    let group =
+        AlterConfigsResource { resource_type: OF_GROUP, resource_name: GROUP.into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![group], validate_only: false };
+    let answer = client.call(ApiKey::IncrementalAlterConfigs, 1, &request, EXTRA).await;
+    let Some(answer) = answer else { return Ok(()) };
+    let response: IncrementalAlterConfigsResponse<'_> = answer.decode()?;
+    match response.responses.first().map_or(-1, |one| one.error_code) {
+        0 => acknowledged(client),
+        code => client.refused("IncrementalAlterConfigs of the share group", code),
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::coordinated::{EXTRA, Said, time};
 use super::member::Member;
+use super::statics;
 use crate::book::Place;
 use crate::coordination::Protocol;
 use crate::wire::Trouble;
@@ -33,7 +34,7 @@ type Members = BTreeMap<String, BTreeSet<Place>>;
 type Shares = BTreeMap<String, BTreeSet<Place>>;
 
 fn protocol(member: &Member) -> &'static str {
-    match member.group.protocol {
+    match member.protocol {
         Protocol::Eager => "range",
         _ => "cooperative-sticky",
     }
@@ -44,11 +45,12 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
     if !member.settled {
         return round(member).await;
     }
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = HeartbeatRequest {
         group_id: group.as_str().into(),
         generation_id: member.epoch,
         member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
         ..Default::default()
     };
     let Some(answer) = member.client.call(ApiKey::Heartbeat, 4, &request, EXTRA).await else {
@@ -62,6 +64,7 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
         Said::Over if response.error_code == ErrorCode::RebalanceInProgress.code() => round(member).await,
         Said::Over => {
             member.begin_anew();
+            statics::give_way(member, response.error_code).await;
             Ok(false)
         }
         Said::Again | Said::Unsure => Ok(false),
@@ -70,7 +73,7 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
 
 /// One round: true if it ends with a generation that this member has an assignment in.
 async fn round(member: &mut Member) -> Result<bool, Trouble> {
-    if member.group.protocol == Protocol::Eager && !member.owned.is_empty() {
+    if member.protocol == Protocol::Eager && !member.owned.is_empty() {
         member.drop_all();
     }
     let Some(leads) = join(member).await? else { return Ok(false) };
@@ -113,7 +116,7 @@ fn topic(member: &Member) -> (usize, String) {
 /// Joins: what the leader is told, if this member is it. `None` if there is no generation to be in.
 async fn join(member: &mut Member) -> Result<Option<Members>, Trouble> {
     let (number, name) = topic(member);
-    let group = member.group.name();
+    let (group, instance) = (member.group.name(), member.instance_id());
     for _ in 0..2 {
         let id = member.id.clone();
         let metadata = subscribed(member, &name);
@@ -122,6 +125,7 @@ async fn join(member: &mut Member) -> Result<Option<Members>, Trouble> {
             session_timeout_ms: member.group.session_ms,
             rebalance_timeout_ms: member.group.rebalance_ms,
             member_id: id.as_str().into(),
+            group_instance_id: instance.as_deref().map(Into::into),
             protocol_type: KIND.into(),
             protocols: vec![JoinGroupRequestProtocol {
                 name: protocol(member).into(),
@@ -149,6 +153,7 @@ async fn join(member: &mut Member) -> Result<Option<Members>, Trouble> {
             }
             Said::Over => {
                 member.refused(response.error_code);
+                statics::give_way(member, response.error_code).await;
                 return Ok(None);
             }
             Said::Again | Said::Unsure => return Ok(None),
@@ -182,7 +187,7 @@ fn shares(places: &[Place], members: &Members, is_cooperative: bool) -> Shares {
 /// Waits for the assignment; the leader makes it. True if there is one.
 async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
     let (number, name) = topic(member);
-    let is_cooperative = member.group.protocol == Protocol::Cooperative;
+    let is_cooperative = member.protocol == Protocol::Cooperative;
     let places = member.client.control.book.borrow().judged(member.group.source);
     let shares: Vec<(String, Vec<u8>)> = shares(&places, &members, is_cooperative)
         .into_iter()
@@ -192,11 +197,12 @@ async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
         member_id: id.as_str().into(),
         assignment: bytes.as_slice().into(),
     });
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = SyncGroupRequest {
         group_id: group.as_str().into(),
         generation_id: member.epoch,
         member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
         protocol_type: Some(KIND.into()),
         protocol_name: Some(protocol(member).into()),
         assignments: assignments.collect(),
@@ -220,6 +226,11 @@ async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
     let given = given.flat_map(|one| one.partitions).map(|partition| (number, partition));
     let given: BTreeSet<Place> = given.collect();
     let gives_back = member.owned.difference(&given).next().is_some();
+    if member.group.migrates.is_some() {
+        // A consumer group lets in whoever joins under an id that it does not know, as Kafka's does: it may have taken
+        // the member for dead in between, and have given away what it had.
+        member.proves_nothing();
+    }
     member.take(given, since);
     // What was given back is assigned in one more round, with the next heartbeat.
     member.settled = !(gives_back && is_cooperative);
@@ -236,8 +247,12 @@ fn told(topic: &str, own: &BTreeSet<Place>) -> Vec<u8> {
 pub(crate) async fn leave(member: &mut Member) -> Result<(), Trouble> {
     // Nobody may do anything with what it has from here on.
     member.drop_all();
-    let (group, id) = (member.group.name(), member.id.clone());
-    let gone = MemberIdentity { member_id: id.as_str().into(), ..Default::default() };
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
+    let gone = MemberIdentity {
+        member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
+        ..Default::default()
+    };
     let request =
         LeaveGroupRequest { group_id: group.as_str().into(), members: vec![gone], ..Default::default() };
     let Some(answer) = member.client.call(ApiKey::LeaveGroup, 4, &request, EXTRA).await else {

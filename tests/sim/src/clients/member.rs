@@ -1,13 +1,14 @@
 //! A member of a group: it joins, polls, commits, leaves, and now and then is not heard of for longer than its session
 //! lasts, and then goes on as if it had been there.
 //!
-//! Where its partitions come from is in [`classic`](super::classic) and [`modern`](super::modern).
+//! Where its partitions come from is in [`classic`](super::classic) and [`modern`](super::modern); what is special
+//! about static members is in [`statics`](super::statics).
 
 use super::Client;
 use super::coordinated::{OF_GROUPS, OF_TRANSACTIONS, Said, partition, time};
 use super::polling::{as_poll, fetch};
 use super::transaction::Producer;
-use super::{classic, modern, transform};
+use super::{classic, modern, statics, transform};
 use crate::book::Place;
 use crate::control::Phase;
 use crate::coordination::{Group, Protocol};
@@ -31,10 +32,16 @@ pub(crate) struct Member {
     pub client: Client,
     pub group: Group,
     pub load: Load,
+    /// How it comes to its partitions now; the group's, unless that changes.
+    pub protocol: Protocol,
     /// The id that the coordinator knows it by; empty if there is none yet.
     pub id: String,
     /// Its number in the history; a new one each time that it joins as somebody new.
     pub number: u32,
+    /// The number in its instance id, if it is static.
+    pub instance: Option<u32>,
+    /// What it had before it went and came back as a static member.
+    pub before: Option<statics::Before>,
     /// The generation, or the member's epoch.
     pub epoch: i32,
     pub joined: bool,
@@ -52,12 +59,16 @@ pub(crate) struct Member {
 pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
     let producer = group.members[nth].clone().map(Producer::new);
     let number = client.control.new_member();
+    let (instance, protocol) = (group.instances[nth], group.protocol);
     let mut member = Member {
         client,
         group,
         load,
+        protocol,
         id: String::new(),
         number,
+        instance,
+        before: None,
         epoch: 0,
         joined: false,
         settled: false,
@@ -67,6 +78,7 @@ pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
         producer,
         found: false,
     };
+    member.client.control.settles(member.client.number, member.group.by_pattern);
     loop {
         let phase = member.client.control.gate(member.client.number, member.joined).await;
         if let Err(trouble) = member.turn(phase).await {
@@ -79,7 +91,13 @@ pub(crate) async fn run(client: Client, group: Group, nth: usize, load: Load) {
 impl Member {
     /// Whether it is of the consumer protocol.
     pub(crate) fn is_modern(&self) -> bool {
-        self.group.protocol == Protocol::Consumer
+        self.protocol == Protocol::Consumer
+    }
+
+    /// The generation that it is in, where one generation is one assignment: while a group changes its protocol, what
+    /// classic members are told for one is an epoch of their own, and it may begin anew.
+    fn generation(&self) -> Option<i32> {
+        (!self.is_modern() && self.group.migrates.is_none()).then_some(self.epoch)
     }
 
     async fn turn(&mut self, phase: Phase) -> Result<(), Trouble> {
@@ -89,8 +107,18 @@ impl Member {
         if !self.find().await? {
             return Ok(());
         }
-        if self.joined && self.client.random.one_in(60) {
+        if phase == Phase::Settle {
+            // Nothing but heartbeats: topics are looked at anew after seconds only.
+            self.keep_up().await?;
+            self.client.pause(40_000).await;
+            return Ok(());
+        }
+        let stays = if self.group.migrates.is_some() { 15 } else { 60 };
+        if self.joined && self.client.random.one_in(stays) {
             return self.leave().await;
+        }
+        if self.joined && self.instance.is_some() && self.client.random.one_in(20) {
+            return statics::go(self).await;
         }
         if self.joined && self.settled && self.client.random.one_in(40) {
             // It comes back when it has been given up for dead, and does not know that.
@@ -111,6 +139,11 @@ impl Member {
             true => transform::turn(self).await,
             false => self.consume().await,
         }
+    }
+
+    /// Its instance id, if it is static.
+    pub(crate) fn instance_id(&self) -> Option<String> {
+        self.instance.map(|number| format!("instance-{number}"))
     }
 
     async fn find(&mut self) -> Result<bool, Trouble> {
@@ -155,27 +188,48 @@ impl Member {
 
     /// Takes what it was given, as the coordinator has just said.
     pub(crate) fn take(&mut self, owned: BTreeSet<Place>, since: Time) {
+        if let Some(why) = self.before.take().and_then(|before| statics::missed(&before, self.epoch, &owned))
+        {
+            self.client.control.violated(format!("{}: {why}", self.group.name()));
+        }
         self.positions.retain(|place, _| owned.contains(place));
         self.committed.retain(|place, _| owned.contains(place));
         let of = |owned: &BTreeSet<Place>| owned.iter().map(|place| partition(*place)).collect();
         let own = Own {
             group: self.group.number,
             member: self.number,
-            generation: (!self.is_modern()).then_some(self.epoch),
+            instance: self.instance,
+            generation: self.generation(),
             held: of(&self.owned),
             partitions: of(&owned),
         };
         self.owned = owned;
+        self.tell_share();
         self.client.did(since, Action::Own(own));
+    }
+
+    /// Tells the run what it has, if it subscribes to a pattern.
+    fn tell_share(&self) {
+        if self.group.by_pattern {
+            let share = (self.group.number, self.owned.clone());
+            self.client.control.shares.borrow_mut().insert(self.client.number, share);
+        }
     }
 
     /// Gives all partitions back.
     pub(crate) fn drop_all(&mut self) {
         self.owned.clear();
+        self.tell_share();
         self.positions.clear();
         self.committed.clear();
+        self.proves_nothing();
+    }
+
+    /// What it had so far, it may have lost since: the history knows of nothing that it has.
+    pub(crate) fn proves_nothing(&self) {
         let (group, member) = (self.group.number, self.number);
-        let own = Own { group, member, generation: None, held: Vec::new(), partitions: Vec::new() };
+        let (instance, generation) = (self.instance, None);
+        let own = Own { group, member, instance, generation, held: Vec::new(), partitions: Vec::new() };
         self.client.did(time(), Action::Own(own));
     }
 
@@ -185,19 +239,21 @@ impl Member {
         self.id.clear();
         (self.joined, self.settled, self.epoch) = (false, false, 0);
         self.number = self.client.control.new_member();
+        if let Some(classic) = self.group.migrates {
+            self.protocol = if self.client.random.one_in(2) { classic } else { Protocol::Consumer };
+        }
     }
 
     /// Asks where to go on in partitions that are new.
     async fn find_positions(&mut self) -> Result<(), Trouble> {
         let new = self.owned.iter().filter(|place| !self.positions.contains_key(*place)).copied();
         let new: Vec<Place> = new.collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        for (place, offset) in committed(&mut self.client, &self.group, &new).await? {
-            let offset = offset.unwrap_or(0);
-            self.positions.insert(place, offset);
-            self.committed.insert(place, offset);
+        for of_topic in new.chunk_by(|one, next| one.0 == next.0) {
+            for (place, offset) in committed(&mut self.client, &self.group, of_topic).await? {
+                let offset = offset.unwrap_or(0);
+                self.positions.insert(place, offset);
+                self.committed.insert(place, offset);
+            }
         }
         Ok(())
     }
@@ -233,7 +289,7 @@ impl Member {
         Commit {
             group: self.group.number,
             member: Some(self.number),
-            generation: (!self.is_modern()).then_some(self.epoch),
+            generation: self.generation(),
             offsets: offsets.iter().map(|(place, offset)| (partition(*place), *offset)).collect(),
             asked: time(),
             accepted: NEVER,
@@ -252,11 +308,12 @@ impl Member {
             partitions: partitions.collect(),
             ..Default::default()
         };
-        let (group, id) = (self.group.name(), self.id.clone());
+        let (group, id, instance) = (self.group.name(), self.id.clone(), self.instance_id());
         let request = OffsetCommitRequest {
             group_id: group.as_str().into(),
             generation_id_or_member_epoch: self.epoch,
             member_id: id.as_str().into(),
+            group_instance_id: instance.as_deref().map(Into::into),
             topics: vec![topic],
             ..Default::default()
         };
@@ -309,8 +366,8 @@ impl Member {
     }
 }
 
-/// What is committed for a group, as far as that is told; it goes into the history. What a transaction still decides
-/// on is left out.
+/// What is committed for a group in partitions of one topic, as far as that is told; it goes into the history. What a
+/// transaction still decides on is left out.
 pub(crate) async fn committed(
     client: &mut Client,
     group: &Group,

@@ -6,7 +6,10 @@
 //!
 //! Of groups and transactions; what they do goes into the history that the checker judges:
 //! - [`transaction`]: producers in transactions; [`member`]: members of groups, by way of [`classic`] or [`modern`];
-//!   [`transform`]: members that consume, transform and produce in transactions.
+//!   [`statics`]: those with an instance id; [`transform`]: members that consume, transform and produce in
+//!   transactions.
+//! - [`planter`]: makes topics that groups come to read, by their patterns.
+//! - [`sharer`]: members of a share group; what they are given has a book of its own.
 //! - [`reader`]: reads along; [`audit`]: reads everything after each start; [`polling`]: how they all fetch.
 //! - [`coordinated`]: what coordinators say, and what it means.
 
@@ -18,9 +21,12 @@ mod coordinated;
 pub(crate) mod member;
 mod modern;
 pub(crate) mod plain;
+pub(crate) mod planter;
 mod polling;
 pub(crate) mod producer;
 pub(crate) mod reader;
+pub(crate) mod sharer;
+mod statics;
 pub(crate) mod transaction;
 mod transform;
 
@@ -87,6 +93,11 @@ impl Client {
     /// The connection, if there is one.
     pub(crate) fn open_wire(&mut self) -> Option<&mut Wire> {
         self.wire.as_mut()
+    }
+
+    /// Ends the connection, for no reason but that it wants to.
+    pub(crate) fn hang_up(&mut self) {
+        self.wire = None;
     }
 
     /// Whether there is a connection.

@@ -85,7 +85,8 @@ async fn work(member: &mut Member, producer: &mut Producer) -> Result<(), Troubl
     }
     if let Some(code) = code.filter(|code| *code != 0) {
         // Others than the member's standing are the producer's affair.
-        let standing = [ErrorCode::IllegalGeneration, ErrorCode::UnknownMemberId];
+        let standing =
+            [ErrorCode::FencedInstanceId, ErrorCode::IllegalGeneration, ErrorCode::UnknownMemberId];
         if standing.iter().any(|one| one.code() == code) && !member.is_modern() {
             member.refused(code);
         }
@@ -137,7 +138,7 @@ async fn ask(
         ..Default::default()
     });
     let topic = TxnOffsetCommitRequestTopic { name: name.as_str().into(), partitions: partitions.collect() };
-    let (group, id) = (member.group.name(), member.id.clone());
+    let (group, id, instance) = (member.group.name(), member.id.clone(), member.instance_id());
     let request = TxnOffsetCommitRequest {
         transactional_id: producer.id().into(),
         group_id: group.as_str().into(),
@@ -145,6 +146,7 @@ async fn ask(
         producer_epoch,
         generation_id: member.epoch,
         member_id: id.as_str().into(),
+        group_instance_id: instance.as_deref().map(Into::into),
         topics: vec![topic],
         ..Default::default()
     };
