@@ -8,6 +8,7 @@ use crate::offsets::commit::{commit_refused, topic_of, txn_commit_refused};
 use crate::offsets::fetch::{FetchAs, MANY_GROUPS, fetch_refused, fetch_response};
 use crate::request::{Context, Refused};
 use crate::scene::Scene;
+use crate::sizes;
 use crate::streams::StreamsGroup;
 use base::mistakes;
 use kafka_wire::ErrorCode;
@@ -38,6 +39,10 @@ impl Coordinator {
         if let Err(refused) = self.check_commit(request, call.context)
             && !mistakes::is_made("generation not checked")
         {
+            let answer = commit_refused(request, refused.code);
+            return out.answer(call.waiter, Response::OffsetCommit(answer), false);
+        }
+        if let Err(refused) = sizes::check_commit(request, call.context, &self.settings) {
             let answer = commit_refused(request, refused.code);
             return out.answer(call.waiter, Response::OffsetCommit(answer), false);
         }

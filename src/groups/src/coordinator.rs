@@ -158,7 +158,8 @@ impl Coordinator {
             let Some(timer) = self.timers.expired(now_ms) else { break };
             self.fire(now_ms, &timer, topics, &mut out);
         }
-        if self.sweep.at.is_some_and(|at| at <= now_ms) {
+        // Deletions are written by themselves, for there may be very many: else the next tick goes on with them.
+        if out.records.is_empty() && self.sweep.at.is_some_and(|at| at <= now_ms) {
             self.sweep(now_ms, &mut out);
         }
         out

@@ -80,7 +80,8 @@ impl TransactionShell {
             core: RefCell::new(None),
             config: RefCell::new(config),
             waiters: Waiters::default(),
-            writes: Writes::default(),
+            // Each record is all that is known of an id.
+            writes: Writes::of_stand_alone(),
             writing: Cell::new(false),
             sooner: Event::new(),
             sleeps_until: Cell::new(i64::MAX),
