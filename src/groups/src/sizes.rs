@@ -1,9 +1,9 @@
 //! Records that would be larger than the log takes: they are noticed before anything has changed.
 //!
 //! Kafka finds out when it writes, goes back to the state that it had before, and answers UNKNOWN_SERVER_ERROR. A
-//! coordinator here does not go back, so what a client can make large is measured first. Only single records are: those
-//! of one decision may be larger together, for the shell writes them as several batches, all or none. Measures are upper
-//! bounds.
+//! coordinator here does not go back, so what a client can make large is measured first. That is single records: those
+//! of one decision may be larger together, for the shell writes them as several batches, all or none. Measures are
+//! upper bounds.
 
 use crate::classic::ClassicGroup;
 use crate::classic::join::Join;
@@ -47,7 +47,7 @@ pub(crate) fn check(bytes: usize, settings: &Settings) -> Result<(), Refused> {
     if bytes <= limit {
         return Ok(());
     }
-    let message = format!("What the group would have to write is too large: {bytes} bytes of at most {limit}.");
+    let message = format!("The group would have to write {bytes} bytes at once, which may be {limit} at most.");
     Err(Refused::new(ErrorCode::UnknownServerError, message))
 }
 

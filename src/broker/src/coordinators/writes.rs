@@ -296,7 +296,8 @@ mod tests {
         assert_eq!(batches(&bytes).len(), 3);
         writes.clear();
         // A transaction's batch is one.
-        writes.put(vec![large(b'a'), large(b'b')], Some(Within { transaction: (7, 1), since: None }), vec![4]);
+        let within = Within { transaction: (7, 1), since: None };
+        writes.put(vec![large(b'a'), large(b'b')], Some(within), vec![4]);
         let bytes = writes.begin(5, 400).expect("something to write").expect("a batch");
         assert_eq!(batches(&bytes).len(), 1);
     }

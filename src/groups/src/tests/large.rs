@@ -1,5 +1,5 @@
-//! What is larger than the log takes: it fails alone, and leaves everything as it was. Of streams groups it is with what
-//! else they do.
+//! What is larger than the log takes: it fails alone, and leaves everything as it was. That of streams groups is in
+//! their own module.
 
 use super::*;
 use crate::classic::ClassicState;
@@ -146,8 +146,7 @@ fn a_member_that_says_too_much_changes_no_group() {
     let member_epoch = driver.beat(&first_beat("b")).member_epoch;
     let before = (driver.coordinator.usage(), driver.log.len());
     for member_epoch in [0, member_epoch] {
-        let large =
-            ConsumerGroupHeartbeatRequest { member_id: "b".into(), member_epoch, ..large.clone() };
+        let large = ConsumerGroupHeartbeatRequest { member_id: "b".into(), member_epoch, ..large.clone() };
         assert_eq!(code(driver.beat(&large).error_code), ErrorCode::UnknownServerError);
     }
     assert_eq!((driver.coordinator.usage(), driver.log.len()), before);
