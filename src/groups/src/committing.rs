@@ -9,6 +9,7 @@ use crate::offsets::commit::{commit_refused, partitions_of, txn_commit_refused, 
 use crate::offsets::fetch::{FetchAs, MANY_GROUPS, fetch_refused, fetch_response};
 use crate::request::{Context, Refused};
 use crate::scene::Scene;
+use crate::sizes;
 use crate::streams::StreamsGroup;
 use base::mistakes;
 use kafka_wire::ErrorCode;
@@ -40,6 +41,10 @@ impl Coordinator {
             && !mistakes::is_made("generation not checked")
         {
             let answer = commit_refused(request, call.context, refused.code);
+            return out.answer(call.waiter, Response::OffsetCommit(answer), false);
+        }
+        if let Err(refused) = sizes::check_commit(request, call.context, &self.settings) {
+            let answer = commit_refused(request, refused.code);
             return out.answer(call.waiter, Response::OffsetCommit(answer), false);
         }
         let Coordinator { settings, groups, timers, parked, offsets, .. } = self;

@@ -26,8 +26,9 @@ const TICK_TIMERS: usize = 256;
 ///
 /// State changes at once. If the records of a call cannot be written, the coordinator is ahead of its log and must
 /// be dropped and loaded again; whoever waits, [`Coordinator::waiters`] too, is told COORDINATOR_NOT_AVAILABLE or
-/// NOT_COORDINATOR. Only offsets of a transaction count from when they are in the log: the shell tells what became of
-/// them by [`Coordinator::written`], and if the log refuses them that is the end of it.
+/// NOT_COORDINATOR. So what a client sends that is larger than the log takes is refused before anything has changed
+/// ([`Settings::record_bytes_max`]). Only offsets of a transaction count from when they are in the log: the shell tells
+/// what became of them by [`Coordinator::written`], and if the log refuses them that is the end of it.
 #[derive(Debug)]
 pub struct Coordinator {
     pub(crate) settings: Settings,
@@ -158,7 +159,8 @@ impl Coordinator {
             let Some(timer) = self.timers.expired(now_ms) else { break };
             self.fire(now_ms, &timer, topics, &mut out);
         }
-        if self.sweep.at.is_some_and(|at| at <= now_ms) {
+        // Deletions are written by themselves, for there may be very many: else the next tick goes on with them.
+        if out.records.is_empty() && self.sweep.at.is_some_and(|at| at <= now_ms) {
             self.sweep(now_ms, &mut out);
         }
         out

@@ -93,7 +93,7 @@ pub struct Answer {
 /// What a call has led to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
-    /// To be written in this order, as one batch.
+    /// To be written in this order, all or none; several that only delete may be written one after the other.
     pub records: Vec<Record>,
     /// In the order they were given; each waiter gets one answer to one request, now or in a later call.
     pub answers: Vec<Answer>,

@@ -17,7 +17,7 @@
 //! - `assignors`: server-side assignment.
 //! - `offsets`: the store of offsets.
 //! - `records`: Kafka's records; `replay`: reading them back.
-//! - `scene`, `timers`, `wire`: what the others work with.
+//! - `sizes`: what fits into a record. `scene`, `timers`, `wire`: what the others work with.
 
 mod admin;
 mod assignors;
@@ -35,6 +35,7 @@ mod request;
 mod scene;
 mod settings;
 mod share;
+mod sizes;
 mod statics;
 mod streams;
 mod timers;

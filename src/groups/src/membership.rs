@@ -13,6 +13,7 @@ use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
 use crate::share::heartbeat as share;
+use crate::sizes;
 use crate::wire::text;
 use base::mistakes;
 use kafka_wire::ErrorCode;
@@ -160,6 +161,11 @@ impl Coordinator {
     ) -> Result<ConsumerGroupHeartbeatResponse<'static>, Refused> {
         let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
         check::request(request, call.context.version, settings)?;
+        let known = match groups.get(&*request.group_id) {
+            Some(Group::Consumer(group)) => group.said_before(request),
+            _ => None,
+        };
+        sizes::check_consumer(known, request, call.context, settings)?;
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let name = &*request.group_id;
         if request.member_epoch == JOINS && !groups.contains_key(name) {
@@ -206,6 +212,11 @@ impl Coordinator {
     ) -> Result<ShareGroupHeartbeatResponse<'static>, Refused> {
         share::check(request)?;
         let name = &*request.group_id;
+        let known = match self.groups.get(name) {
+            Some(Group::Share(group)) => group.members.get(&*request.member_id).map(|member| &member.profile),
+            _ => None,
+        };
+        sizes::check_share(known, request, call.context, &self.settings)?;
         if request.member_epoch == share::JOINS {
             self.share_for(name)?;
         }

@@ -41,6 +41,9 @@ pub struct Settings {
     pub share_assignment_interval_ms: i32,
     /// `group.share.max.size`.
     pub share_max_size: usize,
+    /// Bytes of key and value in one record, at most: what `max.message.bytes` of the partition leaves for them in a
+    /// batch of their own.
+    pub record_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             share_session_timeout_ms: 45_000,
             share_assignment_interval_ms: 1_000,
             share_max_size: 200,
+            record_bytes_max: 1_048_588 - 128,
         }
     }
 }

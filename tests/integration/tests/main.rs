@@ -14,6 +14,7 @@ mod disk;
 mod groups;
 mod hostile;
 mod kill9;
+mod large;
 mod quotas;
 mod recompress;
 mod restart;

@@ -81,7 +81,7 @@ pub(crate) async fn append_writes<T>(
     mistake: &'static str,
     mut follow: impl FnMut(T, Result<(), ErrorCode>),
 ) -> Result<(), (ErrorCode, String)> {
-    while let Some(batch) = writes.begin(wall_clock_ms()) {
+    while let Some(batch) = writes.begin(wall_clock_ms(), batch_bytes_max(broker, partition)) {
         if mistakes::is_made(mistake) {
             sleep(MISTAKE_PAUSE).await;
         }
@@ -109,6 +109,12 @@ pub(crate) async fn append_writes<T>(
     Ok(())
 }
 
+/// `max.message.bytes` of a partition of this core.
+fn batch_bytes_max(broker: &Broker, partition: TopicPartition) -> usize {
+    let found = broker.service.store().partition(partition);
+    found.map_or(usize::MAX, |partition| partition.config().max_message_bytes)
+}
+
 /// What clients are told when records of theirs could not be written.
 fn failed_append(error: &PartitionError) -> ErrorCode {
     match error {
@@ -119,7 +125,7 @@ fn failed_append(error: &PartitionError) -> ErrorCode {
         // Of a transaction that has ended meanwhile.
         PartitionError::Append(AppendError::InvalidProducerEpoch) => ErrorCode::InvalidProducerEpoch,
         PartitionError::Append(AppendError::InvalidTxnState) => ErrorCode::InvalidTxnState,
-        // Too large, or other than records may be: it will not be better the next time.
+        // Too large, as Kafka has it too, or other than records may be: it will not be better the next time.
         PartitionError::Append(_) => ErrorCode::UnknownServerError,
         _ => ErrorCode::CoordinatorNotAvailable,
     }

@@ -4,7 +4,6 @@ use super::alarm::Alarm;
 use super::append::append_writes;
 use super::question::GroupQuestion;
 use super::replay::{Entry, replay};
-use super::settings;
 use super::topics::ImageTopics;
 use super::waiters::Waiters;
 use super::writes::{Pair, Within, Writes};
@@ -86,11 +85,11 @@ impl Drop for Pending {
 
 impl GroupShell {
     /// A coordinator for a partition of this core, which begins to load.
-    pub(crate) fn start(broker: &Rc<Broker>, id: TopicPartition) -> Rc<GroupShell> {
+    pub(crate) fn start(broker: &Rc<Broker>, id: TopicPartition, settings: Settings) -> Rc<GroupShell> {
         let shell = Rc::new(GroupShell {
             id,
             core: RefCell::new(None),
-            settings: RefCell::new(settings::of_groups(&broker.config())),
+            settings: RefCell::new(settings),
             waiters: Waiters::default(),
             writes: Writes::default(),
             decided: Cell::new(None),

@@ -172,6 +172,7 @@ impl Broker {
         self.coordinate_transactions(image);
         self.share_coordinate(image, !deleted.is_empty());
         let wanted = self.wanted(image, CONSUMER_OFFSETS);
+        let settings = settings::of_groups(&self.config(), self.record_bytes_max(image, CONSUMER_OFFSETS));
         {
             let mut shells = self.coordinators.groups.borrow_mut();
             shells.retain(|number, shell| {
@@ -182,7 +183,7 @@ impl Broker {
                 stays
             });
             for (number, (id, _)) in wanted {
-                shells.entry(number).or_insert_with(|| GroupShell::start(self, id));
+                shells.entry(number).or_insert_with(|| GroupShell::start(self, id, settings.clone()));
             }
         }
         if deleted.is_empty() {
@@ -194,7 +195,8 @@ impl Broker {
     }
 
     fn coordinate_transactions(self: &Rc<Self>, image: &Image) {
-        let config = settings::of_transactions(&self.config(), image);
+        let bytes = self.record_bytes_max(image, TRANSACTION_STATE);
+        let config = settings::of_transactions(&self.config(), image, bytes);
         let wanted = self.wanted(image, TRANSACTION_STATE);
         let mut shells = self.coordinators.transactions.borrow_mut();
         shells.retain(|number, shell| {
@@ -212,9 +214,11 @@ impl Broker {
 
     /// Brings the coordinators to the configuration in force.
     pub(crate) fn configure_coordinators(&self) {
-        let settings = settings::of_groups(&self.config());
+        let image = self.image();
+        let settings = settings::of_groups(&self.config(), self.record_bytes_max(&image, CONSUMER_OFFSETS));
         self.coordinators.shells().iter().for_each(|shell| shell.configure(&settings));
-        let config = settings::of_transactions(&self.config(), &self.image());
+        let bytes = self.record_bytes_max(&image, TRANSACTION_STATE);
+        let config = settings::of_transactions(&self.config(), &image, bytes);
         self.coordinators.transactions.borrow().values().for_each(|shell| shell.configure(&config));
         self.share_configure();
     }

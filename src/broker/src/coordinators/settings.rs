@@ -6,8 +6,13 @@ use controller::Image;
 use groups::{Assignor, Migration, Settings, StreamsSettings};
 use model::config::{BrokerConfig, Settings as SetOfGroup, Value, group_override, group_value};
 
-/// For coordinators of groups.
-pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
+/// What a batch takes besides key and value of its only record, at most.
+const BATCH_OVERHEAD_BYTES: usize = 128;
+/// What the record of a transaction has besides partitions, at most, with room to spare for a long id.
+const TRANSACTION_OVERHEAD_BYTES: usize = 48_000;
+
+/// For coordinators of groups. `record_bytes_max`: see [`Broker::record_bytes_max`].
+pub(crate) fn of_groups(config: &BrokerConfig, record_bytes_max: usize) -> Settings {
     let count = |value: i32| usize::try_from(value).unwrap_or(0);
     Settings {
         min_session_timeout_ms: config.group_min_session_timeout_ms,
@@ -30,6 +35,7 @@ pub(crate) fn of_groups(config: &BrokerConfig) -> Settings {
         share_session_timeout_ms: config.share_session_timeout_ms,
         share_assignment_interval_ms: config.share_assignment_interval_ms,
         share_max_size: count(config.share_max_size),
+        record_bytes_max,
     }
 }
 
@@ -46,16 +52,31 @@ fn of_streams_groups(config: &BrokerConfig) -> StreamsSettings {
 }
 
 /// For coordinators of transactions. Kafka looks for what is over its time now and then; here that happens in time.
-pub(crate) fn of_transactions(config: &BrokerConfig, image: &Image) -> transactions::Config {
+/// `record_bytes_max`: see [`Broker::record_bytes_max`].
+pub(crate) fn of_transactions(
+    config: &BrokerConfig,
+    image: &Image,
+    record_bytes_max: usize,
+) -> transactions::Config {
+    let defaults = transactions::Config::default();
+    let overhead = TRANSACTION_OVERHEAD_BYTES.min(record_bytes_max / 8);
     transactions::Config {
         timeout_max_ms: config.transaction_max_timeout_ms,
         expiration_ms: i64::from(config.transactional_id_expiration_ms),
         transaction_version: image.feature(TRANSACTION_VERSION),
-        ..transactions::Config::default()
+        record_bytes_max: defaults.record_bytes_max.min(record_bytes_max - overhead),
+        ..defaults
     }
 }
 
 impl Broker {
+    /// Bytes of key and value that a record of a coordinators' topic may have: a batch of it alone is within the topic's
+    /// `max.message.bytes`.
+    pub(crate) fn record_bytes_max(&self, image: &Image, topic: &str) -> usize {
+        let config = image.topic(topic).map(|topic| self.topic_config(image, topic)).unwrap_or_default();
+        usize::try_from(config.max_message_bytes).unwrap_or(0).saturating_sub(BATCH_OVERHEAD_BYTES)
+    }
+
     /// What holds for a single group under one of the keys of groups (`share.record.lock.duration.ms`,
     /// `streams.num.standby.replicas`, ...): what is set for it, within the bounds of this broker, else what this
     /// broker has for all groups. `None` if groups have no such key.
@@ -98,10 +119,12 @@ fn assignors(names: &[String]) -> Vec<Assignor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::config::TopicConfig;
 
     #[test]
     fn the_defaults_are_those_of_a_coordinator() {
-        assert_eq!(of_groups(&BrokerConfig::default()), Settings::default());
+        let record_bytes_max = TopicConfig::default().max_message_bytes as usize - BATCH_OVERHEAD_BYTES;
+        assert_eq!(of_groups(&BrokerConfig::default(), record_bytes_max), Settings::default());
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl TransactionShell {
             core: RefCell::new(None),
             config: RefCell::new(config),
             waiters: Waiters::default(),
-            writes: Writes::default(),
+            // Each record is all that is known of an id.
+            writes: Writes::of_stand_alone(),
             writing: Cell::new(false),
             alarm: Alarm::default(),
             ended: Cell::new(false),

@@ -25,6 +25,9 @@ impl ClassicGroup {
     }
 
     fn rejoin_static(&mut self, old: &Arc<str>, id: Arc<str>, join: &Join<'_>, scene: &mut Scene<'_>) {
+        if self.state == ClassicState::Stable && !self.has_room_for_change(old, join, scene.settings) {
+            return join.refuse(ErrorCode::UnknownServerError, "", scene);
+        }
         let leader_before = self.leader.clone();
         self.rename(old, &id, scene);
         self.update_and_park(&id, join, scene);

@@ -4,6 +4,7 @@ use super::{ClassicGroup, ClassicState};
 use crate::effects::{Response, Waiter};
 use crate::request::Refused;
 use crate::scene::{Parked, Scene};
+use crate::sizes;
 use crate::timers::TimerKind;
 use crate::wire::optional_text;
 use kafka_wire::ErrorCode;
@@ -75,7 +76,8 @@ impl ClassicGroup {
         }
     }
 
-    /// The leader has spoken: what it said is written, and all who wait are told once it is durable.
+    /// The leader has spoken: what it said is written, and all who wait are told once it is durable. If it is more than
+    /// the log takes, all are told that instead, and a new round starts, as in Kafka.
     fn assign(&mut self, request: &SyncGroupRequest<'_>, scene: &mut Scene<'_>) {
         let said = request.assignments.iter();
         let said: BTreeMap<&str, &[u8]> = said.map(|one| (&*one.member_id, &*one.assignment)).collect();
@@ -83,7 +85,13 @@ impl ClassicGroup {
             member.assignment = said.get(&*member.id).map_or(Vec::new(), |bytes| bytes.to_vec());
         }
         self.enter(ClassicState::Stable, scene.now);
-        scene.out.records.push(self.record());
+        let record = self.record();
+        if let Err(refused) = sizes::check(record.bytes(), scene.settings) {
+            self.enter(ClassicState::CompletingRebalance, scene.now);
+            self.answer_syncs(refused.code, scene);
+            return self.prepare(scene);
+        }
+        scene.out.records.push(record);
         self.answer_syncs(ErrorCode::None, scene);
     }
 

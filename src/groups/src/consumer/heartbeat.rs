@@ -188,6 +188,13 @@ impl ConsumerGroup {
         }
     }
 
+    /// The profile that a heartbeat adds to: that of the member whose place it takes, if it does, else its own.
+    pub fn said_before(&self, request: &ConsumerGroupHeartbeatRequest<'_>) -> Option<&Profile> {
+        let instance = request.instance_id.as_deref().filter(|_| request.member_epoch == JOINS);
+        let holder = instance.and_then(|instance| self.members.get(self.statics.get(instance)?));
+        holder.or_else(|| self.members.get(&*request.member_id)).map(|member| &member.profile)
+    }
+
     /// What the member says of itself now; `None` if that is nothing new, as it mostly is.
     fn new_profile(
         &self,
@@ -196,14 +203,7 @@ impl ConsumerGroup {
         context: &Context<'_>,
     ) -> Option<Profile> {
         let known = &self.members.get(id)?.profile;
-        let says_nothing = request.subscribed_topic_names.is_none()
-            && request.subscribed_topic_regex.is_none()
-            && request.server_assignor.is_none()
-            && request.rack_id.is_none()
-            && request.rebalance_timeout_ms == -1
-            && request.instance_id.as_deref() == known.instance.as_deref();
-        let same_client = known.client_id == context.client_id && known.client_host == context.client_host;
-        if says_nothing && same_client && !known.is_classic() {
+        if known.hears_nothing_new(request, context) {
             return None;
         }
         let mut profile = known.clone();
@@ -229,6 +229,24 @@ impl ConsumerGroup {
         profile.client_host = context.client_host.to_owned();
         profile.classic = None;
         (profile != *known).then_some(profile)
+    }
+}
+
+impl Profile {
+    /// Whether a heartbeat says nothing of the member, as most do, and comes from the client that it was.
+    pub fn hears_nothing_new(
+        &self,
+        request: &ConsumerGroupHeartbeatRequest<'_>,
+        context: &Context<'_>,
+    ) -> bool {
+        let says_nothing = request.subscribed_topic_names.is_none()
+            && request.subscribed_topic_regex.is_none()
+            && request.server_assignor.is_none()
+            && request.rack_id.is_none()
+            && request.rebalance_timeout_ms == -1
+            && request.instance_id.as_deref() == self.instance.as_deref();
+        let same_client = self.client_id == context.client_id && self.client_host == context.client_host;
+        says_nothing && same_client && !self.is_classic()
     }
 }
 

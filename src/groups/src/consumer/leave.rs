@@ -41,8 +41,9 @@ pub(crate) fn leave(
 /// Takes a member out; if it was the last of the consumer protocol, the group becomes a classic one.
 pub(crate) fn fence(slot: &mut Group, id: &Arc<str>, scene: &mut Scene<'_>) {
     let Group::Consumer(group) = slot else { return };
-    if migrate::can_downgrade_without(group, id, scene.settings) {
-        let mut classic = migrate::downgrade(group, Some(id), scene);
+    if migrate::can_downgrade_without(group, id, scene.settings)
+        && let Some(mut classic) = migrate::downgrade(group, Some(id), scene)
+    {
         classic.prepare(scene);
         *slot = Group::Classic(classic);
     } else if group.members.contains_key(id) {

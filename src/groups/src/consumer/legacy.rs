@@ -10,6 +10,7 @@ use crate::effects::Response;
 use crate::group::Group;
 use crate::request::Refused;
 use crate::scene::Scene;
+use crate::sizes;
 use crate::timers::{Timer, TimerKind};
 use crate::topics::Topics;
 use crate::wire::{embed_assignment, embedded_version, optional_text, subscription, text, uuid};
@@ -44,6 +45,9 @@ pub(crate) fn join(slot: &mut Group, join: &Join<'_>, scene: &mut Scene<'_>) -> 
         return Ok(());
     }
     let says = subscription(protocol).ok_or(ErrorCode::InconsistentGroupProtocol)?;
+    let holder = join.instance().and_then(|instance| group.members.get(group.statics.get(instance)?));
+    let known = holder.or_else(|| group.members.get(&id)).map(|member| &member.profile);
+    sizes::check_joining(known, join, &says, scene.settings)?;
     let replaced = group.admit_classic(&id, join, scene)?;
     let owned = owned_partitions(&says, scene.topics);
     let mut changed = false;
@@ -59,8 +63,8 @@ pub(crate) fn join(slot: &mut Group, join: &Join<'_>, scene: &mut Scene<'_>) -> 
         protocol_name: request.protocols.first().map(|protocol| text(&protocol.name)),
         ..Default::default()
     };
-    if replaced && migrate::can_downgrade(group, scene.settings) {
-        let classic = migrate::downgrade(group, None, scene);
+    let may_downgrade = replaced && migrate::can_downgrade(group, scene.settings);
+    if may_downgrade && let Some(classic) = migrate::downgrade(group, None, scene) {
         *slot = Group::Classic(classic);
     } else {
         scene.disarm(&group.id, Some(&id), TimerKind::Join);

@@ -8,6 +8,7 @@ use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
 use crate::settings::Settings;
+use crate::sizes;
 use crate::timers::TimerKind;
 use crate::topics::Topics;
 use crate::wire::{assignment, embed_assignment, embedded_version, subscription};
@@ -34,7 +35,8 @@ pub(crate) fn check_upgrade(group: &ClassicGroup, settings: &Settings) -> Result
 /// that wait for something are told to come again.
 ///
 /// # Errors
-/// GROUP_ID_NOT_FOUND if what a member embeds is malformed; then nothing has changed.
+/// GROUP_ID_NOT_FOUND if what a member embeds is malformed, UNKNOWN_SERVER_ERROR if the members' records are more than
+/// one batch, as in Kafka; then nothing has changed.
 pub(crate) fn upgrade(group: &mut ClassicGroup, scene: &mut Scene<'_>) -> Result<ConsumerGroup, Refused> {
     let members: Option<Vec<(Arc<str>, Profile, Owned)>> =
         group.members.values().map(|member| upgraded(member, group, scene.topics)).collect();
@@ -43,6 +45,8 @@ pub(crate) fn upgrade(group: &mut ClassicGroup, scene: &mut Scene<'_>) -> Result
             format!("Cannot upgrade group {}: the embedded consumer protocol is malformed.", group.id);
         Refused::new(ErrorCode::GroupIdNotFound, message)
     })?;
+    let records = members.iter().map(|(id, profile, _)| records::member(&group.id, id, &profile.value()));
+    sizes::check(records.map(|record| record.bytes()).sum(), scene.settings)?;
     let ids: Vec<Arc<str>> = group.members.keys().cloned().collect();
     for id in &ids {
         group.answer_join(id, scene, |version| join_refused(ErrorCode::RebalanceInProgress, id, version));
@@ -122,14 +126,13 @@ pub(crate) fn can_downgrade(group: &ConsumerGroup, settings: &Settings) -> bool 
 }
 
 /// Makes a classic group of a consumer group whose members, but for the one that leaves, all use that protocol.
-/// Their targets become what they are assigned.
+/// Their targets become what they are assigned. `None`, and nothing has changed, if the record of the classic group is
+/// more than the log takes: then it stays what it is.
 pub(crate) fn downgrade(
     group: &ConsumerGroup,
     leaving: Option<&Arc<str>>,
     scene: &mut Scene<'_>,
-) -> ClassicGroup {
-    group.write_end(&mut scene.out.records);
-    scene.timers.cancel_group(&group.id);
+) -> Option<ClassicGroup> {
     let mut made = ClassicGroup::new(group.id.clone(), scene.now);
     for member in group.members.values().filter(|member| Some(&member.id) != leaving) {
         let profile = &member.profile;
@@ -163,11 +166,15 @@ pub(crate) fn downgrade(
         let version = embedded_version(member.metadata(&protocol)).unwrap_or(0);
         member.assignment = embed_assignment(named.collect(), version);
     }
-    scene.out.records.push(made.record());
+    let record = made.record();
+    sizes::check(record.bytes(), scene.settings).ok()?;
+    group.write_end(&mut scene.out.records);
+    scene.timers.cancel_group(&group.id);
+    scene.out.records.push(record);
     for member in made.members.values() {
         scene.arm(&made.id, Some(&member.id), TimerKind::Session, member.session_timeout_ms);
     }
-    made
+    Some(made)
 }
 
 impl ConsumerGroup {

@@ -102,7 +102,11 @@ impl ConsumerGroup {
                 version: resolved.version,
                 timestamp: resolved.at_ms,
             };
-            scene.out.records.push(records::regex(&self.id, pattern, &value));
+            let record = records::regex(&self.id, pattern, &value);
+            // What the log does not take is left out: after a crash the pattern is evaluated again.
+            if record.bytes() <= scene.settings.record_bytes_max {
+                scene.out.records.push(record);
+            }
         }
         changed
     }

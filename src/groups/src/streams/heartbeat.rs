@@ -101,6 +101,13 @@ impl StreamsGroup {
         }
     }
 
+    /// The profile that a heartbeat adds to: that of the member whose place it takes, if it does, else its own.
+    pub fn said_before(&self, request: &StreamsGroupHeartbeatRequest<'_>) -> Option<&Profile> {
+        let instance = request.instance_id.as_deref().filter(|_| request.member_epoch == JOINS);
+        let holder = instance.and_then(|instance| self.members.get(self.statics.get(instance)?));
+        holder.or_else(|| self.members.get(&*request.member_id)).map(|member| &member.profile)
+    }
+
     /// Gives a static member's place to another member id.
     fn replace(&mut self, holder: &Arc<str>, id: &Arc<str>, scene: &mut Scene<'_>) {
         let target = self.targets.get(holder).cloned().unwrap_or_default();
@@ -128,8 +135,7 @@ impl StreamsGroup {
         scene: &mut Scene<'_>,
     ) -> bool {
         let Some(known) = self.members.get(id).map(|member| &member.profile) else { return false };
-        let same_client = known.client_id == context.client_id && known.client_host == context.client_host;
-        if !is_new && same_client && says_nothing(request, known) {
+        if !is_new && known.hears_nothing_new(request, context) {
             return false;
         }
         let profile = with_said(known.clone(), id, request, context);
@@ -258,15 +264,22 @@ fn unreleased(instance: &str, holder: &str) -> Refused {
     Refused::new(ErrorCode::UnreleasedInstanceId, message)
 }
 
-/// Whether a heartbeat says nothing of the member, as most do.
-fn says_nothing(request: &StreamsGroupHeartbeatRequest<'_>, known: &Profile) -> bool {
-    request.rack_id.is_none()
-        && request.topology.is_none()
-        && request.process_id.is_none()
-        && request.user_endpoint.is_none()
-        && request.client_tags.is_none()
-        && request.rebalance_timeout_ms == -1
-        && request.instance_id.as_deref() == known.instance.as_deref()
+impl Profile {
+    /// Whether a heartbeat says nothing of the member, as most do, and comes from the client that it was.
+    pub fn hears_nothing_new(
+        &self,
+        request: &StreamsGroupHeartbeatRequest<'_>,
+        context: &Context<'_>,
+    ) -> bool {
+        let says_nothing = request.rack_id.is_none()
+            && request.topology.is_none()
+            && request.process_id.is_none()
+            && request.user_endpoint.is_none()
+            && request.client_tags.is_none()
+            && request.rebalance_timeout_ms == -1
+            && request.instance_id.as_deref() == self.instance.as_deref();
+        says_nothing && self.client_id == context.client_id && self.client_host == context.client_host
+    }
 }
 
 fn with_said(

@@ -9,6 +9,7 @@ use crate::group::Group;
 use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
+use crate::sizes;
 use crate::wire::text;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
@@ -43,6 +44,11 @@ impl Coordinator {
     ) -> Result<StreamsHeartbeat, Refused> {
         check::request(request)?;
         let Coordinator { settings, groups, timers, parked, .. } = self;
+        let known = match groups.get(&*request.group_id) {
+            Some(Group::Streams(group)) => Some(group),
+            _ => None,
+        };
+        sizes::check_streams(known, request, call.context, settings)?;
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let name = &*request.group_id;
         let is_new = request.member_epoch == JOINS && !groups.contains_key(name);

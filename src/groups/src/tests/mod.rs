@@ -4,10 +4,12 @@
 //! - [`classic`], [`consumer`], [`share`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by
 //!   step.
 //! - [`topology`]: what topologies come to.
+//! - [`large`]: what is larger than the log takes.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
 mod classic;
 mod consumer;
+mod large;
 mod migration;
 mod offsets;
 mod random;

@@ -435,3 +435,28 @@ fn an_empty_group_is_listed_and_deleted() {
     assert_eq!(delete(&mut driver), ErrorCode::None);
     assert!(driver.reloaded().coordinator.groups.is_empty());
 }
+
+#[test]
+fn a_member_or_topology_that_is_too_large_changes_no_group() {
+    let mut driver = Driver::streams(StreamsSettings::default());
+    let limited = |record_bytes_max: usize| Settings { record_bytes_max, ..Settings::default() };
+    driver.coordinator.configure(limited(400));
+    let long = "x".repeat(400);
+    let tag = KeyValue { key: "zone".into(), value: long.as_str().into() };
+    let tagged = StreamsGroupHeartbeatRequest { client_tags: Some(vec![tag]), ..joins("a", "p") };
+    let mut wide = topology();
+    wide.subtopologies[0].state_changelog_topics[0].topic_configs[0].value = long.as_str().into();
+    let wide = StreamsGroupHeartbeatRequest { topology: Some(wide), ..joins("a", "p") };
+    for large in [&tagged, &wide] {
+        let told = driver.streams_beat(large).response;
+        assert_eq!(code(told.error_code), ErrorCode::UnknownServerError);
+        assert_eq!((driver.coordinator.usage(), driver.log.len()), (Usage::default(), 0), "no group is made");
+    }
+    let told = driver.streams_beat(&joins("a", "p")).response;
+    assert_eq!(code(told.error_code), ErrorCode::None);
+    let before = (driver.coordinator.usage(), driver.log.len());
+    assert_eq!(code(driver.streams_beat(&tagged).response.error_code), ErrorCode::UnknownServerError);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), before);
+    let told = driver.streams_beat(&quiet("a", told.member_epoch)).response;
+    assert_eq!(code(told.error_code), ErrorCode::None);
+}
