@@ -44,7 +44,7 @@ impl Coordinator {
             return out.answer(call.waiter, Response::OffsetCommit(answer), false);
         }
         if let Err(refused) = sizes::check_commit(request, call.context, &self.settings) {
-            let answer = commit_refused(request, refused.code);
+            let answer = commit_refused(request, call.context, refused.code);
             return out.answer(call.waiter, Response::OffsetCommit(answer), false);
         }
         let Coordinator { settings, groups, timers, parked, offsets, .. } = self;

@@ -183,7 +183,8 @@ pub(crate) fn check_commit(
     if roughly <= settings.record_bytes_max {
         return Ok(());
     }
-    let name = |topic: &OffsetCommitRequestTopic<'_>| topic_of(topic, context).ok().map(|name| name.len());
+    let name =
+        |topic: &OffsetCommitRequestTopic<'_>| topic_of(topic, context).ok().map(|topic| topic.name.len());
     check(commit_bytes(request, settings.offset_metadata_max_bytes, name), settings)
 }
 

@@ -110,7 +110,7 @@ pub(crate) async fn append_writes<T>(
 }
 
 /// `max.message.bytes` of a partition of this core.
-fn batch_bytes_max(broker: &Broker, partition: TopicPartition) -> usize {
+pub(crate) fn batch_bytes_max(broker: &Broker, partition: TopicPartition) -> usize {
     let found = broker.service.store().partition(partition);
     found.map_or(usize::MAX, |partition| partition.config().max_message_bytes)
 }

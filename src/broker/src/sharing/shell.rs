@@ -2,7 +2,7 @@
 
 use super::question::{StateAsk, StateGiven};
 use crate::broker::Broker;
-use crate::coordinators::append::append_at;
+use crate::coordinators::append::{append_at, batch_bytes_max};
 use crate::coordinators::replay::{Entry, replay};
 use crate::coordinators::writes::Writes;
 use controller::Image;
@@ -172,7 +172,7 @@ impl StateShell {
 
     /// Writes until there is nothing more to write.
     async fn write(self: Rc<Self>, broker: Rc<Broker>) {
-        while let Some(batch) = self.writes.begin(wall_clock_ms()) {
+        while let Some(batch) = self.writes.begin(wall_clock_ms(), batch_bytes_max(&broker, self.id)) {
             let appended = match batch {
                 Ok(batch) => append_at(&broker, self.id, batch).await,
                 Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),

@@ -34,7 +34,10 @@ struct Wish<'a> {
 }
 
 /// The topic of a commit, if there is such a topic.
-fn topic_of(topic: &OffsetCommitRequestTopic<'_>, context: &Context<'_>) -> Result<Topic, ErrorCode> {
+pub(crate) fn topic_of(
+    topic: &OffsetCommitRequestTopic<'_>,
+    context: &Context<'_>,
+) -> Result<Topic, ErrorCode> {
     let topics = context.topics;
     if context.version >= TOPIC_IDS {
         return topics.by_id(topic_id(topic.topic_id)).ok_or(ErrorCode::UnknownTopicId);
