@@ -284,6 +284,8 @@ fn a_partition_that_is_never_at_rest_keeps_no_other_from_the_device() {
         let (store, _) = start(options).await;
         let busy = store.create_partition(spec(0)).await.expect("creates");
         let quiet = store.create_partition(spec(1)).await.expect("creates");
+        // Until its journal is ready the drain is in a hurry.
+        executor::sleep(Duration::from_millis(10)).await;
         append(&store, &busy, &batch_of(1, b"one of many")).await.expect("appends");
         append(&store, &quiet, &batch_of(1, b"the only one")).await.expect("appends");
         // Three intervals: one until it is written, one until it is synced. Too little for the drain to hurry.
