@@ -386,9 +386,9 @@ fn next_portion(log: &Log, bytes_max: usize) -> Option<Portion> {
     (portion.bytes > 0).then_some(portion)
 }
 
-/// Writes out what a log has now. When there is time, a portion after the other, and others may have the log in between.
-/// What comes meanwhile is for the next pass: a log that is never at rest would keep the pass from its end, and so the
-/// logs behind it from segments, all of them from their sync, and the memory from those who need it.
+/// Writes out what a log has now. When there is time, a portion after the other, and others may have the log in
+/// between. What comes meanwhile is for the next pass: a log that is never at rest would keep the pass from its end,
+/// and so the logs behind it from segments, all of them from their sync, and the memory from those who need it.
 async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     let until = log.state.borrow().high_watermark;
     loop {
