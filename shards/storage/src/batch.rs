@@ -10,7 +10,7 @@ pub(crate) const HEADER_BYTES: usize = 61;
 /// Bytes of base offset and length, which the length does not count.
 pub(crate) const OVERHEAD_BYTES: usize = 12;
 /// Where what the CRC covers begins.
-const CRC_FROM: usize = 21;
+pub(crate) const CRC_FROM: usize = 21;
 
 const ATTRIBUTE_TIMESTAMP: i16 = 0x08;
 const ATTRIBUTE_TRANSACTIONAL: i16 = 0x10;

@@ -139,7 +139,10 @@ pub(crate) async fn run(shared: Rc<Shared>) {
         if shared.stopping.get() {
             return;
         }
+        let before = shared.written_through.get();
         match write_pass(&shared).await {
+            // One that left off for a hurry has found no room yet.
+            Ok(true) if shared.written_through.get() == before => {}
             Ok(true) => waiting = None,
             // What there is is still on its way into the journal.
             Ok(false) => {
@@ -386,11 +389,14 @@ fn next_portion(log: &Log, bytes_max: usize) -> Option<Portion> {
     (portion.bytes > 0).then_some(portion)
 }
 
-/// Writes out what a log has. When there is time, a portion after the other, and others may have the log in between.
+/// Writes out what a log has now. When there is time, a portion after the other, and others may have the log in
+/// between. What comes meanwhile is for the next pass: a log that is never at rest would keep the pass from its end,
+/// and so the logs behind it from segments, all of them from their sync, and the memory from those who need it.
 async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
+    let until = log.state.borrow().high_watermark;
     loop {
         let writing = log.writer.take(1).await;
-        let drained = drain_and_finish(shared, log).await;
+        let drained = drain_and_finish(shared, log, until).await;
         drop(writing);
         // A partition that was deleted meanwhile has taken its files along.
         let deleted = log.state.borrow().deleted;
@@ -405,11 +411,12 @@ async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageErro
     }
 }
 
-/// Tells whether there may be more to write.
-async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<bool, StorageError> {
-    let mut more = drain_portion(shared, log, shared.portion_bytes()).await?;
+/// Tells whether there may be more to write before offset `until`.
+async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>, until: i64) -> Result<bool, StorageError> {
+    let is_left = |wrote: bool| wrote && log.state.borrow().is_undrained(until);
+    let mut more = is_left(drain_portion(shared, log, shared.portion_bytes()).await?);
     while more && shared.is_in_hurry() {
-        more = drain_portion(shared, log, GATHER_BYTES).await?;
+        more = is_left(drain_portion(shared, log, GATHER_BYTES).await?);
     }
     finish::full_segments(shared, log).await?;
     producers::save(log, false).await?;

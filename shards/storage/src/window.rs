@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// How much is read at once, unless more is wanted or less is there.
 pub(crate) const READ_BYTES: usize = 256 << 10;
 const ALIGN: u64 = 4096;
+/// A batch that takes more than such a part of the memory is not held before it is known to be one.
+const LARGE_PART: usize = 8;
 
 /// A part of a file in memory, moved as it is read. The handle stays its owner's.
 pub(crate) struct Window {
@@ -37,6 +39,11 @@ impl Window {
         let from = usize::try_from(position.checked_sub(*start)?).ok()?;
         let end = position.checked_add(bytes as u64)?;
         if end > self.limit { None } else { slice.get(from..from.checked_add(bytes)?) }
+    }
+
+    /// So many bytes are a large part of the memory.
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes > self.pool.budget_bytes() / LARGE_PART
     }
 
     /// What comes next is read from the file.
@@ -85,7 +92,7 @@ impl Window {
 
     /// Of the bytes that are wanted at `position`, which lie before the limit, as many as lie in one piece; none only
     /// behind the file's end.
-    async fn some(&mut self, position: u64, wanted: usize) -> Result<Slice, StorageError> {
+    pub async fn some(&mut self, position: u64, wanted: usize) -> Result<Slice, StorageError> {
         if let Some((start, slice)) = &self.buffer
             && *start <= position
             && position < start + slice.len() as u64

@@ -174,6 +174,11 @@ impl LogState {
         }
     }
 
+    /// Whether something before an offset is in the journal only.
+    pub fn is_undrained(&self, until: i64) -> bool {
+        self.tail.get(self.drained).is_some_and(|batch| batch.base < until)
+    }
+
     /// The drain is about to write at a place without a sync.
     pub fn begins_unsynced(&mut self, place: LogPlace) {
         self.unsynced.waiting.get_or_insert(place);

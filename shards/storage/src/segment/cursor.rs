@@ -1,10 +1,10 @@
 //! Walks the batches of a segment's file.
 
-use crate::batch::{BatchError, BatchHeader, HEADER_BYTES};
+use crate::batch::{BatchError, BatchHeader, CRC_FROM, HEADER_BYTES};
 use crate::error::StorageError;
 use crate::open_files::OpenFile;
 use crate::read_cache::{ReadCache, Reader};
-use crate::window::Window;
+use crate::window::{READ_BYTES, Window};
 use memory::{Pool, Slice};
 use std::rc::Rc;
 
@@ -119,17 +119,40 @@ impl Cursor {
         })
     }
 
-    /// The header of a batch for which there is room before the limit; or what is there instead.
+    /// The header of a batch for which there is room before the limit; or what is there instead. Whether there is a
+    /// batch of its length is found out here where much memory would be needed for it.
     async fn begin<Bytes>(&mut self) -> Result<Result<BatchHeader, Found<Bytes>>, StorageError> {
         if self.position >= self.window.limit {
             return Ok(Err(Found::End));
         }
-        Ok(match self.peek().await? {
-            Ok(header) if header.bytes as u64 > self.window.limit - self.position => {
-                Err(Found::Broken(BatchError::Short))
+        let room = self.window.limit - self.position;
+        let header = match self.peek().await? {
+            Ok(header) => header,
+            Err(error) => return Ok(Err(Found::Broken(error))),
+        };
+        if header.bytes as u64 > room {
+            return Ok(Err(Found::Broken(BatchError::Short)));
+        }
+        if self.window.is_large(header.bytes) {
+            return Ok(self.check(&header).await?.map(|()| header).map_err(Found::Broken));
+        }
+        Ok(Ok(header))
+    }
+
+    /// Goes through the batch at the position that a header tells of, and holds little of it at once.
+    async fn check(&mut self, header: &BatchHeader) -> Result<Result<(), BatchError>, StorageError> {
+        let end = self.position + header.bytes as u64;
+        let (mut at, mut crc) = (self.position + CRC_FROM as u64, 0);
+        while at < end {
+            let wanted = (end - at).min(READ_BYTES as u64) as usize;
+            let part = self.window.some(at, wanted).await?;
+            if part.is_empty() {
+                return Ok(Err(BatchError::Short));
             }
-            header => header.map_err(Found::Broken),
-        })
+            crc = crc32c::crc32c_append(crc, &part);
+            at += part.len() as u64;
+        }
+        Ok(if crc == header.crc { Ok(()) } else { Err(BatchError::Crc) })
     }
 
     /// Behind something broken at the position: goes on to the next whole batch, whose first offset must lie in

@@ -267,3 +267,37 @@ fn lone_small_records_never_wait_for_the_drain() {
         store.stop().await.expect("stops");
     });
 }
+
+/// A pass of the drain ends at what was there when it came to a log. Where an acknowledgement waits for no device, that
+/// is what bounds the loss.
+#[test]
+fn a_partition_that_is_never_at_rest_keeps_no_other_from_the_device() {
+    let mut rig = Rig::new(78);
+    rig.tune = |options| {
+        options.durability = Durability::Memory;
+        options.journal_file_bytes = 8 << 20;
+        options.drain_interval = Duration::from_millis(100);
+    };
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let busy = store.create_partition(spec(0)).await.expect("creates");
+        let quiet = store.create_partition(spec(1)).await.expect("creates");
+        // Until its journal is ready the drain is in a hurry.
+        executor::sleep(Duration::from_millis(10)).await;
+        append(&store, &busy, &batch_of(1, b"one of many")).await.expect("appends");
+        append(&store, &quiet, &batch_of(1, b"the only one")).await.expect("appends");
+        // Three intervals: one until it is written, one until it is synced. Too little for the drain to hurry.
+        for _ in 0..300 {
+            busy.append(&batch_of(1, b"one of many"), &context()).expect("there is room");
+            executor::sleep(Duration::from_millis(1)).await;
+        }
+        {
+            let state = quiet.log.state.borrow();
+            assert!(!state.is_undrained(1), "it waits for the other to rest");
+            assert!(state.unsynced.first().is_none(), "it is written and not synced");
+        }
+        store.stop().await.expect("stops");
+    });
+}

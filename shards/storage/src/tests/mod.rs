@@ -6,6 +6,7 @@ mod borders;
 mod cold;
 mod compaction;
 mod crash;
+mod lying;
 mod more;
 mod recompress;
 mod restart;
