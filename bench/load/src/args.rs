@@ -39,7 +39,8 @@ pub enum Command {
     Evict { dir: PathBuf },
     /// CPU of a broker with several cores for a request, by where the partition lives.
     Cross(CrossArgs),
-    /// What this machine can do at most: loopback, durable writes, echoes of the broker's executor.
+    /// What this machine can do at most: loopback, durable writes, echoes of the broker's executor, and
+    /// how soon a lone one is back.
     Ceiling(CeilingArgs),
 }
 

@@ -1,11 +1,11 @@
-//! What no broker on this machine can exceed: bytes over loopback, durable writes, and echoes of the executor that
-//! Flumen runs on.
+//! What no broker on this machine can exceed: bytes over loopback, durable writes, echoes of the executor that Flumen
+//! runs on; and how soon a lone echo is back.
 
 use crate::{
     args::CeilingArgs,
     echo,
     error::Error,
-    os,
+    lone, os,
     stats::{Latency, round},
 };
 use rustix::fs::OFlags;
@@ -36,7 +36,7 @@ pub fn run(args: &CeilingArgs) -> Result<Value, Error> {
     let written = measure_device(&path, args);
     // The scratch file goes whatever happened; its own removal failing changes no figure.
     let _ = std::fs::remove_file(&path);
-    let (bandwidth, lone) = written?;
+    let (bandwidth, lone_write) = written?;
     let mut loopback = Vec::new();
     for size in [16 << 10, 64 << 10, 256 << 10, 1 << 20] {
         loopback.push(json!({"bytes": size, "mb_per_s": round(loop_back(size, args)? / 1e6)}));
@@ -49,14 +49,16 @@ pub fn run(args: &CeilingArgs) -> Result<Value, Error> {
             "requests_per_s": round(rate),
         }));
     }
+    let lone_echo = lone::measure(args)?;
     Ok(json!({
         "workload": "ceiling",
         "durable_write": {
             "bytes": args.write_bytes, "depth": args.depth, "mb_per_s": round(bandwidth / 1e6),
         },
-        "durable_4k_us": lone.to_json(),
+        "durable_4k_us": lone_write.to_json(),
         "loopback": loopback,
         "echo": echoes,
+        "lone_echo": {"bytes": lone_echo.bytes, "latency_us": lone_echo.latency.to_json()},
     }))
 }
 

@@ -31,25 +31,44 @@ pub fn per_second(inflight: usize, args: &CeilingArgs) -> Result<f64, Error> {
     if inflight == 0 || inflight > INFLIGHT_MAX {
         return Err(Error::Usage(format!("an echo has 1 to {INFLIGHT_MAX} requests in flight")));
     }
+    beside(Options::default(), args.peer_core, CONNECTIONS, |address| drive(address, inflight, args.seconds))
+}
+
+/// Runs a client, which is told the address, beside a thread that echoes on a core. The client has closed its
+/// connections, as many as were said, when it returns.
+pub(crate) fn beside<T>(
+    options: Options,
+    core: Option<usize>,
+    connections: usize,
+    client: impl FnOnce(SocketAddr) -> Result<T, Error>,
+) -> Result<T, Error> {
     let (tell, told) = mpsc::channel();
-    let core = args.peer_core;
-    let server = std::thread::spawn(move || serve(core, CONNECTIONS, &tell));
+    let server = std::thread::spawn(move || serve_with(options, core, connections, &tell));
     // A server that could not start has dropped its end of the channel, and tells why when it is joined. One whose
     // client fails may wait for connections that never come: it is not waited for.
-    let rate = told.recv().ok().map(|address| drive(address, inflight, args.seconds)).transpose()?;
+    let result = told.recv().ok().map(client).transpose()?;
     server.join().map_err(|_| Error::Protocol("the echoing thread stopped"))??;
-    rate.ok_or(Error::Protocol("the echoing thread told no address"))
+    result.ok_or(Error::Protocol("the echoing thread told no address"))
 }
 
 /// Tells its address, takes so many connections, and echoes until all are closed. The calling thread becomes the
 /// core.
 pub fn serve(core: Option<usize>, connections: usize, tell: &mpsc::Sender<SocketAddr>) -> Result<(), Error> {
+    serve_with(Options::default(), core, connections, tell)
+}
+
+fn serve_with(
+    options: Options,
+    core: Option<usize>,
+    connections: usize,
+    tell: &mpsc::Sender<SocketAddr>,
+) -> Result<(), Error> {
     core.map_or(Ok(()), os::pin)?;
     let pool = Pool::new(POOL_BYTES).map_err(|e| Error::Usage(e.to_string()))?;
     let features = Features::new(&[], &[]).map_err(Error::Usage)?;
-    let options = UringOptions { features, data: None };
-    let driver = UringDriver::new(&options, pool).map_err(|e| Error::Usage(e.to_string()))?;
-    let executor = Executor::new(Box::new(driver), Options::default());
+    let ring = UringOptions { features, data: None };
+    let driver = UringDriver::new(&ring, pool).map_err(|e| Error::Usage(e.to_string()))?;
+    let executor = Executor::new(Box::new(driver), options);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let (listener, address) = executor
         .with_driver(|driver| driver.listen(any, false))

@@ -32,6 +32,7 @@ pub mod error;
 pub mod groups;
 pub mod idle;
 pub mod keys;
+pub mod lone;
 pub mod meter;
 pub mod os;
 pub mod producer;

@@ -65,7 +65,18 @@ impl Producing {
             .iter()
             .map(|t| ProduceTemplate::new(&names[t.topic], t.partition, options.acks, &batch))
             .collect();
+        Producing::with(templates, batch, options, window)
+    }
+
+    /// The same for templates that are there already, each a target of its own.
+    pub fn with(
+        templates: Vec<ProduceTemplate>,
+        batch: Batch,
+        options: ProduceOptions,
+        window: Window,
+    ) -> Result<Producing, Error> {
         Ok(Producing {
+            acknowledged_end: vec![-1; templates.len()],
             tail: ProduceTemplate::tail(&batch),
             templates,
             batch,
@@ -74,7 +85,6 @@ impl Producing {
             send_delay: Latency::new()?,
             outstanding: 0,
             overloaded: false,
-            acknowledged_end: vec![-1; targets.len()],
             scheduled: 0,
             keys: None,
         })

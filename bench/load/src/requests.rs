@@ -39,6 +39,7 @@ pub fn finish(out: &mut [u8], more: usize) {
 #[derive(Debug, Clone)]
 pub struct ProduceTemplate {
     head: Vec<u8>,
+    correlation_at: usize,
     batch_at: usize,
 }
 
@@ -77,7 +78,32 @@ impl ProduceTemplate {
         let batch_at = head.len();
         head.extend_from_slice(batch.head());
         finish(&mut head, batch.tail().len() + PRODUCE_END.len());
-        ProduceTemplate { head, batch_at }
+        ProduceTemplate { head, correlation_at: CORRELATION_AT, batch_at }
+    }
+
+    /// For an end that sends back what comes: the answer to a Produce request, from which [`parse_produce`] reads that
+    /// all went well, and behind what that reads the batch, as in a request of it. The broker knows no such frame.
+    pub fn echoed(batch: &Batch) -> ProduceTemplate {
+        let mut head = Vec::new();
+        head.put_i32(0); // the length, filled in below
+        let correlation_at = head.len();
+        head.put_i32(0);
+        head.put_uvarint(0); // no tagged fields
+        head.put_uvarint(2); // one topic
+        head.put_compact_string("echo");
+        head.put_uvarint(2); // one partition
+        head.put_i32(0);
+        head.put_i16(0); // no error
+        head.put_i64(0); // base offset
+        let batch_at = head.len();
+        head.extend_from_slice(batch.head());
+        finish(&mut head, batch.tail().len() + PRODUCE_END.len());
+        ProduceTemplate { head, correlation_at, batch_at }
+    }
+
+    /// Bytes of a whole request of this batch, its length prefix included.
+    pub fn bytes(&self, batch: &Batch) -> usize {
+        self.head.len() + batch.tail().len() + PRODUCE_END.len()
     }
 
     /// What follows every head: the shared rest of the batch and the end of the request.
@@ -89,7 +115,7 @@ impl ProduceTemplate {
     pub fn write(&self, out: &mut Vec<u8>, correlation: i32) -> usize {
         out.clear();
         out.extend_from_slice(&self.head);
-        out[CORRELATION_AT..CORRELATION_AT + 4].copy_from_slice(&correlation.to_be_bytes());
+        out[self.correlation_at..self.correlation_at + 4].copy_from_slice(&correlation.to_be_bytes());
         self.batch_at
     }
 }
@@ -239,6 +265,25 @@ mod tests {
         let mut records = &request[at..request.len() - PRODUCE_END.len()];
         let seen = next_batch(&mut records, true).unwrap().unwrap();
         assert_eq!((seen.valid, seen.records, records.len()), (Some(true), 5, 0));
+    }
+
+    #[test]
+    fn what_is_to_be_echoed_is_an_answer_and_holds_its_batch() {
+        let batch = Batch::new(Shape { records: 1, record_bytes: 1000, keyed: false }, 1, 1).unwrap();
+        let template = ProduceTemplate::echoed(&batch);
+        let mut head = Vec::new();
+        let at = template.write(&mut head, 77);
+        let frame = [&head[..], &ProduceTemplate::tail(&batch)].concat();
+        assert_eq!(frame.len(), template.bytes(&batch));
+        assert_eq!(i32::from_be_bytes(frame[..4].try_into().unwrap()) as usize, frame.len() - 4);
+        let answer = ProduceAnswer { correlation: 77, code: 0, base_offset: 0 };
+        assert_eq!(parse_produce(&frame[4..]).unwrap(), answer);
+        let mut records = &frame[at..frame.len() - PRODUCE_END.len()];
+        let seen = next_batch(&mut records, true).unwrap().unwrap();
+        assert_eq!((seen.valid, seen.records, records.len()), (Some(true), 1, 0));
+        // About as long as a request that a broker is sent.
+        let request = ProduceTemplate::new("p1-flumen-relaxed", 0, -1, &batch);
+        assert!(request.bytes(&batch).abs_diff(frame.len()) < 40);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Patience for partitions to get their leaders.
 const LEADERS: Duration = Duration::from_secs(120);
 /// Receive buffers to begin with: an answer to Produce is small, one to Fetch is not.
-const PRODUCER_BUFFER: usize = 4 << 10;
+pub(crate) const PRODUCER_BUFFER: usize = 4 << 10;
 const CONSUMER_BUFFER: usize = 1 << 20;
 /// The longest catch-up.
 const LONGEST: Duration = Duration::from_secs(3600);

@@ -89,6 +89,11 @@ pub fn append(
     ceilings: &Ceilings,
     results: &Results,
 ) -> Result<(), String> {
+    append_lines(path, [line(origin, spans, rounds, ceilings, results)])
+}
+
+/// A run as a line of the history. What is told of runs in future comes under further names, which older lines lack.
+fn line(origin: &Origin, spans: &Spans, rounds: u32, ceilings: &Ceilings, results: &Results) -> Value {
     let mut rows: Map<String, Value> = Map::new();
     for ((row, system), figures) in results {
         let row = rows.entry((*row).to_owned()).or_insert_with(|| json!({}));
@@ -100,11 +105,12 @@ pub fn append(
         "kafka_warmup_s": spans.kafka_warmup, "flumen_warmup_s": spans.flumen_warmup,
         "device_mb_per_s": ceilings.device_mb_per_s, "device_4k_p50_us": ceilings.device_p50,
         "device_4k_p99_us": ceilings.device_p99, "loopback_mb_per_s": ceilings.loopback_mb_per_s,
-        "echo_per_s": ceilings.echo_per_s,
+        "echo_per_s": ceilings.echo_per_s, "lone_echo_p50_us": ceilings.lone_echo_p50,
+        "lone_echo_p99_us": ceilings.lone_echo_p99,
         "rows": rows,
     });
     line.extend(run.as_object().cloned().unwrap_or_default());
-    append_lines(path, [Value::Object(line)])
+    Value::Object(line)
 }
 
 /// Appends lines to a history.
@@ -123,6 +129,7 @@ pub fn append_lines(path: &Path, lines: impl IntoIterator<Item = Value>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::{measure::Figures, system::System};
     use std::time::Duration;
 
     #[test]
@@ -133,5 +140,28 @@ mod tests {
         assert_eq!(at(1_709_251_199), "2024-02-29T23:59:59Z");
         assert_eq!(at(1_709_251_200), "2024-03-01T00:00:00Z");
         assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_line_has_the_ceilings_and_the_rows() {
+        let origin = Origin {
+            date: date(UNIX_EPOCH),
+            commit: "c".into(),
+            kernel: "k".into(),
+            processor: "p".into(),
+            cores: 2,
+            memory_gb: 1.0,
+        };
+        let spans = Spans { seconds: 10, kafka_warmup: 120, flumen_warmup: 5, disk: 1 << 30 };
+        let mut figures = Figures::default();
+        figures.set("p50", 50.0);
+        let results = Results::from([(("one", System::FlumenRelaxed), figures)]);
+        let ceilings =
+            Ceilings { device_p50: 80.0, lone_echo_p50: 25.0, lone_echo_p99: 60.0, ..Ceilings::default() };
+        let line = line(&origin, &spans, 2, &ceilings, &results);
+        assert_eq!((&line["lone_echo_p50_us"], &line["lone_echo_p99_us"]), (&json!(25.0), &json!(60.0)));
+        assert_eq!((&line["device_4k_p50_us"], &line["rounds"]), (&json!(80.0), &json!(2)));
+        assert_eq!((&line["date"], &line["seconds"]), (&json!("1970-01-01T00:00:00Z"), &json!(10)));
+        assert_eq!(line["rows"]["one"]["flumen-relaxed"]["p50"], 50.0);
     }
 }

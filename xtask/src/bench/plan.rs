@@ -11,7 +11,7 @@ use super::{
 use std::collections::BTreeSet;
 
 /// Seconds that the ceilings take, before and after.
-pub const CEILINGS: u32 = 72;
+pub const CEILINGS: u32 = 81;
 /// Seconds around a load: its start, its proof, the disk's rest.
 const AROUND: u32 = 2;
 /// Seconds to start a broker on an empty directory.

@@ -67,6 +67,11 @@ impl System {
         matches!(self, System::Kafka | System::KafkaFlush)
     }
 
+    /// Whether a record is acknowledged before the device has it.
+    pub fn acknowledges_from_memory(self) -> bool {
+        matches!(self, System::Kafka | System::FlumenRelaxed)
+    }
+
     /// The system by whose process this one is served: one Kafka serves both of its systems, which differ by the
     /// configuration of topics.
     pub fn host(self) -> System {

@@ -19,23 +19,38 @@ pub struct Ceilings {
     pub loopback_mb_per_s: f64,
     /// Echoes of 100 B a second by the executor that Flumen runs on, at the best depth.
     pub echo_per_s: f64,
+    /// An echo of 1.1 KB by that executor, one at a time over one connection, µs.
+    pub lone_echo_p50: f64,
+    pub lone_echo_p99: f64,
 }
 
-/// A figure of a row as a share of a ceiling: the column's name, the figure, the ceiling.
-type Share = (&'static str, &'static str, f64);
+/// A column: a figure of a row as a share of a ceiling.
+struct Share {
+    name: &'static str,
+    metric: &'static str,
+    ceiling: f64,
+    /// The systems of which it says something.
+    of: fn(System) -> bool,
+}
 
 /// The ceilings that a row's figures are set beside. Latency is set beside the device's own durable write: how many
-/// times that it is.
+/// times that it is; and where one record of 1 KB is sent at a time and memory acknowledges it, beside a lone echo.
 fn shares(row: &Row, ceilings: &Ceilings) -> Vec<Share> {
-    let all = [
-        ("share of the device", "mb_per_s", ceilings.device_mb_per_s),
-        ("share of loopback", "mb_per_s", ceilings.loopback_mb_per_s),
-        ("read, share of loopback", "consumed_mb_per_s", ceilings.loopback_mb_per_s),
-        ("share of the echoes", "requests_per_s", ceilings.echo_per_s),
-        ("p50 : a lone durable write", "p50", ceilings.device_p50),
-        ("p50 : a lone durable write", "transaction_p50", ceilings.device_p50),
+    let share = |name, metric, ceiling| Share { name, metric, ceiling, of: |_| true };
+    let mut all = vec![
+        share("share of the device", "mb_per_s", ceilings.device_mb_per_s),
+        share("share of loopback", "mb_per_s", ceilings.loopback_mb_per_s),
+        share("read, share of loopback", "consumed_mb_per_s", ceilings.loopback_mb_per_s),
+        share("share of the echoes", "requests_per_s", ceilings.echo_per_s),
+        share("p50 : a lone durable write", "p50", ceilings.device_p50),
+        share("p50 : a lone durable write", "transaction_p50", ceilings.device_p50),
     ];
-    all.into_iter().filter(|(_, metric, _)| row.shown.contains(metric)).collect()
+    if row.command == "produce" && row.connections * row.inflight == 1 && row.rate == 0 {
+        let of = System::acknowledges_from_memory;
+        all.push(Share { of, ..share("p50 : a lone echo", "p50", ceilings.lone_echo_p50) });
+    }
+    all.retain(|share| row.shown.contains(&share.metric));
+    all
 }
 
 /// Medians of all rounds.
@@ -187,7 +202,7 @@ fn row_table(out: &mut String, row: &Row, results: &Results, ceilings: &Ceilings
     let shares = shares(row, ceilings);
     let mut head = String::from("| |");
     let mut rule = String::from("|---|");
-    let names = row.shown.iter().map(|m| label(m)).chain(shares.iter().map(|s| s.0));
+    let names = row.shown.iter().map(|m| label(m)).chain(shares.iter().map(|s| s.name));
     for name in names.chain(["broker's core in use", "load's core in use", "others' cores"]) {
         let _ = write!(head, " {name} |");
         rule.push_str("---|");
@@ -200,8 +215,9 @@ fn row_table(out: &mut String, row: &Row, results: &Results, ceilings: &Ceilings
             let _ = write!(line, " {} |", value.map(digits).unwrap_or_default());
         };
         row.shown.iter().for_each(|metric| cell(values.get(*metric).copied()));
-        for (_, metric, ceiling) in &shares {
-            cell(values.get(*metric).filter(|_| *ceiling > 0.0).map(|v| v / ceiling));
+        for share in &shares {
+            let told = share.ceiling > 0.0 && (share.of)(system);
+            cell(values.get(share.metric).filter(|_| told).map(|v| v / share.ceiling));
         }
         cell(values.get("broker_cores").copied());
         cell(values.get("client_busy").copied());
@@ -239,6 +255,31 @@ mod tests {
         assert!(
             page.contains("**missed**") && page.contains("| Kafka, default (page cache) | 1,000 | 1.00 |")
         );
+    }
+
+    #[test]
+    fn a_lone_echo_stands_beside_what_memory_acknowledges() {
+        let row = ROWS.iter().find(|r| r.name == "one").unwrap();
+        let results: Results =
+            System::ALL.iter().map(|s| ((row.name, *s), figures(&[("p50", 50.0)]))).collect();
+        let cells = |ceilings: &Ceilings, system: System| {
+            let page = markdown(&[row], &results, ceilings);
+            assert!(page.contains("| p50 : a lone durable write | p50 : a lone echo |"));
+            let start = format!("| {} |", system.title());
+            let line = page.lines().find(|line| line.starts_with(&start)).unwrap();
+            let cells: Vec<String> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
+            // Behind the name and four figures of latency.
+            (cells[6].clone(), cells[7].clone())
+        };
+        let mut ceilings = Ceilings { device_p50: 100.0, lone_echo_p50: 20.0, ..Ceilings::default() };
+        for system in System::ALL {
+            let echo = if system.acknowledges_from_memory() { "2.50" } else { "" };
+            assert_eq!(cells(&ceilings, system), ("0.500".to_owned(), echo.to_owned()), "{system:?}");
+        }
+        ceilings.lone_echo_p50 = 0.0;
+        assert_eq!(cells(&ceilings, System::Kafka).1, "");
+        let has = |row: &&Row| shares(row, &ceilings).iter().any(|share| share.name == "p50 : a lone echo");
+        assert_eq!(ROWS.iter().filter(has).map(|row| row.name).collect::<Vec<_>>(), ["one"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     USAGE,
     history::{self, Origin},
     kafka,
-    measure::{self, Figures, Spans},
+    measure::{self, Figures, Spans, number},
     page, picture, plan,
     rows::{Kind, ROWS, Row},
     system::{BROKER_CORE, LOAD_CORE, Places, System},
@@ -150,6 +150,23 @@ fn prepare(options: &Options) -> Result<(), String> {
 }
 
 impl Ceilings {
+    /// What `flumen-load ceiling` reports.
+    fn of(json: &Value) -> Ceilings {
+        let best = |list: &Value, name: &str| {
+            list.as_array().into_iter().flatten().filter_map(|l| l[name].as_f64()).fold(0.0, f64::max)
+        };
+        let lone_echo = &json["lone_echo"]["latency_us"];
+        Ceilings {
+            device_mb_per_s: number(&json["durable_write"]["mb_per_s"]),
+            device_p50: number(&json["durable_4k_us"]["p50"]),
+            device_p99: number(&json["durable_4k_us"]["p99"]),
+            loopback_mb_per_s: best(&json["loopback"], "mb_per_s"),
+            echo_per_s: best(&json["echo"], "requests_per_s"),
+            lone_echo_p50: number(&lone_echo["p50"]),
+            lone_echo_p99: number(&lone_echo["p99"]),
+        }
+    }
+
     /// The better of two measurements: a ceiling is what the machine can do.
     fn or_better(self, other: Ceilings) -> Ceilings {
         Ceilings {
@@ -158,6 +175,8 @@ impl Ceilings {
             device_p99: self.device_p99.min(other.device_p99),
             loopback_mb_per_s: self.loopback_mb_per_s.max(other.loopback_mb_per_s),
             echo_per_s: self.echo_per_s.max(other.echo_per_s),
+            lone_echo_p50: self.lone_echo_p50.min(other.lone_echo_p50),
+            lone_echo_p99: self.lone_echo_p99.min(other.lone_echo_p99),
         }
     }
 }
@@ -170,17 +189,7 @@ fn ceilings(places: &Places) -> Result<Ceilings, String> {
         load.stdout(Stdio::piped()).stderr(Stdio::piped());
         measure::finish(load.spawn().map_err(|e| format!("starting flumen-load: {e}"))?)
     };
-    let best = |list: &Value, name: &str| {
-        list.as_array().into_iter().flatten().filter_map(|l| l[name].as_f64()).fold(0.0, f64::max)
-    };
-    let of = |json: &Value| Ceilings {
-        device_mb_per_s: json["durable_write"]["mb_per_s"].as_f64().unwrap_or(0.0),
-        device_p50: json["durable_4k_us"]["p50"].as_f64().unwrap_or(0.0),
-        device_p99: json["durable_4k_us"]["p99"].as_f64().unwrap_or(0.0),
-        loopback_mb_per_s: best(&json["loopback"], "mb_per_s"),
-        echo_per_s: best(&json["echo"], "requests_per_s"),
-    };
-    Ok(of(&measure("1")?).or_better(of(&measure("4")?)))
+    Ok(Ceilings::of(&measure("1")?).or_better(Ceilings::of(&measure("4")?)))
 }
 
 fn pictures(dir: &Path, rows: &[&Row], results: &Results) -> Result<(), String> {
@@ -217,9 +226,26 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn arguments(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_best_of_each_ceiling_counts() {
+        let report = |echo: f64, p50: f64, p99: f64| {
+            Ceilings::of(&json!({
+                "durable_write": {"mb_per_s": 2000.0}, "durable_4k_us": {"p50": 80.0, "p99": 140.0},
+                "loopback": [{"mb_per_s": 1000.0}, {"mb_per_s": 5000.0}],
+                "echo": [{"requests_per_s": echo}, {"requests_per_s": echo / 2.0}],
+                "lone_echo": {"bytes": 1100, "latency_us": {"p50": p50, "p99": p99}},
+            }))
+        };
+        let ceilings = report(9e5, 30.0, 50.0).or_better(report(8e5, 25.0, 60.0));
+        assert_eq!((ceilings.device_mb_per_s, ceilings.loopback_mb_per_s), (2000.0, 5000.0));
+        assert_eq!((ceilings.device_p50, ceilings.device_p99, ceilings.echo_per_s), (80.0, 140.0, 9e5));
+        assert_eq!((ceilings.lone_echo_p50, ceilings.lone_echo_p99), (25.0, 50.0));
     }
 
     #[test]
