@@ -3,11 +3,13 @@
 //! - [`calls`]: [`Calls`], asking another core and getting its answer, in order, bounded, cancellable.
 //! - [`operation`]: what a core can be asked to do with its partitions, and what it answers.
 //! - [`queue`]: the order of appends that wait.
+//! - [`apart`]: work that goes on whether or not who asked for it looks.
 //! - [`service`]: [`Service`], carrying operations out on this core's store.
 //!
 //! Invariant: this crate knows partitions and offsets, but neither topics' metadata nor the Kafka protocol:
 //! whoever asks has resolved names to ids and decoded requests.
 
+mod apart;
 mod calls;
 pub mod operation;
 mod queue;

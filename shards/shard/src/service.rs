@@ -1,5 +1,6 @@
 //! Carrying operations out on this core's store.
 
+use crate::apart::Apart;
 use crate::operation::{
     AppendDone, AppendItem, MarkerItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError,
     PartitionSetup, PartitionStatus, Rare, ReadDone, ReadItem, Seen,
@@ -72,6 +73,10 @@ impl Service {
                 this.watch(&seen, bytes_min, bound).await;
                 Outcome::Changed
             }),
+            // The log's writer may have to wait for it.
+            Operation::Rare(rare @ Rare::DeleteRecords { .. }) => {
+                Box::pin(Apart::begin("deleting records", async move { this.carry_out(rare).await }))
+            }
             Operation::Rare(rare) => Box::pin(async move { this.carry_out(rare).await }),
         }
     }
@@ -158,7 +163,9 @@ impl Service {
                     },
                 };
                 let turn = Queue::join(&self.inner.queue, item.partition);
-                BegunAppend::Waits { turn, item, origin, full }
+                let this = self.clone();
+                let waiting = async move { this.append_in_turn(turn, item, origin, full).await };
+                BegunAppend::Waits(Apart::begin("waiting append", waiting))
             })
             .collect()
     }
@@ -168,10 +175,7 @@ impl Service {
         for append in begun {
             let appended = match append {
                 BegunAppend::Done(result) => result,
-                BegunAppend::Waits { turn, item, origin, full } => {
-                    // Boxed: rare, and it would make every append's future larger.
-                    Box::pin(self.append_in_turn(turn, item, origin, full)).await
-                }
+                BegunAppend::Waits(waiting) => waiting.await,
             };
             results.push(appended);
         }
@@ -487,13 +491,8 @@ impl Drop for Waiting<'_> {
 
 enum BegunAppend {
     Done(Result<Appended, PartitionError>),
-    /// `full`: there was no room for it.
-    Waits {
-        turn: Turn,
-        item: AppendItem,
-        origin: Origin,
-        full: bool,
-    },
+    /// For those before it, for room, or to be compressed anew; and others wait behind it.
+    Waits(Apart<Result<Appended, PartitionError>>),
 }
 
 fn end_of(partition: &Partition, bound: ReadBound) -> Offset {

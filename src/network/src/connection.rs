@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How often a connection that must wait looks whether it still must.
 const MUTED_LOOK: Duration = Duration::from_secs(1);
+/// How long answers may take to leave a connection that is ended by this side.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the broker does with frames.
 pub trait Requests {
@@ -71,19 +73,15 @@ pub async fn serve(
         traffic: traffic.clone(),
         requests: requests.clone(),
     };
-    let sender = spawn("connection sender", sender.run());
+    let mut sender = spawn("connection sender", sender.run());
     let reader = FrameReader::new(socket, gathering, active.clone());
     let ended = receive(reader, &limits, &traffic, &*requests, &pipeline, &active).await;
     pipeline.end();
-    if let Some(reason) = pipeline.closed() {
-        traffic.refused.increment();
-        let _ = io::close(socket).await;
-        return Ended::Refused(reason);
-    }
-    let ended = match pipeline.over() {
-        Some(Over::Idle) => Ended::Idle,
-        Some(Over::Unread) => Ended::Unread,
-        Some(Over::Failed) | None => ended,
+    let ended = match (pipeline.closed(), pipeline.over()) {
+        (Some(reason), _) => Ended::Refused(reason),
+        (None, Some(Over::Idle)) => Ended::Idle,
+        (None, Some(Over::Unread)) => Ended::Unread,
+        (None, Some(Over::Failed | Over::Closed) | None) => ended,
     };
     match ended {
         Ended::ByPeer => {}
@@ -91,14 +89,13 @@ pub async fn serve(
         Ended::Unread => traffic.unread_closed.increment(),
         Ended::Refused(_) => traffic.refused.increment(),
     }
-    match ended {
-        // What was asked is still worked on, but nobody is there to read the answers.
-        Ended::ByPeer | Ended::Unread => sender.abort(),
-        Ended::Idle | Ended::Refused(_) => {
-            let grace = now() + Duration::from_secs(1);
-            let _ = race(sender, sleep_until(grace)).await;
-        }
+    // What was asked by a peer that has gone is still worked on, but nobody is there to read the answers. Who has given
+    // up sending is about to end.
+    if ended != Ended::ByPeer || pipeline.over().is_some() {
+        let _ = race(&mut sender, sleep_until(now() + GRACE)).await;
     }
+    // A sender that ran on would send to whose socket has this one's number next.
+    sender.abort();
     // Both are best effort: the peer may be gone.
     let _ = io::shutdown(socket).await;
     let _ = io::close(socket).await;
@@ -136,6 +133,10 @@ async fn receive(
         if muted(requests, limits, pipeline).await {
             return Ended::Idle;
         }
+        // Or it closed the connection: then there is no room for any more.
+        if pipeline.is_closed() {
+            continue;
+        }
         let arrived = now();
         let alone = !requests.is_pipelined(&frame);
         if alone && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
@@ -152,11 +153,11 @@ async fn receive(
 
 /// Whether another request may be begun.
 fn has_room(pipeline: &Pipeline, limits: &Limits) -> bool {
-    pipeline.len() < limits.requests_in_progress_max && !pipeline.is_full()
+    !pipeline.is_closed() && pipeline.len() < limits.requests_in_progress_max && !pipeline.is_full()
 }
 
 /// Waits until something holds of the pipeline, which may change as requests and their answers leave. An end if none
-/// will any more.
+/// will any more; where a request closed the connection, it comes when those before it have left.
 async fn wait_until(pipeline: &Pipeline, limits: &Limits, holds: impl Fn() -> bool) -> Result<(), Ended> {
     let mut seen = None;
     loop {
@@ -164,7 +165,7 @@ async fn wait_until(pipeline: &Pipeline, limits: &Limits, holds: impl Fn() -> bo
         if pipeline.over().is_some() {
             return Err(Ended::ByPeer);
         }
-        if holds() {
+        if !pipeline.is_closed() && holds() {
             return Ok(());
         }
         let change = pipeline.left_after(left);
@@ -186,7 +187,7 @@ async fn muted(requests: &dyn Requests, limits: &Limits, pipeline: &Pipeline) ->
     loop {
         let until = requests.muted_until();
         // One that is being closed has nothing to wait for: the end of its stream is read next.
-        if until <= now() || pipeline.closed().is_some() || pipeline.over().is_some() {
+        if until <= now() || pipeline.is_closed() || pipeline.over().is_some() {
             return false;
         }
         if now().since(began) >= limits.idle_max {

@@ -42,6 +42,8 @@ pub(crate) enum Over {
     Idle,
     /// Its peer took nothing for too long while others waited for memory.
     Unread,
+    /// A request closed it, and all before that one is sent.
+    Closed,
 }
 
 /// A request that is being worked on.
@@ -56,6 +58,16 @@ struct Entry {
     state: State,
     kind: u16,
     times: Times,
+}
+
+impl Entry {
+    /// Bytes of its answer, if that is there.
+    fn answer_bytes(&self) -> usize {
+        match &self.state {
+            State::Done(answer) => answer.bytes(),
+            State::Working(_) => 0,
+        }
+    }
 }
 
 struct Inner {
@@ -189,6 +201,11 @@ impl Pipeline {
         self.inner.closed.borrow().clone()
     }
 
+    /// Whether a request closed the connection. What came behind it is not answered, and leaves no more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.closed.borrow().is_some()
+    }
+
     /// Reports the requests whose answers were taken since the last call.
     pub(crate) fn take_left(&self, mut report: impl FnMut(&Left)) {
         for left in self.inner.reports.borrow_mut().drain(..) {
@@ -208,11 +225,14 @@ impl Pipeline {
         let mut added = self.inner.added.after(self.inner.added.count());
         poll_fn(|context| {
             loop {
+                if self.is_closed() {
+                    return Poll::Ready(None);
+                }
                 let slices = self.poll_entries(context);
                 if !slices.is_empty() || !self.inner.reports.borrow().is_empty() {
                     return Poll::Ready(Some(slices));
                 }
-                if self.inner.closed.borrow().is_some() || (self.inner.ended.get() && self.is_empty()) {
+                if self.inner.ended.get() && self.is_empty() {
                     return Poll::Ready(None);
                 }
                 if Pin::new(&mut added).poll(context).is_pending() {
@@ -250,7 +270,8 @@ impl Pipeline {
                 Answer::Nothing => {}
                 Answer::Close(reason) => {
                     *self.inner.closed.borrow_mut() = Some(reason);
-                    entries.clear();
+                    let gone: usize = entries.drain(..).map(|entry| entry.answer_bytes()).sum();
+                    self.inner.unsent.take(gone);
                 }
             }
             left = true;

@@ -48,7 +48,8 @@ impl Sender {
             pipeline.take_left(|left| self.requests.left(left, sent));
             self.active.set(sent);
         }
-        if pipeline.closed().is_some() {
+        if pipeline.is_closed() {
+            pipeline.give_up(Over::Closed);
             let _ = io::shutdown(self.socket).await;
         }
     }

@@ -1,4 +1,5 @@
-//! Clients that are slow to read their answers, or do not read them at all, on a simulated network.
+//! Clients that are slow to read their answers, or do not read them at all, on a simulated network; and what becomes of
+//! answers when a request closes the connection.
 
 use base::Instant;
 use driver::Handle;
@@ -21,7 +22,7 @@ const MOMENT: Duration = Duration::from_secs(5);
 const WORK: Duration = Duration::from_millis(50);
 
 /// A broker of one byte a request: answers `l` with [`LARGE_BYTES`], `w` with as many after [`WORK`], `m` with
-/// [`MIDDLE_BYTES`], all else with a few; a capital does not run beside others.
+/// [`MIDDLE_BYTES`], all else with a few; `x` closes the connection. A capital does not run beside others.
 #[derive(Default)]
 struct Sizes {
     begun: Cell<usize>,
@@ -45,8 +46,10 @@ impl Requests for Sizes {
         let (whole, split) = (Slice::from(content(kind)), 7);
         let slices = vec![whole.slice(0..split), whole.slice(split..whole.len())];
         let handling = async move {
-            if kind == b'w' {
-                sleep(WORK).await;
+            match kind {
+                b'x' => return Answer::Close("it said so".to_owned()),
+                b'w' => sleep(WORK).await,
+                _ => {}
             }
             Answer::Send(slices)
         };
@@ -231,4 +234,34 @@ fn who_vanishes_without_reading_leaves_nothing_behind() {
             assert_eq!((site.traffic.connections.get(), site.traffic.unsent_bytes.get()), (0, 0));
         });
     }
+}
+
+#[test]
+fn what_comes_behind_a_request_that_closes_keeps_no_connection() {
+    // More than may be unsent, one that waits for those before it, and more than are worked on at a time.
+    for behind in [&b"l"[..], b"S", &[b's'; 40]] {
+        run(Limits::default(), move |site| async move {
+            let socket = site.ask(&[&b"wx"[..], behind].concat()).await;
+            let got = read(socket, LARGE_BYTES + 1).await;
+            assert!(got == content(b'w'), "{} bytes, or others: what came before, no more", got.len());
+            sleep(MOMENT).await;
+            assert_eq!((site.traffic.refused.get(), site.traffic.connections.get()), (1, 0));
+            assert_eq!(site.traffic.unsent_bytes.get(), 0);
+        });
+    }
+}
+
+#[test]
+fn what_comes_before_a_request_that_closes_is_sent_whatever_comes_behind() {
+    run(Limits::default(), |site| async move {
+        let socket = site.ask(b"wx").await;
+        sleep(2 * WORK).await;
+        // Now the first answer is on its way, and the connection closed behind it. This is no request.
+        io::send_all(socket, vec![Slice::from(vec![0xff; 4])]).await.expect("sent");
+        sleep(WORK).await;
+        let got = read(socket, LARGE_BYTES).await;
+        assert!(got == content(b'w'), "{} bytes, or others", got.len());
+        sleep(MOMENT).await;
+        assert_eq!((site.traffic.refused.get(), site.traffic.connections.get()), (1, 0));
+    });
 }

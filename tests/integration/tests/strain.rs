@@ -4,9 +4,10 @@ use crate::setup;
 use integration::raw::{self, Raw};
 use integration::records::{create, latency, patient, plain_producer, read_all, write};
 use integration::{Flumen, Scratch, eventually, host};
-use kafka_wire::ApiKey;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
-use std::time::Duration;
+use kafka_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kafka_wire::{ApiKey, BatchBuilder, Records};
+use std::time::{Duration, Instant};
 
 const POOL_BYTES: u64 = 64 << 20;
 const CACHE_BYTES: u64 = 16 << 20;
@@ -14,6 +15,8 @@ const CACHE_BYTES: u64 = 16 << 20;
 const ANSWER_BYTES: u64 = 16 << 20;
 /// What a connection may have unsent when its next request is begun.
 const UNSENT_BYTES: u64 = 1 << 20;
+/// The append of a client that does not read.
+const APPEND_BYTES: usize = 900_000;
 const SOON: Duration = Duration::from_secs(20);
 /// What a broker uses besides its pools.
 const OTHER_BYTES: u64 = 64 << 20;
@@ -157,6 +160,54 @@ fn who_vanishes_without_reading_gives_back_what_it_held() {
     }
     latency(&mut client, "others", 4, 20).expect("it serves");
     flumen.stop();
+}
+
+#[test]
+fn an_append_behind_an_answer_that_nobody_reads_keeps_nobody_waiting() {
+    let scratch = Scratch::new("behind");
+    // One core: the append waits on that of its connection.
+    let flumen = setup(&scratch).cores(host::cores()[0].to_string()).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "wanted", 1, &[]);
+    create(&mut client, "recompressed", 1, &[("compression.type", "zstd")]);
+    let mut producer = plain_producer(&mut client, "wanted");
+    for _ in 0..2 {
+        // More than a socket takes, and less than keeps the next request from being begun.
+        write(&mut client, &mut producer, 0, &[7; 520_000]).expect("acknowledged");
+    }
+    let mut deaf = Raw::connect(flumen.address).expect("it listens");
+    deaf.send(&fetch_wanted(1)).expect("sent");
+    std::thread::sleep(Duration::from_millis(500));
+    let unsent = flumen.metric("flumen_unsent_bytes");
+    assert!(unsent > 0.0 && unsent < UNSENT_BYTES as f64, "{unsent} bytes: it should be on its way");
+    deaf.send(&produce_recompressed(2)).expect("sent");
+    std::thread::sleep(Duration::from_millis(300));
+    let mut producer = plain_producer(&mut client, "recompressed");
+    let began = Instant::now();
+    write(&mut client, &mut producer, 0, b"behind it").expect("acknowledged");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let kept: Vec<usize> = read_all(&mut client, "recompressed", 0).iter().map(|r| r.value.len()).collect();
+    assert_eq!(kept, [APPEND_BYTES, 9], "in the order in which they came");
+    flumen.stop();
+}
+
+/// A record that takes its time to be compressed, and is not alone on the core meanwhile.
+fn produce_recompressed(correlation_id: i32) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.append(1, None, Some(&[7; APPEND_BYTES]), &[]).expect("a record");
+    let batch = builder.build().expect("a batch");
+    let partition = PartitionProduceData { index: 0, records: Records::Bytes(&batch) };
+    let request = ProduceRequest {
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![TopicProduceData {
+            name: "recompressed".into(),
+            partition_data: vec![partition],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    raw::encoded(ApiKey::Produce, 9, correlation_id, &request)
 }
 
 /// A fetch of everything in the topic.

@@ -18,8 +18,13 @@ pub(crate) fn ask(
     shard: ShardId,
     question: ShareQuestion,
 ) -> impl Future<Output = Option<ShareReply>> + 'static + use<> {
-    // This core needs no message: whoever asks carries the work along.
-    let asked = match shard == broker.shard() {
+    // This core needs no message: whoever asks carries the work along. But not what takes turns at a share partition:
+    // a connection does not look at its requests for as long as its client does not read, and others wait behind it.
+    let takes_turns = matches!(
+        question,
+        ShareQuestion::Fetch(_) | ShareQuestion::Acknowledge { .. } | ShareQuestion::Watch { .. }
+    );
+    let asked = match shard == broker.shard() && !takes_turns {
         true => Either::Left(answer(broker, question)),
         false => Either::Right(broker.cores.call(shard, CoreQuestion::Share(question))),
     };
