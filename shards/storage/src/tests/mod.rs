@@ -7,6 +7,7 @@ mod cold;
 mod compaction;
 mod crash;
 mod more;
+mod producers;
 mod recompress;
 mod restart;
 mod retention;
