@@ -149,6 +149,8 @@ pub(crate) struct LogState {
     pub note: Option<LogPlace>,
     /// Bytes of producers' batches since the last snapshot.
     pub unsaved_bytes: u64,
+    /// The offsets of the snapshots there are, in order; `None`: not looked up since the start.
+    pub snapshots: Option<Vec<i64>>,
     /// Holes that were found at the start, in order: while there are any, no appends are taken.
     pub damage: Vec<Damage>,
     /// Damage that readers have met, as it was logged.
@@ -236,6 +238,7 @@ impl Log {
             aborted: aborted::Aborted::default(),
             note: None,
             unsaved_bytes: 0,
+            snapshots: None,
             damage: Vec::new(),
             reported: Vec::new(),
             deleted: false,
