@@ -6,6 +6,7 @@
 //! - [`read`]: batches from memory or the device.
 //! - [`lookup`]: offsets by time and by leader epoch.
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
+//! - [`snapshots`]: when that is saved.
 //! - [`aborted`]: the indexes of aborted transactions, in memory and in files.
 //! - [`delete`]: records deleted from the beginning.
 //! - [`retention`]: the same by age and size.
@@ -36,6 +37,7 @@ pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
 pub(crate) mod retention;
+pub(crate) mod snapshots;
 pub(crate) mod space;
 
 pub use append::{AppendContext, Appended, Ticket};
@@ -202,6 +204,8 @@ pub(crate) struct Log {
     pub direct_running: Cell<bool>,
     /// Its producers are being read.
     pub loading: Cell<bool>,
+    /// It waits for its turn to have them saved.
+    pub snapshot_due: Cell<bool>,
     /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
     pub layout: Cell<u64>,
     /// Counts how often the index files of a segment were made anew.
@@ -256,6 +260,7 @@ impl Log {
             direct: RefCell::default(),
             direct_running: Cell::new(false),
             loading: Cell::new(false),
+            snapshot_due: Cell::new(false),
             layout: Cell::new(0),
             index_makes: Cell::new(0),
             cleaned: Cell::new(None),

@@ -1,6 +1,6 @@
 //! A partition's producers: read when the first of them appends after a start, saved now and then.
 
-use super::{Log, Partition, ReadBound, aborted, delete, load};
+use super::{Log, LogState, Partition, ReadBound, aborted, delete, load};
 use crate::batch::BatchHeader;
 use crate::error::{ReadError, StorageError};
 use crate::producers::{ProducerDescription, Producers};
@@ -13,7 +13,7 @@ use memory::Slice;
 use model::Offset;
 use std::rc::Rc;
 
-/// A snapshot is saved after so many bytes were appended: a start reads no more of a log for its producers.
+/// A snapshot is due after so many bytes were appended: a start reads little more of a log for its producers.
 const SNAPSHOT_BYTES: u64 = 4 << 20;
 /// Newer snapshots may be of records that a crash has taken.
 const SNAPSHOTS_KEPT: usize = 2;
@@ -199,15 +199,19 @@ fn snapshots_among(entries: &[DirectoryEntry]) -> impl Iterator<Item = i64> {
     entries.iter().filter_map(|entry| offset_of_name(&entry.name, "snapshot"))
 }
 
+/// Whether there is enough new for a snapshot, or, at a clean stop, anything new.
+pub(super) fn is_due(state: &LogState, stopping: bool) -> bool {
+    let enough = if stopping { 0 } else { SNAPSHOT_BYTES };
+    state.unsaved_bytes > enough && state.producers.as_ref().is_some_and(|all| !all.is_empty())
+}
+
 /// Saves a snapshot if there is enough new for one, or, at a clean stop, if there is anything new; nobody else has the
 /// log's writer.
 pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageError> {
     let (bytes, offset) = {
         let mut state = log.state.borrow_mut();
-        let due = if stopping { state.unsaved_bytes > 0 } else { state.unsaved_bytes > SNAPSHOT_BYTES };
-        let Some(producers) = state.producers.as_ref().filter(|all| due && !all.is_empty()) else {
-            return Ok(());
-        };
+        let due = is_due(&state, stopping);
+        let Some(producers) = state.producers.as_ref().filter(|_| due) else { return Ok(()) };
         let saved = (producers.encode(state.log_end), state.log_end);
         state.unsaved_bytes = 0;
         saved
