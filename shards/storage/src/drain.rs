@@ -10,7 +10,7 @@ use crate::checkpoint::LogPlace;
 use crate::error::StorageError;
 use crate::full::Waiting;
 use crate::partition::space::{self, Reserve};
-use crate::partition::{Log, finish, producers};
+use crate::partition::{Log, finish, snapshots};
 use crate::stats;
 use crate::store::Shared;
 use crate::unsynced::Unsynced;
@@ -419,7 +419,7 @@ async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>, until: i64) -> Res
         more = is_left(drain_portion(shared, log, GATHER_BYTES).await?);
     }
     finish::full_segments(shared, log).await?;
-    producers::save(log, false).await?;
+    snapshots::save_later(shared, log);
     finish::save_epochs(log).await?;
     Ok(more)
 }

@@ -274,8 +274,9 @@ impl Producers {
         if header.is_transactional() {
             self.open.begin(header.producer_id, header.base_offset);
         }
-        let fresh = Producer::new(header.producer_epoch, header.max_timestamp, seen_ms);
-        let producer = self.producers.entry(header.producer_id).or_insert(fresh);
+        // Hardly ever made: it is larger than all that is written of one that is there.
+        let fresh = || Producer::new(header.producer_epoch, header.max_timestamp, seen_ms);
+        let producer = self.producers.entry(header.producer_id).or_insert_with(fresh);
         producer.enter(header.producer_epoch);
         producer.last_timestamp = header.max_timestamp;
         producer.seen_ms = producer.seen_ms.max(seen_ms);
@@ -283,7 +284,7 @@ impl Producers {
             return;
         }
         if producer.count as usize == BATCHES {
-            producer.batches.rotate_left(1);
+            producer.batches.copy_within(1.., 0);
             producer.count -= 1;
         }
         producer.batches[producer.count as usize] = Remembered {

@@ -8,7 +8,7 @@ use crate::drain;
 use crate::error::StorageError;
 use crate::journal::{Journal, JournalFiles, committer};
 use crate::open_files::OpenFiles;
-use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, notes, producers};
+use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, notes, producers, snapshots};
 use crate::read_cache::ReadCache;
 use crate::recover;
 use crate::segment::topic_directory;
@@ -92,6 +92,8 @@ pub(crate) struct Shared {
     pub trash: RefCell<upkeep::Trash>,
     /// There is one more.
     pub trashed: Event,
+    /// Logs whose producers are to be saved.
+    pub snapshots_due: snapshots::Due,
     /// Somebody was refused for want of room.
     pub busy: Cell<bool>,
     pub offline: RefCell<Option<Errno>>,
@@ -281,6 +283,7 @@ fn tasks(shared: &Rc<Shared>) -> Vec<JoinHandle<()>> {
         spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
         spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
         spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
+        spawn_class("snapshots", Class::Background, snapshots::run(shared.clone())),
     ]
 }
 
@@ -343,6 +346,7 @@ impl Store {
             cleaner: RefCell::new(options.cleaner.clone()),
             trash: RefCell::default(),
             trashed: Event::new(),
+            snapshots_due: snapshots::Due::default(),
             busy: Cell::new(false),
             offline: RefCell::default(),
             stopping: Cell::new(false),

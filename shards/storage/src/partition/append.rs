@@ -297,12 +297,13 @@ fn check_batches(batches: &[u8], config: &LogConfig, context: &AppendContext) ->
     Ok(())
 }
 
-/// The batches in bytes that were validated.
+/// The batches in bytes, as far as they are whole. Those that wait behind others may be given up before anybody has
+/// validated them.
 fn split(batches: &[u8]) -> impl Iterator<Item = (BatchHeader, &[u8])> {
     let mut rest = batches;
     std::iter::from_fn(move || {
         let header = BatchHeader::parse(rest).ok()?;
-        let (batch, behind) = rest.split_at(header.bytes);
+        let (batch, behind) = rest.split_at_checked(header.bytes)?;
         rest = behind;
         Some((header, batch))
     })

@@ -9,7 +9,7 @@
 
 use super::append::Placed;
 use super::space::{self, Reserve};
-use super::{Log, TailBatch, finish, notes, producers};
+use super::{Log, TailBatch, finish, notes, snapshots};
 use crate::checkpoint::LogPlace;
 use crate::done::Done;
 use crate::drain::{self, ALIGN};
@@ -235,7 +235,7 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
 /// What accompanies a log's segments.
 async fn settle(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     finish::full_segments(shared, log).await?;
-    producers::save(log, false).await?;
+    snapshots::save_later(shared, log);
     finish::save_epochs(log).await
 }
 

@@ -6,6 +6,7 @@
 //! - [`read`]: batches from memory or the device.
 //! - [`lookup`]: offsets by time and by leader epoch.
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
+//! - [`snapshots`]: when that is saved.
 //! - [`aborted`]: the indexes of aborted transactions, in memory and in files.
 //! - [`delete`]: records deleted from the beginning.
 //! - [`retention`]: the same by age and size.
@@ -36,6 +37,7 @@ pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
 pub(crate) mod retention;
+pub(crate) mod snapshots;
 pub(crate) mod space;
 
 pub use append::{AppendContext, Appended, Ticket};
@@ -149,6 +151,8 @@ pub(crate) struct LogState {
     pub note: Option<LogPlace>,
     /// Bytes of producers' batches since the last snapshot.
     pub unsaved_bytes: u64,
+    /// The offsets of the snapshots there are, in order; `None`: not looked up since the start.
+    pub snapshots: Option<Vec<i64>>,
     /// Holes that were found at the start, in order: while there are any, no appends are taken.
     pub damage: Vec<Damage>,
     /// Damage that readers have met, as it was logged.
@@ -205,6 +209,8 @@ pub(crate) struct Log {
     pub direct_running: Cell<bool>,
     /// Its producers are being read.
     pub loading: Cell<bool>,
+    /// It waits for its turn to have them saved.
+    pub snapshot_due: Cell<bool>,
     /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
     pub layout: Cell<u64>,
     /// Counts how often the index files of a segment were made anew.
@@ -241,6 +247,7 @@ impl Log {
             aborted: aborted::Aborted::default(),
             note: None,
             unsaved_bytes: 0,
+            snapshots: None,
             damage: Vec::new(),
             reported: Vec::new(),
             deleted: false,
@@ -258,6 +265,7 @@ impl Log {
             direct: RefCell::default(),
             direct_running: Cell::new(false),
             loading: Cell::new(false),
+            snapshot_due: Cell::new(false),
             layout: Cell::new(0),
             index_makes: Cell::new(0),
             cleaned: Cell::new(None),

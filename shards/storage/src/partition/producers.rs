@@ -1,6 +1,6 @@
 //! A partition's producers: read when the first of them appends after a start, saved now and then.
 
-use super::{Log, Partition, ReadBound, aborted, delete, load};
+use super::{Log, LogState, Partition, ReadBound, aborted, delete, load};
 use crate::batch::BatchHeader;
 use crate::error::{ReadError, StorageError};
 use crate::producers::{ProducerDescription, Producers};
@@ -13,7 +13,7 @@ use memory::Slice;
 use model::Offset;
 use std::rc::Rc;
 
-/// A snapshot is saved after so many bytes were appended: a start reads no more of a log for its producers.
+/// A snapshot is due after so many bytes were appended: a start reads little more of a log for its producers.
 const SNAPSHOT_BYTES: u64 = 4 << 20;
 /// Newer snapshots may be of records that a crash has taken.
 const SNAPSHOTS_KEPT: usize = 2;
@@ -87,12 +87,14 @@ pub(crate) async fn ensure_loaded(shared: &Rc<Shared>, log: &Rc<Log>) -> bool {
     true
 }
 
-/// Saves a snapshot of all producers, synced: before batches are deleted, which may be the last of some of them.
+/// Saves a snapshot of all producers, synced: before batches are deleted, which may be the last of some of them. The
+/// caller does not hold the log's writer.
 pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     if !ensure_loaded(shared, log).await {
         // It was said why. Old records go all the same: without a limit the device would be full some day.
         return Ok(());
     }
+    let _writing = log.writer.take(1).await;
     let (bytes, offset) = {
         let mut state = log.state.borrow_mut();
         let Some(producers) = state.producers.as_ref().filter(|all| !all.is_empty()) else { return Ok(()) };
@@ -106,6 +108,7 @@ pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), Sto
         Err(error) if error.is_gone() => Ok(()),
         saved => {
             saved?;
+            note_snapshot(log, offset);
             remove_old(log).await
         }
     }
@@ -196,14 +199,19 @@ fn snapshots_among(entries: &[DirectoryEntry]) -> impl Iterator<Item = i64> {
     entries.iter().filter_map(|entry| offset_of_name(&entry.name, "snapshot"))
 }
 
-/// Saves a snapshot if there is enough new for one, or, at a clean stop, if there is anything new.
+/// Whether there is enough new for a snapshot, or, at a clean stop, anything new.
+pub(super) fn is_due(state: &LogState, stopping: bool) -> bool {
+    let enough = if stopping { 0 } else { SNAPSHOT_BYTES };
+    state.unsaved_bytes > enough && state.producers.as_ref().is_some_and(|all| !all.is_empty())
+}
+
+/// Saves a snapshot if there is enough new for one, or, at a clean stop, if there is anything new; nobody else has the
+/// log's writer.
 pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageError> {
     let (bytes, offset) = {
         let mut state = log.state.borrow_mut();
-        let due = if stopping { state.unsaved_bytes > 0 } else { state.unsaved_bytes > SNAPSHOT_BYTES };
-        let Some(producers) = state.producers.as_ref().filter(|all| due && !all.is_empty()) else {
-            return Ok(());
-        };
+        let due = is_due(&state, stopping);
+        let Some(producers) = state.producers.as_ref().filter(|_| due) else { return Ok(()) };
         let saved = (producers.encode(state.log_end), state.log_end);
         state.unsaved_bytes = 0;
         saved
@@ -219,18 +227,34 @@ pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageErr
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(StorageError::io("create", &path)(errno)),
     };
+    // Whatever becomes of it: it is to be removed some day.
+    note_snapshot(log, offset);
     let (result, _) = io::write(handle, 0, Slice::from(bytes), false).await;
     let _ = io::close(handle).await;
     result.map_err(StorageError::io("write", &path))?;
     remove_old(log).await
 }
 
-/// Removes the snapshots that newer ones have replaced.
+/// There is a snapshot more.
+fn note_snapshot(log: &Log, offset: i64) {
+    let mut state = log.state.borrow_mut();
+    if let Some(all) = state.snapshots.as_mut().filter(|all| all.last() != Some(&offset)) {
+        all.push(offset);
+    }
+}
+
+/// Removes the snapshots that newer ones have replaced. The directory is listed for the first time only: the core waits
+/// for that, and a busy log is saved several times a second.
 async fn remove_old(log: &Log) -> Result<(), StorageError> {
-    let all = snapshots(log).await?;
-    for old in all.iter().rev().skip(SNAPSHOTS_KEPT) {
-        let path = log.directory.join(file_name(*old, "snapshot"));
-        io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+    let known = log.state.borrow_mut().snapshots.take();
+    let mut all = match known {
+        Some(all) => all,
+        None => snapshots(log).await?,
+    };
+    let old: Vec<i64> = all.drain(..all.len().saturating_sub(SNAPSHOTS_KEPT)).collect();
+    log.state.borrow_mut().snapshots = Some(all);
+    for offset in old {
+        delete::remove(&log.directory.join(file_name(offset, "snapshot"))).await?;
     }
     Ok(())
 }

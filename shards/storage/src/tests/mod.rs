@@ -8,6 +8,7 @@ mod compaction;
 mod crash;
 mod lying;
 mod more;
+mod producers;
 mod recompress;
 mod restart;
 mod retention;
