@@ -94,7 +94,14 @@ async fn follow_batches(
         if *end >= entry.claimed || holes.len() == HOLES_MAX {
             return Ok(what);
         }
-        let behind = cursor.resume(end.offset, entry.claimed.offset).await?;
+        // What was durable ends there: on the last of its batches nothing need follow.
+        let limit = cursor.window.limit;
+        if end.segment == entry.claimed.segment {
+            cursor.window.limit = limit.min(u64::from(entry.claimed.position));
+        }
+        let behind = cursor.resume(end.offset, entry.claimed.offset).await;
+        cursor.window.limit = limit;
+        let behind = behind?;
         let place = |header: &BatchHeader| LogPlace {
             position: cursor.position as u32,
             offset: header.base_offset,
