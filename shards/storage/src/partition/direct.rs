@@ -196,7 +196,7 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let padded = write.filled.next_multiple_of(ALIGN);
     write.block[write.filled..padded].fill(0);
     let tail_head = write.block[write.filled / ALIGN * ALIGN..write.filled].to_vec();
-    space::reserve(log, write.segment, &file, start + padded as u64, Reserve::Durable).await;
+    space::reserve(log, write.segment, &file, start + padded as u64, Reserve::Durable).await?;
     let mut data = write.block.freeze(padded);
     loop {
         let (result, back) = io::write(file.handle, start, data, shared.waits_for_device()).await;
