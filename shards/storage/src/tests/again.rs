@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::journal::format::BLOCK_BYTES;
+use executor::{io, race, sleep};
 
 const JOURNAL: &str = "/data/shard-0/journal/0.journal";
 
@@ -33,7 +34,7 @@ fn what_only_a_segment_has_is_there_after_a_power_loss_as_well() {
                 append(&store, &partition, &batch_of(1, &[7; 100])).await.expect("appends");
             }
             // Drained after one second, synced after three.
-            executor::sleep(Duration::from_secs(2)).await;
+            sleep(Duration::from_secs(2)).await;
         });
         rig.kill(run);
         let files = rig.world.files(rig.node);
@@ -53,5 +54,72 @@ fn what_only_a_segment_has_is_there_after_a_power_loss_as_well() {
             });
             rig.crash(run);
         }
+    }
+}
+
+/// A recovery, given up as soon as it has made a file.
+async fn recover_up_to(options: StoreOptions, path: PathBuf) {
+    let names = |_| Some("topic".to_string());
+    let shards = [PathBuf::from("/data/shard-0")];
+    let made = async { while io::stat(path.clone()).await.is_err() {} };
+    race(made, crate::recover(&options.data, &shards, &options.pool, &names)).await;
+}
+
+/// A log of which everything is deleted, with the file that it would have gone on in: until that is gone.
+async fn expire(options: StoreOptions) {
+    let (store, _) = start(options).await;
+    let config = LogConfig { retention_ms: 10_000, ..LogConfig::default() };
+    let partition = store.open_partition(spec_with(0, config)).await.expect("opens");
+    // Drained before the look for old segments, and synced after.
+    sleep(Duration::from_millis(18_500)).await;
+    append(&store, &partition, &batch_of(1, &[1; 100])).await.expect("appends");
+    sleep(Duration::from_millis(1400)).await;
+    while io::stat(segment(0)).await.is_ok() {}
+}
+
+#[test]
+fn a_file_that_a_replay_has_made_anew_keeps_its_name() {
+    // A file whose name is on the device is deleted. The process is killed before a checkpoint says so, and so is
+    // the next one, which has made it anew for what the journal has of it. The log then goes on in it.
+    for seed in 620..640 {
+        let mut rig = Rig::new(seed);
+        rig.tune = |options| options.retention_check = Duration::from_secs(20);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec(0)).await.expect("creates");
+            append(&store, &partition, &batch_of(1, &[0; 100])).await.expect("appends");
+            store.stop().await.expect("stops");
+        });
+        rig.kill(run);
+        let run = rig.begin();
+        rig.run(&run, expire(rig.options(&run)));
+        rig.kill(run);
+        let run = rig.begin();
+        rig.run(&run, recover_up_to(rig.options(&run), segment(0)));
+        rig.kill(run);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            assert_eq!(partition.offsets().log_start, Offset(2), "seed {seed}");
+            for number in 2..5 {
+                let next = append(&store, &partition, &batch_of(1, &[number; 100])).await;
+                assert_eq!(next, Ok(Offset(i64::from(number))), "seed {seed}");
+            }
+            // Drained and synced; and a commit that says so, in which the log has no part.
+            sleep(Duration::from_secs(10)).await;
+            let other = store.create_partition(spec(1)).await.expect("creates");
+            append(&store, &other, &batch_of(1, &[0; 100])).await.expect("appends");
+        });
+        let (run, options) = rig.after_crash(run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            assert_eq!(partition.damage(), None, "seed {seed}");
+            assert_eq!(offsets(&partition).await, [2, 3, 4], "seed {seed}");
+        });
     }
 }

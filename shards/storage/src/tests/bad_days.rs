@@ -449,8 +449,11 @@ fn a_sync_of_reserved_space_that_fails_is_no_matter_of_space_alone() {
         rig.run(&run, async move {
             let partition = ours.partition(id(0)).expect("open");
             let failed = append(&ours, &partition, &batch_of(1, &[2; 500_000])).await;
-            let offline =
-                matches!(failed, Err(AppendError::Storage(StorageError::Offline(_) | StorageError::Io { .. })));
+            let offline = matches!(
+                failed,
+                Err(AppendError::Storage(StorageError::Offline(_) | StorageError::Io { .. }))
+            );
+            assert!(offline, "seed| StorageError::Io { .. })));
             assert!(offline, "seed {seed}: {failed:?}");
             sleep(Duration::from_secs(10)).await;
         });
