@@ -341,7 +341,7 @@ async fn sync_file(shared: &Shared, path: &PathBuf) -> Result<(), StorageError> 
         Err(StorageError::Io { errno: Errno::NOENT, .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    io::sync(file.handle).await.map_err(StorageError::io("sync", path))
+    io::sync(file.handle).await.map_err(StorageError::sync(path))
 }
 
 /// Batches of one segment that follow each other and are to be written.

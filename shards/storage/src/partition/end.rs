@@ -75,7 +75,7 @@ pub(super) async fn follow(
 /// That it was durable says nothing of the segment: it may have been so in a journal only, which was damaged since,
 /// while here it is in the kernel's memory. Then the name of a file that was new has not been synced either.
 async fn secure(log: &Log, file: &OpenFile, is_new: bool) -> Result<(), StorageError> {
-    io::sync(file.handle).await.map_err(StorageError::io("sync", &file.path))?;
+    io::sync(file.handle).await.map_err(StorageError::sync(&file.path))?;
     if is_new {
         io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
     }

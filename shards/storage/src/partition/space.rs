@@ -50,7 +50,7 @@ pub(crate) async fn reserve(
     let reserved = io::allocate(file.handle, 0, upto).await.is_ok();
     if reserved && what == Reserve::Durable {
         // The kernel says once what it could not write: to the next sync all is well.
-        io::sync(file.handle).await.map_err(StorageError::io("sync", &file.path))?;
+        io::sync(file.handle).await.map_err(StorageError::sync(&file.path))?;
     }
     if let Some(found) = log.state.borrow_mut().segments.iter_mut().find(|other| other.base == segment) {
         // After a failure: not tried again before the segment has grown as much.
