@@ -1,8 +1,11 @@
 //! A second crash after the first: what a start has made, or shown, must still be there.
 
+use super::crash::{Book, PARTITIONS, check, produce};
 use super::*;
 use crate::journal::format::BLOCK_BYTES;
-use executor::{io, race, sleep};
+use base::Random;
+use executor::{JoinHandle, io, race, sleep};
+use std::cell::RefCell;
 
 const JOURNAL: &str = "/data/shard-0/journal/0.journal";
 
@@ -121,5 +124,79 @@ fn a_file_that_a_replay_has_made_anew_keeps_its_name() {
             assert_eq!(partition.damage(), None, "seed {seed}");
             assert_eq!(offsets(&partition).await, [2, 3, 4], "seed {seed}");
         });
+    }
+}
+
+/// A start with all logs.
+async fn open_all(options: StoreOptions, config: LogConfig) -> Store {
+    let (store, recovered) = start(options).await;
+    assert!(recovered.damage.is_empty(), "{:?}", recovered.damage);
+    let specs = (0..PARTITIONS).map(|number| spec_with(number, config.clone())).collect();
+    for opened in store.open_partitions(specs).await {
+        assert_eq!(opened.expect("opens").damage(), None);
+    }
+    store
+}
+
+/// Lets what was begun go on for a time, then ends the process, or the machine.
+fn cut_short(rig: &Rig, run: Run, most_us: u64, random: &mut Random) {
+    let until = rig.world.now() + Duration::from_micros(random.below(most_us));
+    if let Err(error) = rig.world.run_to(std::slice::from_ref(&run.executor), until, || false) {
+        panic!("{error}");
+    }
+    match random.one_in(2) {
+        true => rig.kill(run),
+        false => rig.crash(run),
+    }
+}
+
+/// Rounds of appends that are cut short, and before each some starts that are.
+fn rounds_of_starts(seed: u64, tune: fn(&mut StoreOptions)) {
+    let mut rig = Rig::new(seed);
+    rig.tune = tune;
+    let mut random = Random::new(seed);
+    let book: Rc<RefCell<Book>> = Rc::default();
+    let config = LogConfig { segment_bytes: 200_000, ..LogConfig::default() };
+    for round in 0..6 {
+        for _ in 0..random.below(4) {
+            let run = rig.begin();
+            let begun = open_all(rig.options(&run), config.clone());
+            rig.run(&run, async move { drop(executor::spawn("start", async move { drop(begun.await) })) });
+            cut_short(&rig, run, 15_000, &mut random);
+        }
+        let run = rig.begin();
+        let (options, config, ours) = (rig.options(&run), config.clone(), book.clone());
+        let producers = rig.run(&run, async move {
+            let store = open_all(options, config).await;
+            let mut producers = Vec::new();
+            for number in 0..PARTITIONS {
+                let partition = store.partition(id(number)).expect("open");
+                check(&partition, number, &ours).await;
+                for producer in 0..2 {
+                    let seed = seed * 1_000_000 + round * 1000 + number as u64 * 10 + producer;
+                    let work = produce(store.clone(), partition.clone(), number, seed, 600, ours.clone());
+                    producers.push(executor::spawn("producer", work));
+                }
+            }
+            sleep(Duration::from_millis(20)).await;
+            producers
+        });
+        if random.one_in(2) {
+            // Until the drain has written some, or has synced it.
+            let quiet = Duration::from_millis(random.below(4000));
+            rig.run(&run, async move {
+                producers.iter().for_each(JoinHandle::abort);
+                sleep(quiet).await;
+            });
+        }
+        cut_short(&rig, run, 10_000, &mut random);
+    }
+}
+
+#[test]
+fn starts_that_are_cut_short_lose_nothing() {
+    for seed in 650..665 {
+        rounds_of_starts(seed, |_| {});
+        rounds_of_starts(seed + 20, |options| options.large_append_bytes = 3000);
     }
 }

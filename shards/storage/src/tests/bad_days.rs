@@ -332,12 +332,12 @@ async fn comes_back_whole(case: usize, options: StoreOptions, acknowledged: i64)
 #[test]
 fn a_write_or_sync_that_fails_is_never_taken_for_done() {
     let bodies: [(DiskFault, usize, u64); 6] = [
-        (DiskFault::Write, 1 << 20, 0),        // The journal.
-        (DiskFault::Write, 1 << 20, 1500),     // The drain.
-        (DiskFault::Sync, 1 << 20, 7000),      // The drain's sync.
-        (DiskFault::Write, 0, 0),              // A direct write.
-        (DiskFault::Sync, 0, 0),               // The sync of a new file.
-        (DiskFault::FullSync, 1 << 20, 7000),  // The drain's sync, for want of space.
+        (DiskFault::Write, 1 << 20, 0),       // The journal.
+        (DiskFault::Write, 1 << 20, 1500),    // The drain.
+        (DiskFault::Sync, 1 << 20, 7000),     // The drain's sync.
+        (DiskFault::Write, 0, 0),             // A direct write.
+        (DiskFault::Sync, 0, 0),              // The sync of a new file.
+        (DiskFault::FullSync, 1 << 20, 7000), // The drain's sync, for want of space.
     ];
     for (case, (fault, large_append_bytes, wait_ms)) in bodies.into_iter().enumerate() {
         let mut rig = Rig::new(90 + case as u64);
