@@ -12,7 +12,7 @@ use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
 use crate::cleaner::CleanerState;
 use crate::error::{Damage, StorageError};
-use crate::journal::format::{Entries, Entry};
+use crate::journal::format::{CommitHeader, Entries, Entry};
 use crate::journal::scan::{JournalScan, Said};
 use crate::segment::topic_directory;
 use executor::{io, join_some};
@@ -211,6 +211,11 @@ impl Replay<'_> {
             }
             let mut unknown = false;
             let bytes = reader.at(at.offset, at.header.length as usize).await?;
+            // Nobody looks at it again before a reader does, and this is the last that is seen of the journal.
+            if CommitHeader::verify(&bytes) != Ok(at.header) {
+                let path = scan.files[at.file].path.clone();
+                return Err(StorageError::Format { path, what: "a commit that was whole a moment ago" });
+            }
             self.outcome.commits += 1;
             for entry in Entries::of(&bytes, &at.header) {
                 match entry {

@@ -200,3 +200,47 @@ fn starts_that_are_cut_short_lose_nothing() {
         rounds_of_starts(seed + 20, |options| options.large_append_bytes = 3000);
     }
 }
+
+#[test]
+fn a_commit_that_is_another_when_it_is_read_again_is_not_replayed() {
+    // A byte of a commit changes at some moment of a start: before, between or after its two readings.
+    for step in 0..160 {
+        let mut rig = Rig::new(690);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec(0)).await.expect("creates");
+            for _ in 0..3 {
+                append(&store, &partition, &batch_of(1, &[7; 100])).await.expect("appends");
+            }
+        });
+        rig.kill(run);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        let outcome: Rc<RefCell<Option<bool>>> = Rc::default();
+        let (told, ours) = (outcome.clone(), options.clone());
+        let recovery = async move {
+            let names = |_| Some("topic".to_string());
+            let shards = [PathBuf::from("/data/shard-0")];
+            let recovered = crate::recover(&ours.data, &shards, &ours.pool, &names).await;
+            let is_told = !recovered.is_ok_and(|recovered| recovered.damage.is_empty());
+            *told.borrow_mut() = Some(is_told);
+        };
+        rig.run(&run, async move { drop(executor::spawn("recovery", recovery)) });
+        let until = rig.world.now() + Duration::from_micros(25 * step);
+        if let Err(error) = rig.world.run_to(std::slice::from_ref(&run.executor), until, || false) {
+            panic!("{error}");
+        }
+        rig.world.rot(rig.node, Path::new(JOURNAL), Some(2 * BLOCK_BYTES + 150)).expect("a byte of the file");
+        rig.run(&run, async { sleep(Duration::from_secs(1)).await });
+        if outcome.take().expect("it has ended") {
+            continue;
+        }
+        rig.run(&run, async move {
+            let store = Store::open(options).await.expect("opens");
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            assert_eq!(offsets(&partition).await, [0, 1, 2], "step {step}");
+        });
+    }
+}
