@@ -45,6 +45,7 @@ pub(crate) struct Ordered {
     pub(crate) reads: u32,
     pub(crate) writes: u32,
     pub(crate) syncs: u32,
+    pub(crate) full_syncs: u32,
     pub(crate) misdirected: u32,
 }
 

@@ -277,7 +277,9 @@ impl State {
     /// Whether an operation fails, and what it did nevertheless.
     fn fault(&mut self, node: usize, work: &Work) -> Option<Errno> {
         let disk = &mut self.nodes[node].disk;
+        let is_full = matches!(work, Work::Sync { .. }) && disk.ordered.full_syncs > 0;
         let (ordered, one_in) = match work {
+            Work::Sync { .. } if is_full => (&mut disk.ordered.full_syncs, 0),
             Work::Read { .. } => (&mut disk.ordered.reads, disk.options.faults.read_error_one_in),
             Work::Write { .. } => (&mut disk.ordered.writes, disk.options.faults.write_error_one_in),
             Work::Sync { .. } | Work::SyncDirectory { .. } => {
@@ -297,8 +299,9 @@ impl State {
             }
             _ => {}
         }
-        self.trace.note(self.now, format_args!("n{node} fault: EIO"));
-        Some(Errno::IO)
+        let (errno, name) = if is_full { (Errno::NOSPC, "ENOSPC") } else { (Errno::IO, "EIO") };
+        self.trace.note(self.now, format_args!("n{node} fault: {name}"));
+        Some(errno)
     }
 
     /// Writes nothing, some or all of the data, not durably; for a write that fails or is cut short.

@@ -28,6 +28,8 @@ pub enum DiskFault {
     Write,
     /// A sync of a file or directory ends with `EIO`.
     Sync,
+    /// A sync of a file ends with `ENOSPC`: space for what was written is looked for only then.
+    FullSync,
     /// A write lands elsewhere in its file.
     Misdirected,
 }
@@ -185,11 +187,12 @@ impl World {
     /// Lets the next `count` operations of a kind fail, as they reach their end.
     pub fn fail_next(&self, node: NodeId, fault: DiskFault, count: u32) {
         let mut disk = self.disk(node);
-        let Ordered { reads, writes, syncs, misdirected } = &mut disk.ordered;
+        let Ordered { reads, writes, syncs, full_syncs, misdirected } = &mut disk.ordered;
         match fault {
             DiskFault::Read => *reads += count,
             DiskFault::Write => *writes += count,
             DiskFault::Sync => *syncs += count,
+            DiskFault::FullSync => *full_syncs += count,
             DiskFault::Misdirected => *misdirected += count,
         }
     }

@@ -344,7 +344,7 @@ async fn sync_file(shared: &Shared, path: &PathBuf) -> Result<(), StorageError> 
         Err(StorageError::Io { errno: Errno::NOENT, .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    io::sync(file.handle).await.map_err(StorageError::io("sync", path))
+    io::sync(file.handle).await.map_err(StorageError::sync(path))
 }
 
 /// Batches of one segment that follow each other and are to be written.
@@ -441,7 +441,7 @@ async fn drain_portion(shared: &Rc<Shared>, log: &Rc<Log>, bytes_max: usize) -> 
     let head = head_of(shared, log, &file, portion.segment, portion.position).await?;
     log.state.borrow_mut().begins_unsynced(portion_place(&portion));
     let end = (u64::from(portion.position) + portion.bytes as u64).next_multiple_of(ALIGN as u64);
-    space::reserve(log, portion.segment, &file, end, Reserve::Drained).await;
+    space::reserve(log, portion.segment, &file, end, Reserve::Drained).await?;
     let written = write_portion(shared, file.handle, &path, &portion, head).await;
     // Only now, and in the same turn: a pass may run meanwhile, and what it finds here it syncs and forgets,
     // so that a write which ends later would never be synced.

@@ -12,7 +12,7 @@ use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
 use crate::cleaner::CleanerState;
 use crate::error::{Damage, StorageError};
-use crate::journal::format::{Entries, Entry};
+use crate::journal::format::{CommitHeader, Entries, Entry};
 use crate::journal::scan::{JournalScan, Said};
 use crate::segment::topic_directory;
 use executor::{io, join_some};
@@ -66,6 +66,9 @@ struct Replay<'a> {
     replayed: HashMap<TopicPartition, LogPlace>,
     /// Partitions of which more than what was replayed lies before that, and may not be whole.
     unsure: BTreeSet<TopicPartition>,
+    /// Directories of partitions whose log start the journals move: files may have been deleted there, and made anew by
+    /// a replay that was cut short, so that what checkpoints say of their names is not of them.
+    moved: BTreeSet<PathBuf>,
     outcome: Recovered,
 }
 
@@ -125,6 +128,7 @@ async fn replay(
         touched: BTreeMap::new(),
         replayed: HashMap::new(),
         unsure: BTreeSet::new(),
+        moved: BTreeSet::new(),
         outcome: Recovered::default(),
     };
     for directory in crashed {
@@ -183,6 +187,12 @@ impl Replay<'_> {
         self.names.entry(topic).or_insert_with(|| (self.known)(topic)).is_some()
     }
 
+    /// A partition's directory; `None` if its topic is gone.
+    fn directory(&mut self, id: TopicPartition) -> Option<PathBuf> {
+        let name = self.name(id.topic)?;
+        Some(topic_directory(self.data, &name, id.topic).join(id.partition.to_string()))
+    }
+
     async fn journal(&mut self, scan: &JournalScan, pool: &Pool) -> Result<(), StorageError> {
         self.outcome.torn_commits += scan.torn as u64;
         for damage in &scan.damage {
@@ -201,6 +211,11 @@ impl Replay<'_> {
             }
             let mut unknown = false;
             let bytes = reader.at(at.offset, at.header.length as usize).await?;
+            // Nobody looks at it again before a reader does, and this is the last that is seen of the journal.
+            if CommitHeader::verify(&bytes) != Ok(at.header) {
+                let path = scan.files[at.file].path.clone();
+                return Err(StorageError::Format { path, what: "a commit that was whole a moment ago" });
+            }
             self.outcome.commits += 1;
             for entry in Entries::of(&bytes, &at.header) {
                 match entry {
@@ -309,6 +324,8 @@ impl Replay<'_> {
                     entry.exact = false;
                     entry.log_start = entry.log_start.max(offset);
                 }
+                let directory = self.directory(id);
+                self.moved.extend(directory);
             }
             Entry::Direct { number, position, next_offset } => {
                 let Some(&(id, segment)) = numbers.get(&number) else { return false };
@@ -358,8 +375,7 @@ impl Replay<'_> {
         self.gathered = 0;
         let mut targets = Vec::new();
         for ((id, segment), runs) in std::mem::take(&mut self.runs) {
-            let Some(name) = self.name(id.topic) else { continue };
-            let directory = topic_directory(self.data, &name, id.topic).join(id.partition.to_string());
+            let Some(directory) = self.directory(id) else { continue };
             let named = self.named.contains(&(id, segment));
             targets.push(Target { id, named, segment, directory, runs });
         }
@@ -394,7 +410,9 @@ impl Replay<'_> {
     /// Puts what was written on the device, and the names of what may have none there: one that was found may have
     /// none, because the broker ended before the sync that follows on its making, or because that sync failed.
     async fn sync(&self) -> Result<(), StorageError> {
-        let unnamed = self.touched.iter().filter(|(_, named)| !**named).map(|(path, _)| path);
+        let has_moved = |path: &Path| path.parent().is_some_and(|above| self.moved.contains(above));
+        let unnamed = self.touched.iter().filter(|(path, named)| !**named || has_moved(path));
+        let unnamed = unnamed.map(|(path, _)| path);
         let above = |path: &PathBuf| -> Vec<PathBuf> {
             let above = path.ancestors().skip(1).take_while(|above| above.starts_with(self.data));
             above.map(Path::to_path_buf).collect()

@@ -196,7 +196,7 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let padded = write.filled.next_multiple_of(ALIGN);
     write.block[write.filled..padded].fill(0);
     let tail_head = write.block[write.filled / ALIGN * ALIGN..write.filled].to_vec();
-    space::reserve(log, write.segment, &file, start + padded as u64, Reserve::Durable).await;
+    space::reserve(log, write.segment, &file, start + padded as u64, Reserve::Durable).await?;
     let mut data = write.block.freeze(padded);
     loop {
         let (result, back) = io::write(file.handle, start, data, shared.waits_for_device()).await;
@@ -297,7 +297,7 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     log.make_directory(shared).await?;
     let file = shared.files.open(path, true).await?;
     // The file's existence, and the name, before anything in it is promised.
-    io::sync(file.handle).await.map_err(StorageError::io("sync", path))?;
+    io::sync(file.handle).await.map_err(StorageError::sync(path))?;
     io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
     shared.touched.borrow_mut().named(&log.directory);
     Ok(())

@@ -64,12 +64,22 @@ pub(super) async fn follow(
     let position = u64::from(begin.position);
     let mut cursor = Cursor::new(file.clone(), shared.options.pool.clone(), position, limit);
     let why = follow_batches(&mut cursor, log, entry, end, holes).await?;
-    if *end > begin && *end > entry.claimed {
-        // Nobody has told of these: readers are shown them from now on, so they must be on the device.
-        io::sync(file.handle).await.map_err(StorageError::io("sync", &file.path))?;
+    if *end > begin {
+        secure(log, &file, begin.position == 0).await?;
     }
     let reserved = is_reserved(&mut cursor, &file, end.position, size).await?;
     Ok(Stop { why, reserved })
+}
+
+/// Puts on the device what was found by reading: readers are shown it from now on, and no journal has it any more.
+/// That it was durable says nothing of the segment: it may have been so in a journal only, which was damaged since,
+/// while here it is in the kernel's memory. Then the name of a file that was new has not been synced either.
+async fn secure(log: &Log, file: &OpenFile, is_new: bool) -> Result<(), StorageError> {
+    io::sync(file.handle).await.map_err(StorageError::sync(&file.path))?;
+    if is_new {
+        io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
+    }
+    Ok(())
 }
 
 async fn follow_batches(

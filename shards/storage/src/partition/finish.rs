@@ -49,7 +49,7 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
     let path = log.segment_path(base);
     let file = shared.files.open(&path, false).await?;
     io::truncate(file.handle, u64::from(bytes)).await.map_err(StorageError::io("truncate", &path))?;
-    io::sync(file.handle).await.map_err(StorageError::io("sync", &path))?;
+    io::sync(file.handle).await.map_err(StorageError::sync(&path))?;
     if let Some((offsets, times)) = files {
         index_pair::put(log, base, offsets, times).await?;
     }

@@ -18,7 +18,7 @@ pub(crate) struct Book {
 pub(crate) const PARTITIONS: i32 = 5;
 
 /// One producer: appends values of random sizes until it is dropped.
-async fn produce(
+pub(crate) async fn produce(
     store: Store,
     partition: Partition,
     number: i32,

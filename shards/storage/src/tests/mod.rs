@@ -1,5 +1,6 @@
 //! The store as a whole, over the simulator's driver.
 
+mod again;
 mod bad_days;
 mod basics;
 mod borders;
