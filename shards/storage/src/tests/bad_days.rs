@@ -454,7 +454,6 @@ fn a_sync_of_reserved_space_that_fails_is_no_matter_of_space_alone() {
                 failed,
                 Err(AppendError::Storage(StorageError::Offline(_) | StorageError::Io { .. }))
             );
-            assert!(offline, "seed| StorageError::Io { .. })));
             assert!(offline, "seed {seed}: {failed:?}");
             sleep(Duration::from_secs(10)).await;
         });
