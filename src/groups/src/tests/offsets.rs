@@ -396,6 +396,8 @@ fn offsets_are_those_of_one_topic_not_of_another_of_its_name() {
     for driver in [&mut driver, &mut reloaded] {
         assert_eq!(only(&fetch_new(driver, 9, false, false)), (42, ErrorCode::None), "a name says no more");
         assert_eq!(only(&fetch_new(driver, 10, false, false)), (-1, ErrorCode::None));
+        assert_eq!(only(&fetch_new(driver, 9, true, false)), (42, ErrorCode::None));
+        assert!(fetch_new(driver, 10, true, false).groups[0].topics.is_empty(), "nor among all there are");
         let now = driver.topic();
         assert_eq!(driver.coordinator.topic_deleted("t", now), Effects::default(), "not of this one");
         assert_eq!(driver.coordinator.topic_deleted("t", before).records.len(), 1);
