@@ -217,7 +217,16 @@ impl GroupShell {
     fn bury(self: &Rc<Self>, broker: &Rc<Broker>, name: &str, id: TopicId) {
         let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name, id));
         if let Some(effects) = effects {
-            self.put(broker, effects.records, None, vec![Then::Bury(id)]);
+            self.put_each(broker, effects.records);
+            self.put(broker, Vec::new(), None, vec![Then::Bury(id)]);
+        }
+    }
+
+    /// Has tombstones of offsets written. None rests on another, and all of them may be too many for a batch: those go
+    /// together that have room in it.
+    fn put_each(self: &Rc<Self>, broker: &Rc<Broker>, records: Vec<Record>) {
+        for record in records {
+            self.put(broker, vec![record], None, Vec::new());
         }
     }
 
@@ -345,9 +354,12 @@ impl GroupShell {
     fn loaded(self: &Rc<Self>, broker: &Rc<Broker>, mut core: Coordinator) {
         // It may have been configured while it was read.
         core.configure(self.settings.borrow().clone());
-        let effects = core.loaded(wall_clock_ms(), &ImageTopics::of(broker));
+        let topics = ImageTopics::of(broker);
+        let effects = core.loaded(wall_clock_ms(), &topics);
+        let orphans = core.delete_orphans(&topics);
         self.core.replace(Some(core));
         self.take_in(broker, effects, None);
+        self.put_each(broker, orphans.records);
         for (name, id) in self.deleted.all() {
             self.bury(broker, &name, id);
         }

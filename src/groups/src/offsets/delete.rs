@@ -87,6 +87,28 @@ impl Offsets {
         }
     }
 
+    /// Deletes the offsets of topics that are not there, in all groups: those that were committed for an id that is gone,
+    /// and those of which it is not known what they were committed for, if nothing has the name. What a transaction
+    /// still decides on waits for that: it may be of another topic of the name.
+    pub fn delete_orphans(&mut self, topics: &dyn Topics, out: &mut Vec<Record>) {
+        let is_gone = |name: &str, id: TopicId| match id {
+            TopicId::ZERO => topics.by_name(name).is_none(),
+            id => topics.by_id(id).is_none(),
+        };
+        let mut gone: Vec<(Arc<str>, Arc<str>, i32)> = Vec::new();
+        for (group, by_topic) in &self.committed {
+            for (topic, partitions) in by_topic {
+                let lost = partitions.iter().filter(|(_, committed)| is_gone(topic, committed.topic_id));
+                gone.extend(lost.map(|(partition, _)| (group.clone(), topic.clone(), *partition)));
+            }
+        }
+        for (group, topic, partition) in gone {
+            if !self.is_pending(&group, &topic, partition) {
+                self.bury(&group, &topic, partition, out);
+            }
+        }
+    }
+
     /// Whether a partition has an offset, committed or pending, that may be of the topic with this id.
     fn has_of(&self, group: &str, topic: &str, partition: i32, id: TopicId) -> bool {
         let pending = self.open.get(group).into_iter().flatten();

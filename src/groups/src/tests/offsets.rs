@@ -413,6 +413,34 @@ fn offsets_are_those_of_one_topic_not_of_another_of_its_name() {
 }
 
 #[test]
+fn offsets_of_topics_that_are_gone_are_found_in_the_log() {
+    let mut driver = Driver::eager();
+    assert_eq!(driver.coordinator.delete_orphans(&driver.cluster), Effects::default());
+    // For its id, and in transactions, without one.
+    driver.commit(9, "", -1, 0, 42);
+    commit_as(&mut driver, 7, ("", -1), 1, 43);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    commit_as(&mut driver, 8, ("", -1), 2, 44);
+    assert_eq!(driver.coordinator.delete_orphans(&driver.cluster), Effects::default());
+    driver.cluster.topics.clear();
+    driver.cluster.add("t", 4);
+    // Another topic has the name: what was committed without an id may be its.
+    commit_as(&mut driver, 9, ("", -1), 0, 45);
+    assert_eq!(driver.coordinator.delete_orphans(&driver.cluster), Effects::default(), "a transaction decides");
+    driver.coordinator.end_transaction(ProducerId(9), ProducerEpoch(0), false);
+    let effects = driver.coordinator.delete_orphans(&driver.cluster);
+    assert_eq!(effects.records.len(), 1);
+    driver.take_in(effects);
+    let committed = |driver: &Driver, partition| driver.coordinator.committed(GROUP, "t", partition);
+    assert_eq!((committed(&driver, 0), committed(&driver, 1)), (None, Some(43)));
+    driver.cluster.topics.clear();
+    let effects = driver.coordinator.delete_orphans(&driver.cluster);
+    assert_eq!(effects.records.len(), 1);
+    driver.take_in(effects);
+    assert_eq!(driver.coordinator.usage().offsets, 0);
+}
+
+#[test]
 fn partitions_that_are_not_there_have_no_offsets() {
     let mut driver = Driver::eager();
     let unknown = ErrorCode::UnknownTopicOrPartition;
