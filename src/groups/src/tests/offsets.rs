@@ -297,6 +297,31 @@ fn old_offsets_go_when_nobody_needs_them() {
 }
 
 #[test]
+fn old_offsets_go_in_batches_of_a_size() {
+    let mut driver = Driver::eager();
+    let names: Vec<String> = (0..9).map(|number| format!("{number}{}", "g".repeat(30_000))).collect();
+    for name in &names {
+        for partition in 0..4 {
+            let request = commit_request("", -1, partition, 1, "");
+            let request = OffsetCommitRequest { group_id: name.as_str().into(), ..request };
+            driver.ask(9, &Request::OffsetCommit(request));
+        }
+    }
+    assert_eq!(driver.coordinator.usage().offsets, 36);
+    driver.now += 8 * DAY_MS;
+    for tick in 1.. {
+        let effects = driver.coordinator.tick(driver.now, &driver.cluster);
+        let bytes: usize = effects.records.iter().map(|record| record.key.len()).sum();
+        assert!((1..300_000).contains(&bytes), "{bytes} bytes of keys in tick {tick}");
+        driver.take_in(effects);
+        if driver.coordinator.usage() == Usage::default() {
+            break;
+        }
+    }
+    assert_eq!(driver.reloaded().coordinator.usage(), Usage::default());
+}
+
+#[test]
 fn offsets_of_a_group_age_from_when_it_was_left() {
     let mut driver = Driver::eager();
     let (id, join) = driver.join_new();
@@ -426,7 +451,8 @@ fn offsets_of_topics_that_are_gone_are_found_in_the_log() {
     driver.cluster.add("t", 4);
     // Another topic has the name: what was committed without an id may be its.
     commit_as(&mut driver, 9, ("", -1), 0, 45);
-    assert_eq!(driver.coordinator.delete_orphans(&driver.cluster), Effects::default(), "a transaction decides");
+    let undecided = driver.coordinator.delete_orphans(&driver.cluster);
+    assert_eq!(undecided, Effects::default(), "a transaction decides");
     driver.coordinator.end_transaction(ProducerId(9), ProducerEpoch(0), false);
     let effects = driver.coordinator.delete_orphans(&driver.cluster);
     assert_eq!(effects.records.len(), 1);
