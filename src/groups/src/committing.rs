@@ -11,6 +11,7 @@ use crate::request::{Context, Refused};
 use crate::scene::Scene;
 use crate::sizes;
 use crate::streams::StreamsGroup;
+use crate::topics::Topics;
 use base::mistakes;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
@@ -206,6 +207,14 @@ impl Coordinator {
     pub fn topic_deleted(&mut self, name: &str, id: TopicId) -> Effects {
         let mut out = Effects::default();
         self.offsets.delete_topic(name, id, &mut out.records);
+        out
+    }
+
+    /// Deletes the offsets of topics that are not there any more. For when the log has been read: a topic may have been
+    /// deleted while nobody could write that its offsets are gone too.
+    pub fn delete_orphans(&mut self, topics: &dyn Topics) -> Effects {
+        let mut out = Effects::default();
+        self.offsets.delete_orphans(topics, &mut out.records);
         out
     }
 

@@ -3,6 +3,7 @@
 use crate::effects::{Effects, Waiter};
 use crate::group::Group;
 use crate::offsets::Offsets;
+use crate::offsets::delete::{Remains, room};
 use crate::request::{Context, Request};
 use crate::scene::{ParkedIndex, Scene};
 use crate::settings::Settings;
@@ -188,22 +189,34 @@ impl Coordinator {
 
     /// Looks at the next groups for expired offsets; groups that have nothing left go.
     fn sweep(&mut self, now: i64, out: &mut Effects) {
-        let from = self.sweep.after.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut seen = self.sweep.after.take();
+        let from = seen.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let until: Bound<Arc<str>> = Bound::Unbounded;
         let next = self.groups.range((from, until)).take(SWEEP_GROUPS);
         let next: Vec<Arc<str>> = next.map(|(id, _)| id.clone()).collect();
         let limits = (now, self.settings.offsets_retention_ms);
+        let mut is_cut = next.len() == SWEEP_GROUPS;
         for id in &next {
+            if room(&out.records) == 0 {
+                is_cut = true;
+                break;
+            }
             let Some(group) = self.groups.get(id) else { continue };
             let subscribed = |topic: &str| group.is_subscribed_to(topic);
             let from = group.offsets_age_from();
-            let is_bare = self.offsets.expire(id, from, subscribed, limits, &mut out.records);
-            if is_bare && group.is_empty() && !matches!(group, Group::Share(_)) {
+            let remains = self.offsets.expire(id, from, subscribed, limits, &mut out.records);
+            if remains == Remains::Old {
+                // The rest of it is what comes first the next time.
+                is_cut = true;
+                break;
+            }
+            if remains == Remains::Nothing && group.is_empty() && !matches!(group, Group::Share(_)) {
                 self.remove_group(id, out);
             }
+            seen = Some(id.clone());
         }
-        if next.len() == SWEEP_GROUPS {
-            self.sweep.after = next.last().cloned();
+        if is_cut {
+            self.sweep.after = seen;
             self.sweep.at = Some(now);
         } else {
             self.sweep.at = Some(now.saturating_add(self.settings.offsets_check_interval_ms));

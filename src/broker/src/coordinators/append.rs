@@ -16,24 +16,37 @@ use storage::{AppendError, Origin};
 /// How long a batch is held back that was answered before it was written, by mistake.
 const MISTAKE_PAUSE: Duration = Duration::from_millis(30);
 
+/// What a failed append says of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Nothing has happened to it, and nothing stands in the way of what comes next.
+    AsItWas,
+    /// Nothing has happened to it, but there was no room for long: what comes next would wait as long.
+    Full,
+    /// The batch may be in it, or it cannot be written.
+    Unknown,
+}
+
 /// Why a batch was not appended.
 struct Failed {
     /// What clients are told.
     code: ErrorCode,
     why: String,
-    /// Nothing has happened to the log, and nothing stands in the way of what comes next.
-    is_refused: bool,
+    left: Left,
 }
 
 impl Failed {
-    fn new(code: ErrorCode, why: String, is_refused: bool) -> Failed {
-        Failed { code, why, is_refused }
+    fn new(code: ErrorCode, why: String, left: Left) -> Failed {
+        Failed { code, why, left }
     }
 
     fn of(error: &PartitionError) -> Failed {
-        let is_storage = matches!(error, PartitionError::Append(AppendError::Storage(_)));
-        let is_refused = matches!(error, PartitionError::Append(_)) && !is_storage;
-        Failed::new(failed_append(error), format!("{error:?}"), is_refused)
+        let left = match error {
+            PartitionError::Append(AppendError::Busy) => Left::Full,
+            PartitionError::Append(error) if !matches!(error, AppendError::Storage(_)) => Left::AsItWas,
+            _ => Left::Unknown,
+        };
+        Failed::new(failed_append(error), format!("{error:?}"), left)
     }
 }
 
@@ -60,7 +73,7 @@ async fn append_item(broker: &Broker, item: AppendItem) -> Result<Offset, Failed
         Some(Err(error)) => Err(Failed::of(&error)),
         None => {
             let why = "an append without a result".to_owned();
-            Err(Failed::new(ErrorCode::UnknownServerError, why, false))
+            Err(Failed::new(ErrorCode::UnknownServerError, why, Left::Unknown))
         }
     }
 }
@@ -69,7 +82,9 @@ async fn append_item(broker: &Broker, item: AppendItem) -> Result<Offset, Failed
 /// what came of it. Ends as well once the partition has. `mistake` is the one that holds writes back.
 ///
 /// A transaction's records may come late: its end may overtake them on their way here. If the log refuses them that is
-/// their affair alone, for nothing else rests on them.
+/// their affair alone, for nothing else rests on them. If it has no room for them, those of other transactions that
+/// wait are refused with them: one after the other they would wait for longer than their clients do, who come again,
+/// and there would be ever more.
 ///
 /// # Errors
 /// That of another batch that could not be appended: those behind it are not tried.
@@ -91,15 +106,18 @@ pub(crate) async fn append_writes<T>(
                 let since = within.and_then(|within| within.since);
                 append_item(broker, AppendItem { partition, batches: Slice::from(batch), since }).await
             }
-            Err(error) => Err(Failed::new(ErrorCode::UnknownServerError, error.to_string(), true)),
+            Err(error) => Err(Failed::new(ErrorCode::UnknownServerError, error.to_string(), Left::AsItWas)),
         };
         if ended.get() {
             break;
         }
         match appended {
             Ok(_) => writes.end().into_iter().for_each(|then| follow(then, Ok(()))),
-            Err(failed) if failed.is_refused && within.is_some() => {
-                let (own, behind) = writes.refuse();
+            Err(failed) if failed.left != Left::Unknown && within.is_some() => {
+                let (own, behind) = match failed.left {
+                    Left::Full => writes.refuse_transactions(),
+                    _ => writes.refuse(),
+                };
                 own.into_iter().for_each(|then| follow(then, Err(failed.code)));
                 behind.into_iter().for_each(|then| follow(then, Ok(())));
             }
@@ -155,15 +173,15 @@ mod tests {
     fn what_the_log_refuses_is_told_from_what_may_be_in_it() {
         let full = StorageError::NoSpace;
         let cases = [
-            (PartitionError::Append(AppendError::InvalidProducerEpoch), true),
-            (PartitionError::Append(AppendError::InvalidTxnState), true),
-            (PartitionError::Append(AppendError::Busy), true),
-            (PartitionError::Append(AppendError::Storage(full.clone())), false),
-            (PartitionError::Storage(full), false),
-            (PartitionError::Unknown, false),
+            (PartitionError::Append(AppendError::InvalidProducerEpoch), Left::AsItWas),
+            (PartitionError::Append(AppendError::InvalidTxnState), Left::AsItWas),
+            (PartitionError::Append(AppendError::Busy), Left::Full),
+            (PartitionError::Append(AppendError::Storage(full.clone())), Left::Unknown),
+            (PartitionError::Storage(full), Left::Unknown),
+            (PartitionError::Unknown, Left::Unknown),
         ];
-        for (error, is_refused) in cases {
-            assert_eq!(Failed::of(&error).is_refused, is_refused, "{error:?}");
+        for (error, left) in cases {
+            assert_eq!(Failed::of(&error).left, left, "{error:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::alarm::Alarm;
 use super::append::append_writes;
+use super::deleted::Deleted;
 use super::question::GroupQuestion;
 use super::replay::{Entry, replay};
 use super::topics::ImageTopics;
@@ -10,7 +11,7 @@ use super::writes::{Pair, Within, Writes};
 use crate::broker::Broker;
 use base::mistakes;
 use executor::{OneshotReceiver, sleep, wall_clock_ms};
-use groups::{Context, Coordinator, Effects, Producer, Response, Settings, Usage, Waiter};
+use groups::{Context, Coordinator, Effects, Producer, Record, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
 use model::{Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition};
 use std::cell::{Cell, RefCell};
@@ -33,6 +34,8 @@ enum Then {
     Answer(Waiter, Response),
     /// The offsets of a transaction wait for its end.
     Await(Producer),
+    /// The offsets of a topic are gone.
+    Bury(TopicId),
 }
 
 /// A transaction's end: whose, in which epoch, and whether it is committed.
@@ -46,6 +49,8 @@ pub(crate) struct GroupShell {
     settings: RefCell<Settings>,
     waiters: Waiters<Told>,
     writes: Writes<Then>,
+    /// Topics whose offsets are still to go, or on their way.
+    deleted: Deleted,
     /// The end of the transaction whose records are under way: they are before it in the log, or will not be in it.
     decided: Cell<Option<End>>,
     /// There is a task that writes.
@@ -92,6 +97,7 @@ impl GroupShell {
             settings: RefCell::new(settings),
             waiters: Waiters::default(),
             writes: Writes::default(),
+            deleted: Deleted::default(),
             decided: Cell::new(None),
             writing: Cell::new(false),
             alarm: Alarm::default(),
@@ -202,9 +208,24 @@ impl GroupShell {
 
     /// A topic has been deleted.
     pub(crate) fn topic_deleted(self: &Rc<Self>, broker: &Rc<Broker>, name: &str, id: TopicId) {
+        self.deleted.note(name, id);
+        self.bury(broker, name, id);
+    }
+
+    /// Deletes a topic's offsets, unless they are being loaded: it is done then when they are there.
+    fn bury(self: &Rc<Self>, broker: &Rc<Broker>, name: &str, id: TopicId) {
         let effects = self.core.borrow_mut().as_mut().map(|core| core.topic_deleted(name, id));
         if let Some(effects) = effects {
-            self.take_in(broker, effects, None);
+            self.put_each(broker, effects.records);
+            self.put(broker, Vec::new(), None, vec![Then::Bury(id)]);
+        }
+    }
+
+    /// Has tombstones of offsets written. None rests on another, and all of them may be too many for a batch: those go
+    /// together that have room in it.
+    fn put_each(self: &Rc<Self>, broker: &Rc<Broker>, records: Vec<Record>) {
+        for record in records {
+            self.put(broker, vec![record], None, Vec::new());
         }
     }
 
@@ -218,12 +239,23 @@ impl GroupShell {
                 false => self.tell(answer.waiter, Ok(answer.response)),
             }
         }
-        let records = effects.records.into_iter().map(|record| (record.key, record.value));
-        let records: Vec<Pair> = records.collect();
         let within = effects.producer.map(|producer| {
             let transaction = (producer.id.0, producer.epoch.0);
             Within { transaction, since }
         });
+        self.put(broker, effects.records, within, later);
+    }
+
+    /// Has records written, and does what is to follow when they and all before them are durable.
+    fn put(
+        self: &Rc<Self>,
+        broker: &Rc<Broker>,
+        records: Vec<Record>,
+        within: Option<Within>,
+        later: Vec<Then>,
+    ) {
+        let records = records.into_iter().map(|record| (record.key, record.value));
+        let records: Vec<Pair> = records.collect();
         for then in self.writes.put(records, within, later) {
             self.follow(then, Ok(()));
         }
@@ -245,6 +277,7 @@ impl GroupShell {
                     self.end_now(end);
                 }
             }
+            Then::Bury(topic) => self.deleted.forget(topic),
         }
     }
 
@@ -320,9 +353,15 @@ impl GroupShell {
     fn loaded(self: &Rc<Self>, broker: &Rc<Broker>, mut core: Coordinator) {
         // It may have been configured while it was read.
         core.configure(self.settings.borrow().clone());
-        let effects = core.loaded(wall_clock_ms(), &ImageTopics::of(broker));
+        let topics = ImageTopics::of(broker);
+        let effects = core.loaded(wall_clock_ms(), &topics);
+        let orphans = core.delete_orphans(&topics);
         self.core.replace(Some(core));
         self.take_in(broker, effects, None);
+        self.put_each(broker, orphans.records);
+        for (name, id) in self.deleted.all() {
+            self.bury(broker, &name, id);
+        }
     }
 
     fn deadline(&self) -> Option<i64> {

@@ -1,6 +1,7 @@
 //! The shells around coordinators: what joins their pure cores to logs, cores, clocks and clients.
 //!
-//! - [`group_shell`]: [`GroupShell`], one partition of `__consumer_offsets`: loading, requests, records, time.
+//! - [`group_shell`]: [`GroupShell`], one partition of `__consumer_offsets`: loading, requests, records, time;
+//!   [`deleted`]: topics whose offsets are still to go.
 //! - [`transaction_shell`]: [`TransactionShell`], one partition of `__transaction_state`; [`markers`]: what ends
 //!   transactions in the partitions that they wrote to; [`ask_transactions`]: asking for them.
 //! - [`question`]: a request to a group's coordinator on its way between cores.
@@ -18,6 +19,7 @@ mod alarm;
 pub(crate) mod append;
 pub(crate) mod ask;
 pub(crate) mod ask_transactions;
+mod deleted;
 mod group_shell;
 mod late;
 pub(crate) mod markers;

@@ -148,6 +148,29 @@ impl<T> Writes<T> {
         (write.then, behind)
     }
 
+    /// Likewise of the batch that was under way and of all that are written for transactions behind it. What came
+    /// behind one of those without records goes on waiting for what was put before it.
+    pub(crate) fn refuse_transactions(&self) -> (Vec<T>, Vec<T>) {
+        self.under_way.set(0);
+        let mut queue = self.queue.borrow_mut();
+        let (mut own, mut free) = (Vec::new(), Vec::new());
+        let mut kept: VecDeque<Write<T>> = VecDeque::new();
+        for mut write in queue.drain(..) {
+            if write.within.is_none() {
+                kept.push_back(write);
+                continue;
+            }
+            let behind = write.then.split_off(write.own);
+            own.extend(write.then);
+            match kept.back_mut() {
+                Some(before) => before.then.extend(behind),
+                None => free.extend(behind),
+            }
+        }
+        *queue = kept;
+        (own, free)
+    }
+
     /// Nothing of it will be written.
     pub(crate) fn clear(&self) {
         self.queue.borrow_mut().clear();
@@ -328,5 +351,25 @@ mod tests {
         let writes = Writes::of_stand_alone();
         writes.put(many(Some(Vec::new())), None, vec![4]);
         assert_eq!(written(&writes), (3, vec![4]));
+    }
+
+    #[test]
+    fn where_there_is_no_room_no_transaction_behind_waits_for_its_turn() {
+        let within = |producer| Some(Within { transaction: (producer, 1), since: None });
+        let writes = Writes::default();
+        writes.put(vec![pair("a")], within(7), vec![1, 2]);
+        writes.put(Vec::new(), None, vec![3]);
+        writes.put(vec![pair("b")], within(8), vec![4]);
+        writes.put(Vec::new(), None, vec![5]);
+        writes.put(vec![pair("c")], None, vec![6]);
+        writes.put(vec![pair("d")], within(7), vec![7]);
+        writes.put(Vec::new(), None, vec![8]);
+        writes.put(vec![pair("e")], None, vec![9]);
+        begun(&writes);
+        assert_eq!(writes.refuse_transactions(), (vec![1, 2, 4, 7], vec![3, 5]));
+        assert_eq!((keys(&begun(&writes)), writes.within()), (vec![b"c".to_vec(), b"e".to_vec()], None));
+        assert_eq!(writes.end(), [6, 8, 9]);
+        assert!(writes.is_empty());
+        assert_eq!(writes.refuse_transactions(), (Vec::new(), Vec::new()));
     }
 }

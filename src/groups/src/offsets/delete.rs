@@ -22,6 +22,26 @@ pub(crate) enum AgeFrom {
     Time(i64),
 }
 
+/// Bytes of keys, about, up to which old offsets are buried at a time: they go in one batch, for which the log has a
+/// limit.
+const BURIED_BYTES: usize = 256 << 10;
+
+/// What is left of a group's offsets after a look at old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remains {
+    /// Nothing: the group may go.
+    Nothing,
+    /// What is not old, or is waited for.
+    Something,
+    /// Old ones too, for which there is no room in this batch.
+    Old,
+}
+
+/// How many bytes of keys there is room for beside these records.
+pub(crate) fn room(records: &[Record]) -> usize {
+    BURIED_BYTES.saturating_sub(records.iter().map(|record| record.key.len()).sum())
+}
+
 impl Offsets {
     fn bury(&mut self, group: &str, topic: &str, partition: i32, out: &mut Vec<Record>) {
         out.push(records::offset_tombstone(group, topic, partition));
@@ -87,6 +107,28 @@ impl Offsets {
         }
     }
 
+    /// Deletes the offsets of topics that are not there, in all groups: those that were committed for an id that is gone,
+    /// and those of which it is not known what they were committed for, if nothing has the name. What a transaction
+    /// still decides on waits for that: it may be of another topic of the name.
+    pub fn delete_orphans(&mut self, topics: &dyn Topics, out: &mut Vec<Record>) {
+        let is_gone = |name: &str, id: TopicId| match id {
+            TopicId::ZERO => topics.by_name(name).is_none(),
+            id => topics.by_id(id).is_none(),
+        };
+        let mut gone: Vec<(Arc<str>, Arc<str>, i32)> = Vec::new();
+        for (group, by_topic) in &self.committed {
+            for (topic, partitions) in by_topic {
+                let lost = partitions.iter().filter(|(_, committed)| is_gone(topic, committed.topic_id));
+                gone.extend(lost.map(|(partition, _)| (group.clone(), topic.clone(), *partition)));
+            }
+        }
+        for (group, topic, partition) in gone {
+            if !self.is_pending(&group, &topic, partition) {
+                self.bury(&group, &topic, partition, out);
+            }
+        }
+    }
+
     /// Whether a partition has an offset, committed or pending, that may be of the topic with this id.
     fn has_of(&self, group: &str, topic: &str, partition: i32, id: TopicId) -> bool {
         let pending = self.open.get(group).into_iter().flatten();
@@ -96,7 +138,7 @@ impl Offsets {
         all.any(|committed| !committed.is_of_another(id))
     }
 
-    /// Deletes what is too old of a group; true if nothing is left, so that the group may go.
+    /// Deletes what is too old of a group, as far as there is room for it.
     pub fn expire(
         &mut self,
         group: &str,
@@ -104,10 +146,14 @@ impl Offsets {
         subscribed: impl Fn(&str) -> bool,
         limits: (i64, i64),
         out: &mut Vec<Record>,
-    ) -> bool {
+    ) -> Remains {
         let (now, retention_ms) = limits;
-        let Some(topics) = self.of_group(group) else { return !self.has_open(group) };
-        let Some(from) = from else { return false };
+        let may_go = match self.has_open(group) {
+            true => Remains::Something,
+            false => Remains::Nothing,
+        };
+        let Some(topics) = self.of_group(group) else { return may_go };
+        let Some(from) = from else { return Remains::Something };
         let mut expired: Vec<(Arc<str>, i32)> = Vec::new();
         let mut is_empty = true;
         for (topic, partitions) in topics {
@@ -128,9 +174,16 @@ impl Offsets {
                 }
             }
         }
+        let mut room = room(out);
         for (topic, partition) in expired {
-            self.bury(group, &topic, partition, out);
+            let tombstone = records::offset_tombstone(group, &topic, partition);
+            if tombstone.key.len() > room {
+                return Remains::Old;
+            }
+            room -= tombstone.key.len();
+            out.push(tombstone);
+            self.remove(group, &topic, partition);
         }
-        is_empty && !self.has_open(group)
+        if is_empty { may_go } else { Remains::Something }
     }
 }

@@ -3,12 +3,12 @@
 use super::{ByPartition, ByTopic, Offsets};
 use crate::topics::Topics;
 use crate::wire::{text, topic_id, uuid};
+use kafka_wire::ErrorCode;
 use kafka_wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_wire::messages::offset_fetch_response::{
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use kafka_wire::{ErrorCode, Uuid};
 use model::TopicId;
 use std::sync::Arc;
 
@@ -112,15 +112,20 @@ impl Offsets {
         how: FetchAs<'_>,
     ) -> Option<OffsetFetchResponseTopics<'static>> {
         let (topic, partitions) = all;
-        let topic_id = if how.version >= TOPIC_IDS {
-            // A topic that is gone cannot be named in this version.
-            uuid(how.topics.by_name(topic)?.id)
+        let id = if how.version >= TOPIC_IDS {
+            // A topic that is gone cannot be named in this version, and what was committed for it is no other's.
+            how.topics.by_name(topic)?.id
         } else {
-            Uuid::ZERO
+            TopicId::ZERO
         };
-        let named = Named { topic, id: TopicId::ZERO };
-        let found = partitions.keys().map(|one| self.fetch_one(group, named, Some(partitions), *one, how));
-        Some(OffsetFetchResponseTopics { name: text(topic), topic_id, partitions: found.collect() })
+        let named = Named { topic, id };
+        let own = partitions.iter().filter(|(_, committed)| !committed.is_of_another(id));
+        let found = own.map(|(one, _)| self.fetch_one(group, named, Some(partitions), *one, how));
+        let partitions: Vec<_> = found.collect();
+        if partitions.is_empty() {
+            return None;
+        }
+        Some(OffsetFetchResponseTopics { name: text(topic), topic_id: uuid(id), partitions })
     }
 
     fn fetch_topic(

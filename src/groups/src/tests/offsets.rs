@@ -297,6 +297,31 @@ fn old_offsets_go_when_nobody_needs_them() {
 }
 
 #[test]
+fn old_offsets_go_in_batches_of_a_size() {
+    let mut driver = Driver::eager();
+    let names: Vec<String> = (0..9).map(|number| format!("{number}{}", "g".repeat(30_000))).collect();
+    for name in &names {
+        for partition in 0..4 {
+            let request = commit_request("", -1, partition, 1, "");
+            let request = OffsetCommitRequest { group_id: name.as_str().into(), ..request };
+            driver.ask(9, &Request::OffsetCommit(request));
+        }
+    }
+    assert_eq!(driver.coordinator.usage().offsets, 36);
+    driver.now += 8 * DAY_MS;
+    for tick in 1.. {
+        let effects = driver.coordinator.tick(driver.now, &driver.cluster);
+        let bytes: usize = effects.records.iter().map(|record| record.key.len()).sum();
+        assert!((1..300_000).contains(&bytes), "{bytes} bytes of keys in tick {tick}");
+        driver.take_in(effects);
+        if driver.coordinator.usage() == Usage::default() {
+            break;
+        }
+    }
+    assert_eq!(driver.reloaded().coordinator.usage(), Usage::default());
+}
+
+#[test]
 fn offsets_of_a_group_age_from_when_it_was_left() {
     let mut driver = Driver::eager();
     let (id, join) = driver.join_new();
@@ -396,6 +421,8 @@ fn offsets_are_those_of_one_topic_not_of_another_of_its_name() {
     for driver in [&mut driver, &mut reloaded] {
         assert_eq!(only(&fetch_new(driver, 9, false, false)), (42, ErrorCode::None), "a name says no more");
         assert_eq!(only(&fetch_new(driver, 10, false, false)), (-1, ErrorCode::None));
+        assert_eq!(only(&fetch_new(driver, 9, true, false)), (42, ErrorCode::None));
+        assert!(fetch_new(driver, 10, true, false).groups[0].topics.is_empty(), "nor among all there are");
         let now = driver.topic();
         assert_eq!(driver.coordinator.topic_deleted("t", now), Effects::default(), "not of this one");
         assert_eq!(driver.coordinator.topic_deleted("t", before).records.len(), 1);
@@ -408,6 +435,35 @@ fn offsets_are_those_of_one_topic_not_of_another_of_its_name() {
     driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
     assert_eq!(only(&fetch_new(&mut driver, 10, false, false)), (2, ErrorCode::None));
     assert_eq!(driver.coordinator.topic_deleted("t", TopicId([9; 16])).records.len(), 1);
+}
+
+#[test]
+fn offsets_of_topics_that_are_gone_are_found_in_the_log() {
+    let mut driver = Driver::eager();
+    assert_eq!(driver.coordinator.delete_orphans(&driver.cluster), Effects::default());
+    // For its id, and in transactions, without one.
+    driver.commit(9, "", -1, 0, 42);
+    commit_as(&mut driver, 7, ("", -1), 1, 43);
+    driver.coordinator.end_transaction(ProducerId(7), ProducerEpoch(0), true);
+    commit_as(&mut driver, 8, ("", -1), 2, 44);
+    assert_eq!(driver.coordinator.delete_orphans(&driver.cluster), Effects::default());
+    driver.cluster.topics.clear();
+    driver.cluster.add("t", 4);
+    // Another topic has the name: what was committed without an id may be its.
+    commit_as(&mut driver, 9, ("", -1), 0, 45);
+    let undecided = driver.coordinator.delete_orphans(&driver.cluster);
+    assert_eq!(undecided, Effects::default(), "a transaction decides");
+    driver.coordinator.end_transaction(ProducerId(9), ProducerEpoch(0), false);
+    let effects = driver.coordinator.delete_orphans(&driver.cluster);
+    assert_eq!(effects.records.len(), 1);
+    driver.take_in(effects);
+    let committed = |driver: &Driver, partition| driver.coordinator.committed(GROUP, "t", partition);
+    assert_eq!((committed(&driver, 0), committed(&driver, 1)), (None, Some(43)));
+    driver.cluster.topics.clear();
+    let effects = driver.coordinator.delete_orphans(&driver.cluster);
+    assert_eq!(effects.records.len(), 1);
+    driver.take_in(effects);
+    assert_eq!(driver.coordinator.usage().offsets, 0);
 }
 
 #[test]
