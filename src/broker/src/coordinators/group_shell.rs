@@ -177,7 +177,8 @@ impl GroupShell {
             version: question.version,
             client_id: &client_id,
             client_host: &client_host,
-            fresh_id: fresh_id(),
+            // Random bits are a call of the kernel, twice: commits have no use for them.
+            fresh_id: if question.may_make_member() { fresh_id() } else { [0; 16] },
             topics: &topics,
         };
         Ok(core.handle(wall_clock_ms(), &request, waiter, &context))
