@@ -8,7 +8,7 @@
 use crate::effects::Record;
 use crate::share::replay as share;
 use crate::streams::records as streams;
-use crate::wire::encoded;
+use crate::wire::{encoded, encoded_within};
 use kafka_wire::messages::consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
 use kafka_wire::messages::consumer_group_current_member_assignment_value::ConsumerGroupCurrentMemberAssignmentValue;
 use kafka_wire::messages::consumer_group_member_metadata_key::ConsumerGroupMemberMetadataKey;
@@ -48,6 +48,10 @@ const CLASSIC_GROUP_VERSION: i16 = 3;
 const OFFSET_VERSION: i16 = 4;
 /// The only version of an offset's value with a time of expiry of its own.
 const OFFSET_EXPIRING_VERSION: i16 = 1;
+/// What the key of an offset has besides the names of group and topic: type, two lengths, partition.
+const OFFSET_KEY_BYTES: usize = 10;
+/// What its value has besides the note, at most.
+const OFFSET_VALUE_BYTES: usize = 48;
 
 pub(crate) fn record(kind: i16, key: &impl Encode, value: &impl Encode, version: i16) -> Record {
     Record { key: encoded(kind, key, 0), value: Some(encoded(version, value, version)) }
@@ -83,8 +87,14 @@ fn offset_key<'a>(group: &'a str, topic: &'a str, partition: i32) -> OffsetCommi
 
 /// A committed offset.
 pub(crate) fn offset(group: &str, topic: &str, partition: i32, value: &OffsetCommitValue<'_>) -> Record {
+    let bytes = OFFSET_KEY_BYTES + group.len() + topic.len();
+    let key = encoded_within(bytes, OFFSET, &offset_key(group, topic, partition), 0);
+    Record { key, value: Some(offset_value(value)) }
+}
+
+fn offset_value(value: &OffsetCommitValue<'_>) -> Vec<u8> {
     let version = if value.expire_timestamp == -1 { OFFSET_VERSION } else { OFFSET_EXPIRING_VERSION };
-    record(OFFSET, &offset_key(group, topic, partition), value, version)
+    encoded_within(OFFSET_VALUE_BYTES + value.metadata.len(), version, value, version)
 }
 
 pub(crate) fn offset_tombstone(group: &str, topic: &str, partition: i32) -> Record {
