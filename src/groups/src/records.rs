@@ -85,11 +85,30 @@ fn offset_key<'a>(group: &'a str, topic: &'a str, partition: i32) -> OffsetCommi
     OffsetCommitKey { group: borrowed(group), topic: borrowed(topic), partition }
 }
 
+/// The keys of a group's offsets of one topic: they are alike but for the partition, which they end with.
+pub(crate) struct OffsetKeys {
+    first: Vec<u8>,
+}
+
+impl OffsetKeys {
+    pub fn new(group: &str, topic: &str) -> OffsetKeys {
+        let bytes = OFFSET_KEY_BYTES + group.len() + topic.len();
+        OffsetKeys { first: encoded_within(bytes, OFFSET, &offset_key(group, topic, 0), 0) }
+    }
+
+    /// The committed offset of one partition.
+    pub fn offset(&self, partition: i32, value: &OffsetCommitValue<'_>) -> Record {
+        let number = partition.to_be_bytes();
+        let mut key = Vec::with_capacity(self.first.len());
+        key.extend_from_slice(&self.first[..self.first.len() - number.len()]);
+        key.extend_from_slice(&number);
+        Record { key, value: Some(offset_value(value)) }
+    }
+}
+
 /// A committed offset.
 pub(crate) fn offset(group: &str, topic: &str, partition: i32, value: &OffsetCommitValue<'_>) -> Record {
-    let bytes = OFFSET_KEY_BYTES + group.len() + topic.len();
-    let key = encoded_within(bytes, OFFSET, &offset_key(group, topic, partition), 0);
-    Record { key, value: Some(offset_value(value)) }
+    OffsetKeys::new(group, topic).offset(partition, value)
 }
 
 fn offset_value(value: &OffsetCommitValue<'_>) -> Vec<u8> {
