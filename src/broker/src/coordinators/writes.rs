@@ -165,10 +165,12 @@ fn batch<T>(
     limit: usize,
     now_ms: i64,
 ) -> Result<Vec<u8>, WireError> {
+    let bytes: usize = writes.iter().map(|write| write.bytes + RECORD_BYTES * write.records.len()).sum();
+    let builder = BatchBuilder::with_capacity(bytes);
     let mut builder = match transaction {
         // Offsets in a transaction have no sequence numbers, as in Kafka.
-        Some((producer, epoch)) => BatchBuilder::new().producer(producer, epoch, -1).transactional(),
-        None => BatchBuilder::new(),
+        Some((producer, epoch)) => builder.producer(producer, epoch, -1).transactional(),
+        None => builder,
     };
     let mut before = Vec::new();
     for pair in writes.iter().flat_map(|write| &write.records) {
