@@ -222,7 +222,8 @@ impl GroupShell {
     /// Writes what is to be written, and answers when it may be answered. `since`: where the partition ended before a
     /// transaction's coordinator was asked about it, if it was.
     fn take_in(self: &Rc<Self>, broker: &Rc<Broker>, effects: Effects, since: Option<Offset>) {
-        let mut later: Vec<Then> = effects.producer.map(Then::Await).into_iter().collect();
+        let mut later = Vec::with_capacity(effects.answers.len() + usize::from(effects.producer.is_some()));
+        later.extend(effects.producer.map(Then::Await));
         for answer in effects.answers {
             match answer.after_records && !mistakes::is_made("commits not durable") {
                 true => later.push(Then::Answer(answer.waiter, answer.response)),

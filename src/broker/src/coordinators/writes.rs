@@ -130,7 +130,10 @@ impl<T> Writes<T> {
     pub(crate) fn end(&self) -> Vec<T> {
         let mut queue = self.queue.borrow_mut();
         let count = self.under_way.replace(0).min(queue.len());
-        queue.drain(..count).flat_map(|write| write.then).collect()
+        let waited: usize = queue.range(..count).map(|write| write.then.len()).sum();
+        let mut all = Vec::with_capacity(waited);
+        queue.drain(..count).for_each(|mut write| all.append(&mut write.then));
+        all
     }
 
     /// What the batch that is under way is a part of, if it is one of a transaction.
