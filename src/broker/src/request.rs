@@ -238,6 +238,16 @@ impl FrontDoor {
     }
 }
 
+/// The number of the API that a frame asks for; -1 if it is too short to have one.
+fn key_of(frame: &Slice) -> i16 {
+    RequestHeader::peek(frame).map(|(key, ..)| key).unwrap_or(-1)
+}
+
+/// A program that consumes for many groups commits for all of them over one connection.
+fn is_commit(key: i16) -> bool {
+    key == ApiKey::OffsetCommit as i16
+}
+
 fn close(reason: String) -> (u16, Handling) {
     (NO_KIND, Box::pin(std::future::ready(Answer::Close(reason))))
 }
@@ -290,9 +300,16 @@ impl Requests for Visitor {
     }
 
     fn is_pipelined(&self, frame: &Slice) -> bool {
-        let key = RequestHeader::peek(frame).map(|(key, ..)| key).unwrap_or(-1);
+        let key = key_of(frame);
         let beside = [ApiKey::Produce, ApiKey::Fetch, ApiKey::Metadata, ApiKey::ListOffsets];
-        beside.iter().any(|api| *api as i16 == key)
+        is_commit(key) || beside.iter().any(|api| *api as i16 == key)
+    }
+
+    /// Commits are worked on beside commits alone, and come to their coordinators in their order. So one that was sent
+    /// behind a Produce, without waiting for its answer, still counts only when that one is done; and the other way
+    /// round.
+    fn lane(&self, frame: &Slice) -> u8 {
+        u8::from(is_commit(key_of(frame)))
     }
 }
 

@@ -50,13 +50,15 @@ impl Coordinator {
         }
         let Coordinator { settings, groups, timers, parked, offsets, .. } = self;
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
-        if let Some(Group::Classic(group)) = groups.get(&*request.group_id)
+        let known = groups.get(&*request.group_id);
+        if let Some(Group::Classic(group)) = known
             && matches!(group.state, ClassicState::Stable | ClassicState::PreparingRebalance)
         {
             group.touch(&request.member_id, &mut scene);
         }
+        let is_new = known.is_none();
         let answer = offsets.commit(request, call.context, &mut scene);
-        if !scene.out.records.is_empty() {
+        if is_new && !scene.out.records.is_empty() {
             ensure_group(groups, &request.group_id, call.now);
         }
         out.answer(call.waiter, Response::OffsetCommit(answer), true);

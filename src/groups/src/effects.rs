@@ -104,6 +104,10 @@ pub struct Effects {
 
 impl Effects {
     pub(crate) fn answer(&mut self, waiter: Waiter, response: Response, after_records: bool) {
+        if self.answers.is_empty() {
+            // Nearly all calls give one, and room for several is a KiB.
+            self.answers.reserve_exact(1);
+        }
         self.answers.push(Answer { waiter, response, after_records });
     }
 }

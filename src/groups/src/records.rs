@@ -8,7 +8,7 @@
 use crate::effects::Record;
 use crate::share::replay as share;
 use crate::streams::records as streams;
-use crate::wire::encoded;
+use crate::wire::{encoded, encoded_within};
 use kafka_wire::messages::consumer_group_current_member_assignment_key::ConsumerGroupCurrentMemberAssignmentKey;
 use kafka_wire::messages::consumer_group_current_member_assignment_value::ConsumerGroupCurrentMemberAssignmentValue;
 use kafka_wire::messages::consumer_group_member_metadata_key::ConsumerGroupMemberMetadataKey;
@@ -48,6 +48,10 @@ const CLASSIC_GROUP_VERSION: i16 = 3;
 const OFFSET_VERSION: i16 = 4;
 /// The only version of an offset's value with a time of expiry of its own.
 const OFFSET_EXPIRING_VERSION: i16 = 1;
+/// What the key of an offset has besides the names of group and topic: type, two lengths, partition.
+const OFFSET_KEY_BYTES: usize = 10;
+/// What its value has besides the note, at most.
+const OFFSET_VALUE_BYTES: usize = 48;
 
 pub(crate) fn record(kind: i16, key: &impl Encode, value: &impl Encode, version: i16) -> Record {
     Record { key: encoded(kind, key, 0), value: Some(encoded(version, value, version)) }
@@ -81,10 +85,35 @@ fn offset_key<'a>(group: &'a str, topic: &'a str, partition: i32) -> OffsetCommi
     OffsetCommitKey { group: borrowed(group), topic: borrowed(topic), partition }
 }
 
+/// The keys of a group's offsets of one topic: they are alike but for the partition, which they end with.
+pub(crate) struct OffsetKeys {
+    first: Vec<u8>,
+}
+
+impl OffsetKeys {
+    pub fn new(group: &str, topic: &str) -> OffsetKeys {
+        let bytes = OFFSET_KEY_BYTES + group.len() + topic.len();
+        OffsetKeys { first: encoded_within(bytes, OFFSET, &offset_key(group, topic, 0), 0) }
+    }
+
+    /// The committed offset of one partition.
+    pub fn offset(&self, partition: i32, value: &OffsetCommitValue<'_>) -> Record {
+        let number = partition.to_be_bytes();
+        let mut key = Vec::with_capacity(self.first.len());
+        key.extend_from_slice(&self.first[..self.first.len() - number.len()]);
+        key.extend_from_slice(&number);
+        Record { key, value: Some(offset_value(value)) }
+    }
+}
+
 /// A committed offset.
 pub(crate) fn offset(group: &str, topic: &str, partition: i32, value: &OffsetCommitValue<'_>) -> Record {
+    OffsetKeys::new(group, topic).offset(partition, value)
+}
+
+fn offset_value(value: &OffsetCommitValue<'_>) -> Vec<u8> {
     let version = if value.expire_timestamp == -1 { OFFSET_VERSION } else { OFFSET_EXPIRING_VERSION };
-    record(OFFSET, &offset_key(group, topic, partition), value, version)
+    encoded_within(OFFSET_VALUE_BYTES + value.metadata.len(), version, value, version)
 }
 
 pub(crate) fn offset_tombstone(group: &str, topic: &str, partition: i32) -> Record {

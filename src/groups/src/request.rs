@@ -59,7 +59,8 @@ pub struct Context<'a> {
     pub client_id: &'a str,
     /// Its address, as Kafka writes it: `/127.0.0.1`.
     pub client_host: &'a str,
-    /// Random bits, new with every request: a member that needs an id is named by them.
+    /// Random bits, new with every request that joins or is a heartbeat of a protocol with epochs: a member that needs
+    /// an id is named by them. Nothing looks at them in others.
     pub fresh_id: [u8; 16],
     /// The cluster's topics.
     pub topics: &'a dyn Topics,

@@ -77,7 +77,12 @@ pub(crate) fn embed_assignment(topics: Vec<(String, Vec<i32>)>, version: i16) ->
 ///
 /// Every string in these came from the wire or a topic's name and is within the wire's limits.
 pub(crate) fn encoded(prefix: i16, message: &impl Encode, version: i16) -> Vec<u8> {
-    let mut writer = Writer::new();
+    encoded_within(0, prefix, message, version)
+}
+
+/// The same of what has so many bytes or few less: its memory does not grow while it is written.
+pub(crate) fn encoded_within(bytes: usize, prefix: i16, message: &impl Encode, version: i16) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(bytes);
     writer.i16(prefix);
     message.encode(&mut writer, version).expect("strings within the limits of the wire");
     writer.into_parts().0

@@ -30,6 +30,12 @@ pub trait Requests {
     /// those after it wait for it.
     fn is_pipelined(&self, frame: &Slice) -> bool;
 
+    /// Which of these it may be worked on beside: those with the same number. Before it begins, all others are
+    /// answered.
+    fn lane(&self, _frame: &Slice) -> u8 {
+        0
+    }
+
     /// Until when nothing more of this connection is begun: its client has used more than it may.
     /// [`Instant::ZERO`] for no wait. It may change while the wait lasts, either way.
     fn muted_until(&self) -> Instant {
@@ -111,6 +117,8 @@ async fn receive(
     active: &Rc<Cell<Instant>>,
 ) -> Ended {
     let mut counted = 0;
+    // That of the requests in work.
+    let mut lane = 0;
     loop {
         if !has_room(pipeline, limits) {
             // It may be long: what is at hand must not hold a whole block meanwhile.
@@ -139,10 +147,12 @@ async fn receive(
         }
         let arrived = now();
         let alone = !requests.is_pipelined(&frame);
-        if alone && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
+        let before = std::mem::replace(&mut lane, requests.lane(&frame));
+        let waits = alone || lane != before;
+        if waits && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
             return ended;
         }
-        let begun = if alone { now() } else { arrived };
+        let begun = if waits { now() } else { arrived };
         let (kind, handling) = requests.begin(frame);
         pipeline.begin(kind, handling, arrived, begun).await;
         if alone && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {

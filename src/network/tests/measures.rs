@@ -15,8 +15,8 @@ const WORK: Duration = Duration::from_millis(50);
 /// Longer than a connection takes to look again whether it is still mute.
 const MUTED: Duration = Duration::from_millis(2500);
 
-/// A broker of one byte a request: `e` is echoed after [`WORK`], `m` at once and mutes the connection for [`MUTED`], `n`
-/// wants no answer, `x` closes. Capitals do not run beside others.
+/// A broker of one byte a request: `e` is echoed after [`WORK`], `o` too but not beside others, `m` at once and mutes
+/// the connection for [`MUTED`], `n` wants no answer, `x` closes. Capitals run alone.
 #[derive(Default)]
 struct Bytes {
     left: RefCell<Vec<(Left, Instant)>>,
@@ -27,7 +27,7 @@ impl Requests for Bytes {
     fn begin(&self, frame: Slice) -> (u16, Handling) {
         let kind = frame[0];
         let handling: Handling = match kind.to_ascii_lowercase() {
-            b'e' => Box::pin(async move {
+            b'e' | b'o' => Box::pin(async move {
                 sleep(WORK).await;
                 Answer::Send(vec![Slice::from(vec![0, 0, 0, 1, kind])])
             }),
@@ -43,6 +43,10 @@ impl Requests for Bytes {
 
     fn is_pipelined(&self, frame: &Slice) -> bool {
         frame[0].is_ascii_lowercase()
+    }
+
+    fn lane(&self, frame: &Slice) -> u8 {
+        u8::from(frame[0] == b'o')
     }
 
     fn muted_until(&self) -> Instant {
@@ -140,6 +144,14 @@ fn stages_of_requests_side_by_side_and_alone() {
     assert_eq!((traffic.received_bytes.get(), traffic.sent_bytes.get()), (15, 15));
     assert_eq!((traffic.accepted.get(), traffic.turned_away.get(), traffic.refused.get()), (1, 1, 0));
     assert_eq!(traffic.connections.get(), 0, "all are closed at the end");
+}
+
+#[test]
+fn requests_run_beside_those_of_their_lane() {
+    let (left, _) = exchange(b"eooe", 20);
+    assert_eq!(left.len(), 4);
+    let waited: Vec<bool> = left.iter().map(|(left, _)| left.times.queue() >= WORK / 2).collect();
+    assert_eq!(waited, [false, true, false, true]);
 }
 
 #[test]

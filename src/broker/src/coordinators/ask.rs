@@ -72,6 +72,23 @@ pub(crate) async fn ask(broker: &Rc<Broker>, request: &Request, group: &str) -> 
     ask_at(broker, place, GroupQuestion::whole(place, request)).await
 }
 
+/// The same of a request that was decoded already: where the coordinator is this core's, that is not done again.
+pub(crate) async fn ask_decoded(
+    broker: &Rc<Broker>,
+    request: &Request,
+    group: &str,
+    asked: &groups::Request<'_>,
+) -> Told {
+    let place = place(broker, group)?;
+    let question = GroupQuestion::whole(place, request);
+    if place.shard != broker.shard() {
+        // Boxed: the way to another core would make the futures of all that stay here twice as large.
+        return Box::pin(ask_at(broker, place, question)).await;
+    }
+    let pending = broker.coordinators.begin(broker, &question, Some(asked))?;
+    pending.answer().await
+}
+
 /// Hands a request that names several groups to their coordinators, each its part of it. `part` makes the request
 /// of some of the groups. Gives the answers with the groups that they are for.
 pub(crate) async fn ask_each<M: Encode>(
@@ -144,7 +161,7 @@ pub(crate) async fn ask_all(broker: &Rc<Broker>, request: &Request) -> Vec<Told>
 pub(crate) async fn ask_at(broker: &Rc<Broker>, place: Place, mut question: GroupQuestion) -> Told {
     if place.shard == broker.shard() {
         // This core's own coordinators need no message.
-        return broker.coordinators.begin(broker, &question)?.answer().await;
+        return broker.coordinators.begin(broker, &question, None)?.answer().await;
     }
     let late = question.waits_for_others().then(|| Late::new(broker, place.shard));
     question.ticket = late.as_ref().map(|late| late.ticket);

@@ -11,7 +11,7 @@ use super::writes::{Pair, Within, Writes};
 use crate::broker::Broker;
 use base::mistakes;
 use executor::{OneshotReceiver, sleep, wall_clock_ms};
-use groups::{Context, Coordinator, Effects, Producer, Record, Response, Settings, Usage, Waiter};
+use groups::{Context, Coordinator, Effects, Producer, Record, Request, Response, Settings, Usage, Waiter};
 use kafka_wire::ErrorCode;
 use model::{Offset, ProducerEpoch, ProducerId, TopicId, TopicPartition};
 use std::cell::{Cell, RefCell};
@@ -141,7 +141,8 @@ impl GroupShell {
         self.core.borrow().as_ref().map(Coordinator::usage).unwrap_or_default()
     }
 
-    /// Begins with a request; what its answer waits for goes on by itself.
+    /// Begins with a request; what its answer waits for goes on by itself. `asked`: the request, if it was decoded
+    /// before.
     ///
     /// # Errors
     /// NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE if too many wait.
@@ -149,12 +150,13 @@ impl GroupShell {
         self: &Rc<Self>,
         broker: &Rc<Broker>,
         question: &GroupQuestion,
+        asked: Option<&Request<'_>>,
     ) -> Result<Pending, ErrorCode> {
         if self.waiters.is_full() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let waiter = self.waiters.next();
-        let effects = self.handle(broker, question, waiter)?;
+        let effects = self.handle(broker, question, asked, waiter)?;
         let parked = !effects.answers.iter().any(|answer| answer.waiter == waiter);
         let pending = Pending { shell: self.clone(), waiter, answer: self.waiters.add(), parked };
         self.take_in(broker, effects, question.since);
@@ -165,6 +167,7 @@ impl GroupShell {
         &self,
         broker: &Broker,
         question: &GroupQuestion,
+        asked: Option<&Request<'_>>,
         waiter: Waiter,
     ) -> Result<Effects, ErrorCode> {
         let mut core = self.core.borrow_mut();
@@ -172,21 +175,29 @@ impl GroupShell {
             let gone = self.ended.get();
             return Err(if gone { ErrorCode::NotCoordinator } else { ErrorCode::CoordinatorLoadInProgress });
         };
-        let request = question.request().map_err(|error| {
-            // It was read before it was sent here.
-            log::error!("a {} cannot be read where its group is: {error}", question.api.name());
-            ErrorCode::UnknownServerError
-        })?;
+        let decoded;
+        let request = match asked {
+            Some(request) => request,
+            None => {
+                decoded = question.request().map_err(|error| {
+                    // It was read before it was sent here.
+                    log::error!("a {} cannot be read where its group is: {error}", question.api.name());
+                    ErrorCode::UnknownServerError
+                })?;
+                &decoded
+            }
+        };
         let (client_id, client_host) = question.client();
         let topics = ImageTopics::of(broker);
         let context = Context {
             version: question.version,
             client_id: &client_id,
             client_host: &client_host,
-            fresh_id: fresh_id(),
+            // Random bits are a call of the kernel, twice: commits have no use for them.
+            fresh_id: if question.may_make_member() { fresh_id() } else { [0; 16] },
             topics: &topics,
         };
-        Ok(core.handle(wall_clock_ms(), &request, waiter, &context))
+        Ok(core.handle(wall_clock_ms(), request, waiter, &context))
     }
 
     /// A marker that ends a producer's transaction is durable in the partition. While the log is being loaded, the
@@ -232,7 +243,8 @@ impl GroupShell {
     /// Writes what is to be written, and answers when it may be answered. `since`: where the partition ended before a
     /// transaction's coordinator was asked about it, if it was.
     fn take_in(self: &Rc<Self>, broker: &Rc<Broker>, effects: Effects, since: Option<Offset>) {
-        let mut later: Vec<Then> = effects.producer.map(Then::Await).into_iter().collect();
+        let mut later = Vec::with_capacity(effects.answers.len() + usize::from(effects.producer.is_some()));
+        later.extend(effects.producer.map(Then::Await));
         for answer in effects.answers {
             match answer.after_records && !mistakes::is_made("commits not durable") {
                 true => later.push(Then::Answer(answer.waiter, answer.response)),

@@ -70,10 +70,15 @@ pub(crate) struct Coordinators {
 }
 
 impl Coordinators {
-    /// Begins with a question of this core.
-    fn begin(&self, broker: &Rc<Broker>, question: &GroupQuestion) -> Result<Pending, ErrorCode> {
+    /// Begins with a question of this core. `asked`: the request that it has, if that was decoded before.
+    fn begin(
+        &self,
+        broker: &Rc<Broker>,
+        question: &GroupQuestion,
+        asked: Option<&groups::Request<'_>>,
+    ) -> Result<Pending, ErrorCode> {
         let shell = self.groups.borrow().get(&question.partition).cloned();
-        shell.ok_or(ErrorCode::NotCoordinator)?.begin(broker, question)
+        shell.ok_or(ErrorCode::NotCoordinator)?.begin(broker, question, asked)
     }
 
     /// Answers a question of another core.
@@ -84,7 +89,7 @@ impl Coordinators {
         question: &GroupQuestion,
         reply: Reply<CoreQuestion, CoreAnswer>,
     ) {
-        let pending = match self.begin(broker, question) {
+        let pending = match self.begin(broker, question, None) {
             Ok(pending) => pending,
             Err(code) => return reply.send(CoreAnswer::Group(GroupReply::Now(Err(code)))),
         };

@@ -89,10 +89,15 @@ impl GroupQuestion {
         matches!(self.api, ApiKey::JoinGroup | ApiKey::SyncGroup)
     }
 
+    /// The answer may be that its sender is a member from now on, with an id that the coordinator makes up.
+    pub(crate) fn may_make_member(&self) -> bool {
+        makes_members(self.api)
+    }
+
     /// What a coordinator is told of the client: its name for itself, and its address as Kafka writes it. Only
     /// requests that make members have them.
     pub(crate) fn client(&self) -> (String, String) {
-        if self.body == 0 || !makes_members(self.api) {
+        if self.body == 0 || !self.may_make_member() {
             return (String::new(), String::new());
         }
         let header = RequestHeader::read(&mut Reader::new(&self.frame));

@@ -130,7 +130,10 @@ impl<T> Writes<T> {
     pub(crate) fn end(&self) -> Vec<T> {
         let mut queue = self.queue.borrow_mut();
         let count = self.under_way.replace(0).min(queue.len());
-        queue.drain(..count).flat_map(|write| write.then).collect()
+        let waited: usize = queue.range(..count).map(|write| write.then.len()).sum();
+        let mut all = Vec::with_capacity(waited);
+        queue.drain(..count).for_each(|mut write| all.append(&mut write.then));
+        all
     }
 
     /// What the batch that is under way is a part of, if it is one of a transaction.
@@ -188,10 +191,12 @@ fn batch<T>(
     limit: usize,
     now_ms: i64,
 ) -> Result<Vec<u8>, WireError> {
+    let bytes: usize = writes.iter().map(|write| write.bytes + RECORD_BYTES * write.records.len()).sum();
+    let builder = BatchBuilder::with_capacity(bytes);
     let mut builder = match transaction {
         // Offsets in a transaction have no sequence numbers, as in Kafka.
-        Some((producer, epoch)) => BatchBuilder::new().producer(producer, epoch, -1).transactional(),
-        None => BatchBuilder::new(),
+        Some((producer, epoch)) => builder.producer(producer, epoch, -1).transactional(),
+        None => builder,
     };
     let mut before = Vec::new();
     for pair in writes.iter().flat_map(|write| &write.records) {

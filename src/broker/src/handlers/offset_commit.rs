@@ -1,10 +1,10 @@
 //! OffsetCommit: how far a group has come.
 
 use crate::broker::Broker;
-use crate::coordinators::ask::{ask, code_of};
+use crate::coordinators::ask::{ask_decoded, code_of};
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
-use groups::Response;
+use groups::{Request as GroupRequest, Response};
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::offset_commit_request::OffsetCommitRequest;
 use kafka_wire::messages::offset_commit_response::{
@@ -20,8 +20,11 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let asked: OffsetCommitRequest<'_> = decoded(request, request.decode())?;
-    let told = ask(broker, request, &asked.group_id).await;
+    let group = asked.group_id.clone();
+    let told = ask_decoded(broker, request, &group, &GroupRequest::OffsetCommit(asked)).await;
     let Ok(Response::OffsetCommit(response)) = &told else {
+        // Rare: it is decoded once more rather than kept.
+        let asked: OffsetCommitRequest<'_> = decoded(request, request.decode())?;
         return Ok(answer(request, &refused(&asked, code_of(&told))));
     };
     Ok(answer(request, response))

@@ -1,9 +1,11 @@
 //! OffsetCommit and TxnOffsetCommit.
 
-use super::{Committed, Holder, Offsets};
+use super::{Committed, Holder, Offsets, entry};
 use crate::effects::Producer;
+use crate::records::{self, OffsetKeys};
 use crate::request::Context;
 use crate::scene::Scene;
+use crate::settings::Settings;
 use crate::topics::Topic;
 use crate::wire::{text, topic_id, uuid};
 use kafka_wire::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
@@ -31,6 +33,30 @@ struct Wish<'a> {
     leader_epoch: i32,
     metadata: Option<&'a str>,
     expire_ms: i64,
+}
+
+impl<'a> Wish<'a> {
+    /// What is written of it, and kept.
+    fn value(&self, now: i64) -> OffsetCommitValue<'a> {
+        OffsetCommitValue {
+            offset: self.offset,
+            leader_epoch: self.leader_epoch,
+            metadata: Str::Borrowed(self.metadata.unwrap_or_default()),
+            commit_timestamp: now,
+            expire_timestamp: self.expire_ms,
+            topic_id: uuid(self.topic_id),
+        }
+    }
+}
+
+/// Whether a note is not too long. Kafka counts characters as Java does, of which there are at most as many as bytes.
+fn check_note(note: Option<&str>, settings: &Settings) -> Result<(), ErrorCode> {
+    let (note, limit) = (note.unwrap_or_default(), settings.offset_metadata_max_bytes);
+    if note.len() > limit && note.encode_utf16().count() > limit {
+        Err(ErrorCode::OffsetMetadataTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 /// The topic of a commit, if there is such a topic.
@@ -139,33 +165,61 @@ impl Offsets {
     ) -> OffsetCommitResponse<'static> {
         let retention = request.retention_time_ms;
         let expire_ms = if retention == -1 { -1 } else { scene.now.saturating_add(retention.max(0)) };
+        let settings = scene.settings;
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
             let found = topic_of(topic, context);
-            let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for one in &topic.partitions {
-                let code = match having(&found, one.partition_index) {
-                    Err(code) => code,
-                    Ok(topic) => {
-                        let wish = Wish {
-                            topic: &topic.name,
-                            topic_id: topic.id,
-                            partition: one.partition_index,
-                            offset: one.committed_offset,
-                            leader_epoch: one.committed_leader_epoch,
-                            metadata: one.committed_metadata.as_deref(),
-                            expire_ms,
-                        };
-                        self.commit_one(None, &request.group_id, &wish, scene)
-                    }
-                };
-                partitions.push(committed(one.partition_index, code));
+            let answers = topic.partitions.iter().map(|one| {
+                let checked = having(&found, one.partition_index)
+                    .and_then(|_| check_note(one.committed_metadata.as_deref(), settings));
+                committed(one.partition_index, checked.err().unwrap_or(ErrorCode::None))
+            });
+            let partitions: Vec<OffsetCommitResponsePartition> = answers.collect();
+            if let Ok(found) = &found {
+                let checked = topic.partitions.iter().zip(&partitions);
+                let right = checked.filter(|(_, answer)| answer.error_code == ErrorCode::None.code());
+                let wishes = right.map(|(one, _)| Wish {
+                    topic: &found.name,
+                    topic_id: found.id,
+                    partition: one.partition_index,
+                    offset: one.committed_offset,
+                    leader_epoch: one.committed_leader_epoch,
+                    metadata: one.committed_metadata.as_deref(),
+                    expire_ms,
+                });
+                self.commit_topic(&request.group_id, &found.name, wishes, scene);
             }
             let answer =
                 OffsetCommitResponseTopic { name: text(&topic.name), topic_id: topic.topic_id, partitions };
             topics.push(answer);
         }
         OffsetCommitResponse { topics, ..Default::default() }
+    }
+
+    /// Commits for partitions of one topic, which were checked. Group and topic are looked for once for all of them.
+    fn commit_topic<'a>(
+        &mut self,
+        group: &str,
+        topic: &str,
+        wishes: impl Iterator<Item = Wish<'a>>,
+        scene: &mut Scene<'_>,
+    ) {
+        let mut wishes = wishes.peekable();
+        if wishes.peek().is_none() {
+            // What has no offsets has no entry.
+            return;
+        }
+        let keys = OffsetKeys::new(group, topic);
+        let Offsets { committed: groups, count, order, .. } = self;
+        let partitions = entry(entry(groups, group), topic);
+        for wish in wishes {
+            let value = wish.value(scene.now);
+            scene.out.records.push(keys.offset(wish.partition, &value));
+            *order += 1;
+            let committed = Committed::from_value(&value, *order);
+            let is_new = partitions.insert(wish.partition, committed).is_none();
+            *count += usize::from(is_new);
+        }
     }
 
     /// Commits as part of a transaction, for a member that was checked.
@@ -192,9 +246,7 @@ impl Offsets {
                 };
                 let code = match having(&found, one.partition_index) {
                     Err(code) => code,
-                    Ok(_) => {
-                        self.commit_one(Some((request.producer_id, write)), &request.group_id, &wish, scene)
-                    }
+                    Ok(_) => self.commit_one((request.producer_id, write), &request.group_id, &wish, scene),
                 };
                 partitions.push(txn_committed(one.partition_index, code));
             }
@@ -210,27 +262,17 @@ impl Offsets {
 
     fn commit_one(
         &mut self,
-        holder: Option<Holder>,
+        holder: Holder,
         group: &str,
         wish: &Wish<'_>,
         scene: &mut Scene<'_>,
     ) -> ErrorCode {
-        let metadata = wish.metadata.unwrap_or_default();
-        // Kafka counts characters as Java does.
-        if metadata.encode_utf16().count() > scene.settings.offset_metadata_max_bytes {
-            return ErrorCode::OffsetMetadataTooLarge;
+        if let Err(code) = check_note(wish.metadata, scene.settings) {
+            return code;
         }
-        let value = OffsetCommitValue {
-            offset: wish.offset,
-            leader_epoch: wish.leader_epoch,
-            metadata: Str::Borrowed(metadata),
-            commit_timestamp: scene.now,
-            expire_timestamp: wish.expire_ms,
-            topic_id: uuid(wish.topic_id),
-        };
-        let committed = Committed::from_value(&value, 0);
-        scene.out.records.push(committed.record(group, wish.topic, wish.partition));
-        self.put(holder, group, wish.topic, wish.partition, &value);
+        let value = wish.value(scene.now);
+        scene.out.records.push(records::offset(group, wish.topic, wish.partition, &value));
+        self.put(Some(holder), group, wish.topic, wish.partition, &value);
         ErrorCode::None
     }
 }

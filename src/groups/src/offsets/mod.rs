@@ -9,10 +9,8 @@ pub(crate) mod commit;
 pub(crate) mod delete;
 pub(crate) mod fetch;
 
-use crate::records;
-use crate::wire::{topic_id, uuid};
+use crate::wire::topic_id;
 use base::mistakes;
-use kafka_wire::Str;
 use kafka_wire::messages::offset_commit_value::OffsetCommitValue;
 use model::TopicId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,18 +47,6 @@ impl Committed {
     /// Whether it was committed for another topic of the same name.
     fn is_of_another(&self, topic: TopicId) -> bool {
         self.topic_id != TopicId::ZERO && topic != TopicId::ZERO && self.topic_id != topic
-    }
-
-    fn record(&self, group: &str, topic: &str, partition: i32) -> crate::effects::Record {
-        let value = OffsetCommitValue {
-            offset: self.offset,
-            leader_epoch: self.leader_epoch,
-            metadata: Str::Borrowed(&self.metadata),
-            commit_timestamp: self.commit_ms,
-            expire_timestamp: self.expire_ms.unwrap_or(-1),
-            topic_id: uuid(self.topic_id),
-        };
-        records::offset(group, topic, partition, &value)
     }
 }
 

@@ -28,7 +28,6 @@ pub struct BatchBuilder {
     base_sequence: i32,
     count: i32,
     records: Writer,
-    scratch: Writer,
 }
 
 impl Default for BatchBuilder {
@@ -44,7 +43,6 @@ impl Default for BatchBuilder {
             base_sequence: -1,
             count: 0,
             records: Writer::new(),
-            scratch: Writer::new(),
         }
     }
 }
@@ -53,6 +51,11 @@ impl BatchBuilder {
     /// An empty batch as a producer that is not idempotent sends it: base offset 0, leader epoch -1.
     pub fn new() -> BatchBuilder {
         BatchBuilder::default()
+    }
+
+    /// The same with room for so many bytes of records, lengths and all.
+    pub fn with_capacity(bytes: usize) -> BatchBuilder {
+        BatchBuilder { records: Writer::with_capacity(bytes), ..BatchBuilder::default() }
     }
 
     /// Sets the offset of the first record.
@@ -99,20 +102,25 @@ impl BatchBuilder {
     ) -> Result<(), WireError> {
         let next = self.count.checked_add(1).ok_or(WireError::TooLong { length: self.count as usize })?;
         let base_timestamp = if self.count == 0 { timestamp } else { self.base_timestamp };
-        let record = &mut self.scratch;
-        record.clear();
-        record.i8(0);
-        record.varlong(timestamp.wrapping_sub(base_timestamp));
-        record.varint(self.count);
-        nullable_bytes(record, key)?;
-        nullable_bytes(record, value)?;
-        record.varint(length(headers.len())?);
+        let time = timestamp.wrapping_sub(base_timestamp);
+        let mut bytes = 1 + varint_bytes(time) + varint_bytes(self.count.into());
+        bytes += field_bytes(key)? + field_bytes(value)? + varint_bytes(length(headers.len())?.into());
         for (key, value) in headers {
-            nullable_bytes(record, Some(key.as_bytes()))?;
-            nullable_bytes(record, *value)?;
+            bytes += field_bytes(Some(key.as_bytes()))? + field_bytes(*value)?;
         }
-        self.records.varint(length(record.bytes().len())?);
-        self.records.raw(self.scratch.bytes());
+        let bytes = length(bytes)?;
+        let records = &mut self.records;
+        records.varint(bytes);
+        records.i8(0);
+        records.varlong(time);
+        records.varint(self.count);
+        nullable_bytes(records, key)?;
+        nullable_bytes(records, value)?;
+        records.varint(length(headers.len())?);
+        for (key, value) in headers {
+            nullable_bytes(records, Some(key.as_bytes()))?;
+            nullable_bytes(records, *value)?;
+        }
         self.max_timestamp = if self.count == 0 { timestamp } else { self.max_timestamp.max(timestamp) };
         (self.count, self.base_timestamp) = (next, base_timestamp);
         Ok(())
@@ -170,6 +178,19 @@ impl BatchBuilder {
 
 fn length(length: usize) -> Result<i32, WireError> {
     i32::try_from(length).map_err(|_| WireError::TooLong { length })
+}
+
+/// The bytes of a signed variable-length integer, of either size.
+fn varint_bytes(value: i64) -> usize {
+    let zigzag = (value << 1 ^ value >> 63) as u64;
+    let bits = u64::BITS - (zigzag | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// The bytes of what [`nullable_bytes`] writes.
+fn field_bytes(bytes: Option<&[u8]>) -> Result<usize, WireError> {
+    let Some(bytes) = bytes else { return Ok(varint_bytes(-1)) };
+    Ok(varint_bytes(length(bytes.len())?.into()) + bytes.len())
 }
 
 fn nullable_bytes(writer: &mut Writer, bytes: Option<&[u8]>) -> Result<(), WireError> {

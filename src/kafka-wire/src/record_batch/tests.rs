@@ -55,6 +55,24 @@ fn a_batch_to_the_byte() {
 }
 
 #[test]
+fn records_of_all_sizes_say_how_long_they_are() {
+    for size in (0..200usize).chain(8_100..8_300) {
+        let (key, value) = (vec![1u8; size], vec![2u8; size / 2]);
+        let time = (size as i64 - 100).pow(3);
+        let mut builder = BatchBuilder::with_capacity(size);
+        builder.append(0, Some(&key[..]), None, &[]).unwrap();
+        builder.append(time, None, Some(&value[..]), &[("h", Some(&key[..])), ("", None)]).unwrap();
+        let bytes = builder.build().unwrap();
+        let (batch, _) = RecordBatch::split_first(&bytes).unwrap();
+        let read: Vec<Record<'_>> = batch.records().unwrap().map(Result::unwrap).collect();
+        assert_eq!((read[0].key, read[0].value), (Some(&key[..]), None));
+        assert_eq!((read[1].timestamp_delta, read[1].value), (time, Some(&value[..])));
+        let headers: Vec<_> = read[1].headers.map(|header| (header.key, header.value)).collect();
+        assert_eq!(headers, [(&b"h"[..], Some(&key[..])), (b"", None)]);
+    }
+}
+
+#[test]
 fn several_batches_follow_each_other() {
     let mut bytes = sample();
     let first = bytes.len();
