@@ -14,11 +14,11 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// So many commits go out as soon as they hold anything: the second hides the first one's way back.
-const EAGER_INFLIGHT: usize = 2;
-/// The same where nobody waits for it: what comes meanwhile makes one larger commit.
-const RELAXED_EAGER_INFLIGHT: usize = 1;
-/// Beyond, a commit goes out when it has grown to this: an operation costs as much as 100 KB of data.
+/// The first commit goes out as soon as it holds anything. Beside one that is on its way a second goes out when it has
+/// grown to this: what comes meanwhile makes one larger commit, and a commit costs a block of the device, memory for it,
+/// and a flush, however small it is.
+const SECOND_COMMIT_BYTES: usize = 16 << 10;
+/// Beyond, and where nobody waits for the device, it is this: an operation costs as much as 100 KB of data.
 const FURTHER_COMMIT_BYTES: usize = 32 << 10;
 
 type Write = Pin<Box<dyn Future<Output = (Result<(), Errno>, Slice)>>>;
@@ -97,8 +97,12 @@ impl Shared {
         }
         if journal.sealed.is_empty() {
             let bytes = journal.building_bytes();
-            let eager = if self.waits_for_device() { EAGER_INFLIGHT } else { RELAXED_EAGER_INFLIGHT };
-            if bytes > 0 && (in_flight < eager || bytes >= FURTHER_COMMIT_BYTES) {
+            let enough = match in_flight {
+                0 => 1,
+                1 if self.waits_for_device() => SECOND_COMMIT_BYTES,
+                _ => FURTHER_COMMIT_BYTES,
+            };
+            if bytes >= enough {
                 self.put_notes(&mut journal);
                 journal.seal();
             }
