@@ -47,7 +47,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "sim",
-        help: "run seeds of the simulator: --seeds N [--from S], or --seed S --log for one",
+        help: "run seeds of the simulator: --seeds N [--from S] [--groups], --seed S --log for one, or --bugs",
         run: sim::run,
     },
     Command { name: "tidy", help: "check the map, layers, unsafe code, calls, sizes, pages", run: tidy::run },

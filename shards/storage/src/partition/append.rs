@@ -140,7 +140,7 @@ impl Partition {
         let single = split(batches).nth(1).is_none();
         let direct = self.log.is_direct();
         if direct && !single {
-            // Several batches in one append come from no client of today.
+            // Several batches in one append come from coordinators only, which wait.
             return Err(shared.no_room());
         }
         Ok(direct || (single && batches.len() >= shared.options.large_append_bytes))
