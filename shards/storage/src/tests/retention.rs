@@ -162,6 +162,30 @@ fn a_full_device_keeps_no_old_segments_for_want_of_room_for_their_producers() {
 }
 
 #[test]
+fn a_partition_goes_while_its_old_files_are_removed() {
+    for seed in 340..350 {
+        let mut rig = rig(seed);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let config = LogConfig { retention_bytes: 0, ..config() };
+            let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+            fill(&store, &partition, 0..100, NOW - 100_000).await;
+            // Until all of them have another name.
+            sleep(Duration::from_secs(15)).await;
+            let shared = partition.log.shared().expect("it is open");
+            let emptying = async move { crate::upkeep::empty_trash(&shared, true).await };
+            let emptying = executor::spawn("trash", emptying);
+            assert_eq!(store.delete_partition(id(0)).await, Ok(()), "seed {seed}");
+            emptying.await;
+            store.stop().await.expect("stops");
+        });
+        assert_eq!(count(&rig, ".deleted"), 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_log_from_before_a_restart_is_looked_through_too() {
     for clean in [true, false] {
         let mut rig = rig(320);
