@@ -46,6 +46,7 @@ pub(crate) struct Ordered {
     pub(crate) writes: u32,
     pub(crate) syncs: u32,
     pub(crate) full_syncs: u32,
+    pub(crate) full_names: u32,
     pub(crate) misdirected: u32,
 }
 

@@ -277,9 +277,14 @@ impl State {
     /// Whether an operation fails, and what it did nevertheless.
     fn fault(&mut self, node: usize, work: &Work) -> Option<Errno> {
         let disk = &mut self.nodes[node].disk;
-        let is_full = matches!(work, Work::Sync { .. }) && disk.ordered.full_syncs > 0;
+        let is_full = match work {
+            Work::Sync { .. } => disk.ordered.full_syncs > 0,
+            Work::SyncDirectory { .. } => disk.ordered.full_names > 0,
+            _ => false,
+        };
         let (ordered, one_in) = match work {
             Work::Sync { .. } if is_full => (&mut disk.ordered.full_syncs, 0),
+            Work::SyncDirectory { .. } if is_full => (&mut disk.ordered.full_names, 0),
             Work::Read { .. } => (&mut disk.ordered.reads, disk.options.faults.read_error_one_in),
             Work::Write { .. } => (&mut disk.ordered.writes, disk.options.faults.write_error_one_in),
             Work::Sync { .. } | Work::SyncDirectory { .. } => {

@@ -30,6 +30,8 @@ pub enum DiskFault {
     Sync,
     /// A sync of a file ends with `ENOSPC`: space for what was written is looked for only then.
     FullSync,
+    /// A sync of a directory ends with `ENOSPC`.
+    FullNames,
     /// A write lands elsewhere in its file.
     Misdirected,
 }
@@ -187,12 +189,13 @@ impl World {
     /// Lets the next `count` operations of a kind fail, as they reach their end.
     pub fn fail_next(&self, node: NodeId, fault: DiskFault, count: u32) {
         let mut disk = self.disk(node);
-        let Ordered { reads, writes, syncs, full_syncs, misdirected } = &mut disk.ordered;
+        let Ordered { reads, writes, syncs, full_syncs, full_names, misdirected } = &mut disk.ordered;
         match fault {
             DiskFault::Read => *reads += count,
             DiskFault::Write => *writes += count,
             DiskFault::Sync => *syncs += count,
             DiskFault::FullSync => *full_syncs += count,
+            DiskFault::FullNames => *full_names += count,
             DiskFault::Misdirected => *misdirected += count,
         }
     }

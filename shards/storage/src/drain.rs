@@ -331,7 +331,7 @@ async fn sync(
         match io::sync_directory(directory).await {
             // A partition that was deleted meanwhile took its names along.
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(StorageError::io("sync", directory)(errno)),
+            Err(errno) => return Err(StorageError::sync(directory)(errno)),
         }
     }
     Ok(())

@@ -84,8 +84,8 @@ impl StorageError {
         }
     }
 
-    /// Of the sync of a file whose records were acknowledged. A full device is no exception: what the sync was for may be
-    /// lost, and the next one, with room again, would not say so.
+    /// Of the sync of a file whose records were acknowledged, or of its name. A full device is no exception: what
+    /// the sync was for may be lost, and the next one, with room again, would not say so.
     pub(crate) fn sync(path: impl Into<PathBuf>) -> impl FnOnce(Errno) -> StorageError {
         let path = path.into();
         move |errno| StorageError::Io { action: "sync", path, errno }

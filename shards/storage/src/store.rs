@@ -8,7 +8,9 @@ use crate::drain;
 use crate::error::StorageError;
 use crate::journal::{Journal, JournalFiles, committer};
 use crate::open_files::OpenFiles;
-use crate::partition::{Log, Partition, PartitionSpec, Ticket, finish, load, notes, producers, snapshots};
+use crate::partition::{
+    Log, Partition, PartitionSpec, Ticket, delete, finish, load, notes, producers, snapshots,
+};
 use crate::read_cache::ReadCache;
 use crate::recover;
 use crate::segment::topic_directory;
@@ -548,7 +550,8 @@ async fn remove_directory(shared: &Shared, directory: &Path) -> Result<(), Stora
     for entry in entries {
         let path = directory.join(&entry.name);
         shared.files.forget(&path);
-        io::remove(&path).await.map_err(StorageError::io("remove", &path))?;
+        // One that was to be removed may be gone by now.
+        delete::remove(&path).await?;
     }
     io::remove_directory(directory).await.map_err(StorageError::io("remove", directory))?;
     let Some(topic) = directory.parent() else { return Ok(()) };

@@ -298,7 +298,7 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     let file = shared.files.open(path, true).await?;
     // The file's existence, and the name, before anything in it is promised.
     io::sync(file.handle).await.map_err(StorageError::sync(path))?;
-    io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
+    io::sync_directory(&log.directory).await.map_err(StorageError::sync(&log.directory))?;
     shared.touched.borrow_mut().named(&log.directory);
     Ok(())
 }

@@ -284,7 +284,7 @@ impl Log {
         io::make_directories(&self.directory).await.map_err(StorageError::io("make", &self.directory))?;
         if !self.named.get() {
             let synced = io::sync_names(&self.directory, &shared.options.data).await;
-            synced.map_err(StorageError::io("sync", &self.directory))?;
+            synced.map_err(StorageError::sync(&self.directory))?;
             self.named.set(true);
         }
         Ok(())

@@ -88,7 +88,7 @@ pub(crate) async fn ensure_loaded(shared: &Rc<Shared>, log: &Rc<Log>) -> bool {
 }
 
 /// Saves a snapshot of all producers, synced: before batches are deleted, which may be the last of some of them. The
-/// caller does not hold the log's writer.
+/// caller does not hold the log's writer. After an error one is due, whatever was appended.
 pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     if !ensure_loaded(shared, log).await {
         // It was said why. Old records go all the same: without a limit the device would be full some day.
@@ -102,6 +102,14 @@ pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), Sto
         state.unsaved_bytes = 0;
         saved
     };
+    let put = put_synced(log, bytes, offset).await;
+    if put.is_err() {
+        log.state.borrow_mut().unsaved_bytes += SNAPSHOT_BYTES + 1;
+    }
+    put
+}
+
+async fn put_synced(log: &Rc<Log>, bytes: Vec<u8>, offset: i64) -> Result<(), StorageError> {
     aborted::save(log).await?;
     match replace_file(&log.directory.join(file_name(offset, "snapshot")), bytes).await {
         // The partition was deleted, or has no directory yet.

@@ -387,6 +387,37 @@ fn a_write_or_sync_that_fails_is_never_taken_for_done() {
 }
 
 #[test]
+fn a_sync_of_names_that_finds_no_room_is_a_failed_sync() {
+    // The name of a log's first file. Until it is on the device the journal must keep what the file holds.
+    let mut rig = Rig::new(330);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let store = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        // Until its journal is ready the drain is in a hurry.
+        sleep(Duration::from_millis(10)).await;
+        append(&store, &partition, &batch_of(1, &[0; 100])).await.expect("appends");
+        // Drained after one second, synced after three.
+        sleep(Duration::from_secs(2)).await;
+        store
+    });
+    rig.world.fail_next(rig.node, DiskFault::FullNames, 1);
+    rig.run(&run, async move {
+        sleep(Duration::from_secs(5)).await;
+        let partition = store.partition(id(0)).expect("open");
+        goes_offline(0, &store, &partition).await;
+    });
+    let (run, options) = rig.after_crash(run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        assert_eq!(survey(&partition).await, (all_but(1, &[]), Vec::new()));
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
 fn damage_to_direct_writes_is_told_from_a_torn_end() {
     // In a commit of the note's own; in a journal that was used anew many times since.
     for (case, others) in [0, 3000].into_iter().enumerate() {

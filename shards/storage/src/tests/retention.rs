@@ -121,6 +121,71 @@ fn segments_go_by_size_and_nothing_goes_without_a_rule() {
 }
 
 #[test]
+fn a_full_device_keeps_no_old_segments_for_want_of_room_for_their_producers() {
+    let kept = || LogConfig { retention_bytes: 25_000, ..config() };
+    let batch = |id, sequence| by_producer(batch_at(1, &[7; 900], NOW), id, 0, sequence);
+    let mut rig = rig(316);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let (store, partition) = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, kept())).await.expect("creates");
+        // All that one of them writes is among what goes.
+        append(&store, &partition, &batch(8, 0)).await.expect("appends");
+        for sequence in 0..49 {
+            append(&store, &partition, &batch(9, sequence)).await.expect("appends");
+        }
+        sleep(Duration::from_secs(5)).await;
+        (store, partition)
+    });
+    rig.world.set_capacity(rig.node, rig.world.used_bytes(rig.node));
+    let log = partition.clone();
+    rig.run(&run, async move {
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(log.offsets().log_start, Offset(20));
+    });
+    rig.world.set_capacity(rig.node, 64 << 30);
+    rig.run(&run, async move {
+        append(&store, &partition, &batch(9, 49)).await.expect("appends");
+        sleep(Duration::from_secs(5)).await;
+    });
+    rig.kill(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec_with(0, kept())).await.expect("opens");
+        assert_eq!(append(&store, &partition, &batch(8, 0)).await, Ok(Offset(0)), "sent twice, there once");
+        assert_eq!(append(&store, &partition, &batch(9, 49)).await, Ok(Offset(50)), "sent twice, there once");
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn a_partition_goes_while_its_old_files_are_removed() {
+    for seed in 340..350 {
+        let mut rig = rig(seed);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let config = LogConfig { retention_bytes: 0, ..config() };
+            let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+            fill(&store, &partition, 0..100, NOW - 100_000).await;
+            // Until all of them have another name.
+            sleep(Duration::from_secs(15)).await;
+            let shared = partition.log.shared().expect("it is open");
+            let emptying = async move { crate::upkeep::empty_trash(&shared, true).await };
+            let emptying = executor::spawn("trash", emptying);
+            assert_eq!(store.delete_partition(id(0)).await, Ok(()), "seed {seed}");
+            emptying.await;
+            store.stop().await.expect("stops");
+        });
+        assert_eq!(count(&rig, ".deleted"), 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_log_from_before_a_restart_is_looked_through_too() {
     for clean in [true, false] {
         let mut rig = rig(320);
