@@ -112,22 +112,22 @@ impl Offsets {
     }
 
     /// Deletes the offsets of topics that are not there, in all groups: those that were committed for an id that is gone,
-    /// and those of which it is not known what they were committed for, if nothing has the name. What a transaction
-    /// still decides on waits for that: it may be of another topic of the name.
+    /// and those of which it is not known what they were committed for, if nothing has the name; then also what a
+    /// transaction still decides on. Else that waits for it: it may be of another topic of the name.
     pub fn delete_orphans(&mut self, topics: &dyn Topics, out: &mut Vec<Record>) {
         let is_gone = |name: &str, id: TopicId| match id {
             TopicId::ZERO => topics.by_name(name).is_none(),
             id => topics.by_id(id).is_none(),
         };
-        let mut gone: Vec<(Arc<str>, Arc<str>, i32)> = Vec::new();
-        for (group, by_topic) in &self.committed {
+        let mut gone: BTreeSet<(Arc<str>, Arc<str>, i32)> = BTreeSet::new();
+        for (group, by_topic) in self.pending.values().chain([&self.committed]).flatten() {
             for (topic, partitions) in by_topic {
                 let lost = partitions.iter().filter(|(_, committed)| is_gone(topic, committed.topic_id));
                 gone.extend(lost.map(|(partition, _)| (group.clone(), topic.clone(), *partition)));
             }
         }
         for (group, topic, partition) in gone {
-            if !self.is_pending(&group, &topic, partition) {
+            if !self.is_pending(&group, &topic, partition) || topics.by_name(&topic).is_none() {
                 self.bury(&group, &topic, partition, out);
             }
         }
