@@ -152,6 +152,10 @@ async fn receive(
         if waits && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
             return ended;
         }
+        // So may one that it waited for.
+        if waits && muted(requests, limits, pipeline).await {
+            return Ended::Idle;
+        }
         let begun = if waits { now() } else { arrived };
         let (kind, handling) = requests.begin(frame);
         pipeline.begin(kind, handling, arrived, begun).await;

@@ -16,11 +16,11 @@ const WORK: Duration = Duration::from_millis(50);
 const MUTED: Duration = Duration::from_millis(2500);
 
 /// A broker of one byte a request: `e` is echoed after [`WORK`], `o` too but not beside others, `m` at once and mutes
-/// the connection for [`MUTED`], `n` wants no answer, `x` closes. Capitals run alone.
+/// the connection for [`MUTED`], `k` mutes it after [`WORK`], `n` wants no answer, `x` closes. Capitals run alone.
 #[derive(Default)]
 struct Bytes {
     left: RefCell<Vec<(Left, Instant)>>,
-    muted: Cell<Instant>,
+    muted: Rc<Cell<Instant>>,
 }
 
 impl Requests for Bytes {
@@ -34,6 +34,14 @@ impl Requests for Bytes {
             b'm' => {
                 self.muted.set(now() + MUTED);
                 Box::pin(async move { Answer::Send(vec![Slice::from(vec![0, 0, 0, 1, kind])]) })
+            }
+            b'k' => {
+                let muted = self.muted.clone();
+                Box::pin(async move {
+                    sleep(WORK).await;
+                    muted.set(now() + MUTED);
+                    Answer::Send(vec![Slice::from(vec![0, 0, 0, 1, kind])])
+                })
             }
             b'n' => Box::pin(async { Answer::Nothing }),
             _ => Box::pin(async { Answer::Close("it said so".to_owned()) }),
@@ -184,6 +192,17 @@ fn a_mute_connection_is_answered_at_once_and_asked_for_nothing_more() {
     );
     assert!(later.begun.since(muting.begun) >= MUTED, "{later:?}");
     assert!(at(3).0.begun.since(later.begun) < WORK, "then all goes on as before");
+}
+
+#[test]
+fn what_waited_for_a_request_that_mutes_the_connection_waits_on() {
+    // Alone, and in another lane.
+    for requests in [b"kE", b"ko"] {
+        let (left, _) = exchange(requests, 10);
+        let (muting, later) = (left[0].0.times, left[1].0.times);
+        assert!(later.arrived.since(muting.begun) < WORK, "it was there before: {later:?}");
+        assert!(later.begun.since(muting.begun) >= WORK + MUTED, "{later:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use kafka_wire::messages::offset_delete_response::{
     OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use model::TopicId;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// From when the age of a group's offsets counts.
@@ -98,44 +99,38 @@ impl Offsets {
     /// Deletes the offsets of a topic that is gone, in all groups: those that were committed for it, and those of
     /// which it is not known what they were committed for.
     pub fn delete_topic(&mut self, topic: &str, id: TopicId, out: &mut Vec<Record>) {
-        for group in self.groups() {
-            for (name, partition) in self.partitions_of(&group) {
-                if &*name == topic && self.has_of(&group, topic, partition, id) {
-                    self.bury(&group, topic, partition, out);
-                }
-            }
+        // Each group is asked for the topic: to go through all that they have would hold the core for long.
+        let mut gone: BTreeSet<(Arc<str>, i32)> = BTreeSet::new();
+        for (group, topics) in self.pending.values().chain([&self.committed]).flatten() {
+            let Some(partitions) = topics.get(topic) else { continue };
+            let lost = partitions.iter().filter(|(_, committed)| !committed.is_of_another(id));
+            gone.extend(lost.map(|(partition, _)| (group.clone(), *partition)));
+        }
+        for (group, partition) in gone {
+            self.bury(&group, topic, partition, out);
         }
     }
 
     /// Deletes the offsets of topics that are not there, in all groups: those that were committed for an id that is gone,
-    /// and those of which it is not known what they were committed for, if nothing has the name. What a transaction
-    /// still decides on waits for that: it may be of another topic of the name.
+    /// and those of which it is not known what they were committed for, if nothing has the name; then also what a
+    /// transaction still decides on. Else that waits for it: it may be of another topic of the name.
     pub fn delete_orphans(&mut self, topics: &dyn Topics, out: &mut Vec<Record>) {
         let is_gone = |name: &str, id: TopicId| match id {
             TopicId::ZERO => topics.by_name(name).is_none(),
             id => topics.by_id(id).is_none(),
         };
-        let mut gone: Vec<(Arc<str>, Arc<str>, i32)> = Vec::new();
-        for (group, by_topic) in &self.committed {
+        let mut gone: BTreeSet<(Arc<str>, Arc<str>, i32)> = BTreeSet::new();
+        for (group, by_topic) in self.pending.values().chain([&self.committed]).flatten() {
             for (topic, partitions) in by_topic {
                 let lost = partitions.iter().filter(|(_, committed)| is_gone(topic, committed.topic_id));
                 gone.extend(lost.map(|(partition, _)| (group.clone(), topic.clone(), *partition)));
             }
         }
         for (group, topic, partition) in gone {
-            if !self.is_pending(&group, &topic, partition) {
+            if !self.is_pending(&group, &topic, partition) || topics.by_name(&topic).is_none() {
                 self.bury(&group, &topic, partition, out);
             }
         }
-    }
-
-    /// Whether a partition has an offset, committed or pending, that may be of the topic with this id.
-    fn has_of(&self, group: &str, topic: &str, partition: i32, id: TopicId) -> bool {
-        let pending = self.open.get(group).into_iter().flatten();
-        let pending = pending.filter_map(|producer| self.pending.get(producer)?.get(group));
-        let all = self.of_group(group).into_iter().chain(pending);
-        let mut all = all.filter_map(|topics| topics.get(topic)?.get(&partition));
-        all.any(|committed| !committed.is_of_another(id))
     }
 
     /// Deletes what is too old of a group, as far as there is room for it.
