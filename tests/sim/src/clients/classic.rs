@@ -51,7 +51,6 @@ pub(crate) async fn keep_up(member: &mut Member) -> Result<bool, Trouble> {
         generation_id: member.epoch,
         member_id: id.as_str().into(),
         group_instance_id: instance.as_deref().map(Into::into),
-        ..Default::default()
     };
     let Some(answer) = member.client.call(ApiKey::Heartbeat, 4, &request, EXTRA).await else {
         return Ok(false);
@@ -206,7 +205,6 @@ async fn sync(member: &mut Member, members: Members) -> Result<bool, Trouble> {
         protocol_type: Some(KIND.into()),
         protocol_name: Some(protocol(member).into()),
         assignments: assignments.collect(),
-        ..Default::default()
     };
     let since = time();
     let Some(answer) = member.client.call(ApiKey::SyncGroup, 5, &request, OTHERS).await else {

@@ -148,7 +148,6 @@ async fn ask(
         member_id: id.as_str().into(),
         group_instance_id: instance.as_deref().map(Into::into),
         topics: vec![topic],
-        ..Default::default()
     };
     let version = if producer.is_v2() { 5 } else { 3 };
     let Some(answer) = member.client.call(ApiKey::TxnOffsetCommit, version, &request, EXTRA).await else {
