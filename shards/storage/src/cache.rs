@@ -60,6 +60,13 @@ impl TailCache {
         Some((block, number))
     }
 
+    /// Gives memory back to the pool, for others; `false` if there is none that may go.
+    pub fn give_back(&mut self, written: u64, stats: &StoreStats) -> bool {
+        let gone = self.reads.give_back() || self.evict(written);
+        stats.tail_bytes.store(self.bytes as u64, Ordering::Relaxed);
+        gone
+    }
+
     /// A log has a part in a block.
     pub fn note(&mut self, block: u64, log: &Rc<Log>) {
         if let Some(kept) = self.find(block) {

@@ -456,6 +456,13 @@ impl Store {
         self.shared.stats.clone()
     }
 
+    /// Lets some memory go for others of the core who lack it: first what was read, then recent data that is in
+    /// segments. `false`: there is none that may go.
+    pub fn give_back(&self) -> bool {
+        let written = self.shared.written_through.get();
+        self.shared.cache.borrow_mut().give_back(written, &self.shared.stats)
+    }
+
     /// Waits until appends may be taken again after [`AppendError::Busy`](crate::AppendError::Busy).
     pub async fn room(&self) {
         self.shared.wait_for_room().await;

@@ -406,8 +406,10 @@ impl Core {
         let _ = self.connections.set(listener.counts());
         let broker = self.broker.get().expect("a core listens after it was opened").clone();
         broker.tell_port(bound.port());
+        let caches = broker.clone();
         let door: Rc<FrontDoor> = Rc::new(FrontDoor::new(broker));
-        let gathering = Gathering::new(self.options.pool.clone());
+        let gathering =
+            Gathering::beside_caches(self.options.pool.clone(), move || caches.service.store().give_back());
         let metrics = self.options.metrics.clone();
         let outgoing = self.outgoing.clone();
         let over = metrics.clone();

@@ -18,6 +18,8 @@ pub struct Gathering {
 
 struct Inner {
     pool: Pool,
+    /// Has caches let some memory go; `false` if they have none.
+    give_back: Box<dyn Fn() -> bool>,
     bytes_max: usize,
     held: Cell<usize>,
     waiting: Cell<usize>,
@@ -35,10 +37,18 @@ pub(crate) struct Waiting {
 }
 
 impl Gathering {
-    /// Over a core's pool.
+    /// Over a core's pool, which nobody else keeps memory of for long.
     pub fn new(pool: Pool) -> Gathering {
+        Gathering::beside_caches(pool, || false)
+    }
+
+    /// Over a core's pool, of which caches have a part: `give_back` has them let some go, and tells `false` when there is
+    /// none. Without it a request could wait for memory that only its own append would have freed.
+    pub fn beside_caches(pool: Pool, give_back: impl Fn() -> bool + 'static) -> Gathering {
         let bytes_max = pool.budget_bytes() / POOL_PART;
-        Gathering { inner: Rc::new(Inner { pool, bytes_max, held: Cell::new(0), waiting: Cell::new(0) }) }
+        let give_back = Box::new(give_back);
+        let (held, waiting) = (Cell::new(0), Cell::new(0));
+        Gathering { inner: Rc::new(Inner { pool, give_back, bytes_max, held, waiting }) }
     }
 
     /// Bytes that requests in parts hold now.
@@ -53,7 +63,14 @@ impl Gathering {
         if others > 0 && others + bytes > self.inner.bytes_max {
             return None;
         }
-        let block = self.inner.pool.take(bytes)?;
+        let block = loop {
+            match self.inner.pool.take(bytes) {
+                Some(block) => break block,
+                // A claim that may be false does not empty the caches.
+                None if bytes <= self.inner.bytes_max && (self.inner.give_back)() => {}
+                None => return None,
+            }
+        };
         let bytes = block.len();
         self.inner.held.set(self.inner.held.get() + bytes);
         Some((block, Share { of: Some((self.inner.clone(), bytes)) }))
@@ -110,6 +127,21 @@ mod tests {
         assert_eq!(gathering.held_bytes(), 4 * MIB);
         drop(taken);
         assert_eq!(gathering.held_bytes(), 0);
+    }
+
+    #[test]
+    fn caches_give_way_to_a_request_but_not_to_any_claim() {
+        let pool = Pool::new(16 * MIB).expect("a pool");
+        let kept: Rc<std::cell::RefCell<Vec<Block>>> = Rc::default();
+        while let Some(block) = pool.take(MIB) {
+            kept.borrow_mut().push(block);
+        }
+        let (all, caches) = (kept.borrow().len(), kept.clone());
+        let gathering = Gathering::beside_caches(pool, move || caches.borrow_mut().pop().is_some());
+        assert!(gathering.take(8 * MIB, &Share::default()).is_none());
+        assert_eq!(kept.borrow().len(), all, "a claim of half of the pool takes nothing from them");
+        let taken = gathering.take(2 * MIB, &Share::default());
+        assert!(taken.is_some() && kept.borrow().len() < all);
     }
 
     #[test]
