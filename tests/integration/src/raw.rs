@@ -1,6 +1,9 @@
 //! Bytes to and from a socket.
 
-use kafka_wire::{ApiKey, Encode, RequestHeader, Writer, request_header_version};
+use kafka_wire::{
+    ApiKey, Decode, Encode, Reader, RequestHeader, ResponseHeader, Writer, request_header_version,
+    response_header_version,
+};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -35,6 +38,26 @@ pub fn encoded(api: ApiKey, version: i16, correlation_id: i32, message: &impl En
 /// ApiVersions in version 0: 17 bytes, and the simplest sign of life.
 pub fn api_versions(correlation_id: i32) -> Vec<u8> {
     request(ApiKey::ApiVersions as i16, 0, correlation_id, &[])
+}
+
+/// Sends a request on a connection of its own, and gives its answer's bytes.
+///
+/// # Panics
+/// If nobody listens, or no answer comes within 30 s.
+pub fn ask(address: SocketAddr, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
+    let mut connection = Raw::connect(address).expect("it listens");
+    connection.send(&encoded(api, version, 1, request)).expect("sent");
+    connection.answer(Duration::from_secs(30)).expect("an answer")
+}
+
+/// The response in an answer's bytes.
+///
+/// # Panics
+/// If they are none of this API and version.
+pub fn read<'a, T: Decode<'a>>(answer: &'a [u8], api: ApiKey, version: i16) -> T {
+    let mut reader = Reader::new(answer);
+    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
+    T::decode(&mut reader, version).expect("a response")
 }
 
 /// A connection without any client around it.

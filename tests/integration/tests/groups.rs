@@ -2,7 +2,7 @@
 //! find each other wherever their connections are.
 
 use crate::setup;
-use integration::raw::{self, Raw};
+use integration::raw::{ask, read};
 use integration::records::{create, patient};
 use integration::{Scratch, eventually, host};
 use kafka_wire::messages::find_coordinator_request::FindCoordinatorRequest;
@@ -21,25 +21,12 @@ use kafka_wire::messages::offset_fetch_request::{
 use kafka_wire::messages::offset_fetch_response::OffsetFetchResponse;
 use kafka_wire::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kafka_wire::messages::sync_group_response::SyncGroupResponse;
-use kafka_wire::{ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, response_header_version};
+use kafka_wire::{ApiKey, ErrorCode};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
-
-/// Sends a request, and gives its answer's bytes.
-fn ask(address: SocketAddr, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    let mut connection = Raw::connect(address).expect("it listens");
-    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
-    connection.answer(LONG).expect("an answer")
-}
-
-fn read<'a, T: Decode<'a>>(answer: &'a [u8], api: ApiKey, version: i16) -> T {
-    let mut reader = Reader::new(answer);
-    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
-    T::decode(&mut reader, version).expect("a response")
-}
 
 /// Has the coordinators' topic made.
 fn find(address: SocketAddr) {

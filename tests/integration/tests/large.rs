@@ -1,7 +1,7 @@
 //! What a client would have a coordinator write that is larger than its log takes: it fails alone.
 
 use crate::setup;
-use integration::raw::{self, Raw};
+use integration::raw::{self, Raw, ask, read};
 use integration::records::{create, patient};
 use integration::{Scratch, eventually};
 use kafka_wire::messages::find_coordinator_request::FindCoordinatorRequest;
@@ -16,7 +16,7 @@ use kafka_wire::messages::offset_commit_request::{
 use kafka_wire::messages::offset_commit_response::OffsetCommitResponse;
 use kafka_wire::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kafka_wire::messages::sync_group_response::SyncGroupResponse;
-use kafka_wire::{ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, response_header_version};
+use kafka_wire::{ApiKey, ErrorCode};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,18 +26,6 @@ const GROUP: &str = "large";
 const OTHER: &str = "others";
 /// More than `max.message.bytes`.
 const TOO_LARGE: usize = 1_100_000;
-
-fn ask(address: SocketAddr, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    let mut connection = Raw::connect(address).expect("it listens");
-    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
-    connection.answer(LONG).expect("an answer")
-}
-
-fn read<'a, T: Decode<'a>>(answer: &'a [u8], api: ApiKey, version: i16) -> T {
-    let mut reader = Reader::new(answer);
-    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
-    T::decode(&mut reader, version).expect("a response")
-}
 
 /// Has the coordinators' topic made, and waits until its coordinator is loaded.
 fn find(address: SocketAddr) {

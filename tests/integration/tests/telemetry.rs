@@ -2,7 +2,7 @@
 //! pushed is on the page of metrics, whichever core its connections are on.
 
 use crate::setup;
-use integration::raw::{self, Raw};
+use integration::raw::{ask, read};
 use integration::{Flumen, Scratch, eventually};
 use kafka_wire::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
 use kafka_wire::messages::get_telemetry_subscriptions_response::GetTelemetrySubscriptionsResponse;
@@ -12,7 +12,7 @@ use kafka_wire::messages::incremental_alter_configs_request::{
 use kafka_wire::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
 use kafka_wire::messages::push_telemetry_request::PushTelemetryRequest;
 use kafka_wire::messages::push_telemetry_response::PushTelemetryResponse;
-use kafka_wire::{ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, Uuid, response_header_version};
+use kafka_wire::{ApiKey, ErrorCode, Uuid};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -20,19 +20,6 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(30);
 /// Kafka's number of client metrics among resources.
 const CLIENT_METRICS: i8 = 16;
-
-/// Sends a request on a connection of its own, and gives its answer's bytes.
-fn ask(address: SocketAddr, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    let mut connection = Raw::connect(address).expect("it listens");
-    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
-    connection.answer(LONG).expect("an answer")
-}
-
-fn read<'a, T: Decode<'a>>(answer: &'a [u8], api: ApiKey, version: i16) -> T {
-    let mut reader = Reader::new(answer);
-    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
-    T::decode(&mut reader, version).expect("a response")
-}
 
 fn subscribe(address: SocketAddr, settings: &[(&'static str, &'static str)]) {
     let configs = settings.iter().map(|(name, value)| AlterableConfig {

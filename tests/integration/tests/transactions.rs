@@ -1,7 +1,7 @@
 //! Transactions through what a client sees, where their ends come in an order that no client wants.
 
 use crate::setup;
-use integration::raw::{self, Raw};
+use integration::raw::{self, Raw, ask, read};
 use integration::records::{create, patient};
 use integration::{Scratch, eventually};
 use kafka_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
@@ -26,7 +26,7 @@ use kafka_wire::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
 use kafka_wire::messages::write_txn_markers_response::WriteTxnMarkersResponse;
-use kafka_wire::{ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, response_header_version};
+use kafka_wire::{ApiKey, ErrorCode};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,18 +34,6 @@ const LONG: Duration = Duration::from_secs(30);
 const ID: &str = "producer";
 const GROUP: &str = "readers";
 const OTHER: &str = "others";
-
-fn ask(address: SocketAddr, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    let mut connection = Raw::connect(address).expect("it listens");
-    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
-    connection.answer(LONG).expect("an answer")
-}
-
-fn read<'a, T: Decode<'a>>(answer: &'a [u8], api: ApiKey, version: i16) -> T {
-    let mut reader = Reader::new(answer);
-    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
-    T::decode(&mut reader, version).expect("a response")
-}
 
 /// Waits until a coordinator is loaded: `code` asks it.
 fn accepted(what: &str, mut code: impl FnMut() -> i16) {
