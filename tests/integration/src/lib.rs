@@ -5,6 +5,7 @@
 //! - [`Scratch`]: a directory of the test's own, removed when the test is over.
 //! - [`host`]: what this machine lets a test do: descriptors, cores, free ports.
 //! - [`raw`]: bytes to and from a socket, for what no client would send.
+//! - [`joining`]: members of classic groups that wait for others.
 //! - [`records`]: topics and records through the blocking client.
 //! - [`kill9`]: a workload that goes on while the broker is killed again and again, and its judge.
 //!
@@ -13,6 +14,7 @@
 
 mod flumen;
 pub mod host;
+pub mod joining;
 pub mod kill9;
 pub mod raw;
 pub mod records;

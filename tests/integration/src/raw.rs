@@ -45,9 +45,7 @@ pub fn api_versions(correlation_id: i32) -> Vec<u8> {
 /// # Panics
 /// If nobody listens, or no answer comes within 30 s.
 pub fn ask(address: SocketAddr, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    let mut connection = Raw::connect(address).expect("it listens");
-    connection.send(&encoded(api, version, 1, request)).expect("sent");
-    connection.answer(Duration::from_secs(30)).expect("an answer")
+    Raw::connect(address).expect("it listens").ask(api, version, request)
 }
 
 /// The response in an answer's bytes.
@@ -78,6 +76,15 @@ impl Raw {
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Sends a request, and gives its answer's bytes.
+    ///
+    /// # Panics
+    /// If no answer comes within 30 s.
+    pub fn ask(&mut self, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
+        self.send(&encoded(api, version, 1, request)).expect("sent");
+        self.answer(Duration::from_secs(30)).expect("an answer")
     }
 
     /// The next answer without its length; `None` if the broker closes instead.

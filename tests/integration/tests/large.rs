@@ -1,15 +1,13 @@
 //! What a client would have a coordinator write that is larger than its log takes: it fails alone.
 
 use crate::setup;
-use integration::raw::{self, Raw, ask, read};
+use integration::joining::{JOIN_VERSION, begin_join};
+use integration::raw::{Raw, ask, read};
 use integration::records::{create, patient};
 use integration::{Scratch, eventually};
 use kafka_wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_wire::messages::find_coordinator_response::FindCoordinatorResponse;
-use kafka_wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kafka_wire::messages::join_group_response::JoinGroupResponse;
-use kafka_wire::messages::list_groups_request::ListGroupsRequest;
-use kafka_wire::messages::list_groups_response::ListGroupsResponse;
 use kafka_wire::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -63,33 +61,10 @@ fn commit(address: SocketAddr, partitions: i32, note: &str) -> ErrorCode {
     ErrorCode::try_from(all[0].error_code).expect("a code of Kafka")
 }
 
-/// Joins a group; the answer comes when nobody else has come for a while.
-fn begin_join(address: SocketAddr, group: &str, member: &str) -> Raw {
-    let protocol = JoinGroupRequestProtocol { name: "p".into(), metadata: b"m".as_slice().into() };
-    let request = JoinGroupRequest {
-        group_id: group.into(),
-        session_timeout_ms: 20_000,
-        rebalance_timeout_ms: 20_000,
-        member_id: member.into(),
-        protocol_type: "test".into(),
-        protocols: vec![protocol],
-        ..Default::default()
-    };
-    let mut connection = Raw::connect(address).expect("it listens");
-    // Later versions are told an id first.
-    connection.send(&raw::encoded(ApiKey::JoinGroup, 3, 1, &request)).expect("sent");
-    eventually("the group is there", LONG, || {
-        let answer = ask(address, ApiKey::ListGroups, 4, &ListGroupsRequest::default());
-        let listed: ListGroupsResponse<'_> = read(&answer, ApiKey::ListGroups, 4);
-        listed.groups.iter().any(|found| found.group_id == group).then_some(())
-    });
-    connection
-}
-
 /// The member's id and its generation.
 fn joined(mut connection: Raw) -> (String, i32) {
     let answer = connection.answer(LONG).expect("an answer");
-    let response: JoinGroupResponse<'_> = read(&answer, ApiKey::JoinGroup, 3);
+    let response: JoinGroupResponse<'_> = read(&answer, ApiKey::JoinGroup, JOIN_VERSION);
     assert_eq!(response.error_code, 0);
     (response.member_id.to_string(), response.generation_id)
 }
@@ -118,14 +93,14 @@ fn what_is_larger_than_the_log_takes_disturbs_no_other_group() {
     let address = flumen.address;
     create(&mut patient(address), "t", 400, &[]);
     find(address);
-    let (member, generation) = joined(begin_join(address, GROUP, ""));
+    let (member, generation) = joined(begin_join(address, GROUP, "", 20_000));
     // Its answer comes in seconds, and all that is too large comes before.
-    let other = begin_join(address, OTHER, "");
+    let other = begin_join(address, OTHER, "", 20_000);
     assert_eq!(sync(address, &member, generation, TOO_LARGE), (ErrorCode::UnknownServerError, 0));
     let note = "n".repeat(4_000);
     assert_eq!(commit(address, 400, &note), ErrorCode::UnknownServerError);
     // The group is in the next round, which its only member ends.
-    let (member, next) = joined(begin_join(address, GROUP, &member));
+    let (member, next) = joined(begin_join(address, GROUP, &member, 20_000));
     assert_eq!(next, generation + 1);
     assert_eq!(sync(address, &member, next, 1_000), (ErrorCode::None, 1_000));
     assert_eq!(commit(address, 200, &note), ErrorCode::None);

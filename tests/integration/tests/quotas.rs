@@ -1,7 +1,7 @@
 //! Clients that use more than they may.
 
 use crate::setup;
-use integration::raw::{self, Raw};
+use integration::raw::{self, Raw, read};
 use integration::records::{create, patient};
 use integration::{Flumen, Scratch, eventually};
 use kafka_wire::messages::alter_client_quotas_request as alter;
@@ -20,9 +20,7 @@ use kafka_wire::messages::metadata_request::MetadataRequest;
 use kafka_wire::messages::metadata_response::MetadataResponse;
 use kafka_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_wire::messages::produce_response::ProduceResponse;
-use kafka_wire::{
-    ApiKey, BatchBuilder, Decode, Encode, Reader, Records, ResponseHeader, response_header_version,
-};
+use kafka_wire::{ApiKey, BatchBuilder, Records};
 use std::time::{Duration, Instant};
 
 /// Longer than any wait that is imposed here.
@@ -31,18 +29,6 @@ const LONG: Duration = Duration::from_secs(30);
 const CLIENT: &str = "raw";
 const TOPIC: &str = "metered";
 
-fn ask(connection: &mut Raw, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
-    connection.answer(LONG).expect("an answer")
-}
-
-/// The body of an answer.
-fn body(api: ApiKey, version: i16, answer: &[u8]) -> Reader<'_> {
-    let mut reader = Reader::new(answer);
-    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
-    reader
-}
-
 /// Sets a quota, or with `None` takes it away.
 fn set(connection: &mut Raw, (kind, name): (&str, Option<&str>), key: &str, limit: Option<f64>) {
     let part = alter::EntityData { entity_type: kind.into(), entity_name: name.map(Into::into) };
@@ -50,9 +36,8 @@ fn set(connection: &mut Raw, (kind, name): (&str, Option<&str>), key: &str, limi
     let op = alter::OpData { key: key.into(), value, remove };
     let entry = alter::EntryData { entity: vec![part], ops: vec![op] };
     let request = alter::AlterClientQuotasRequest { entries: vec![entry], validate_only: false };
-    let answer = ask(connection, ApiKey::AlterClientQuotas, 1, &request);
-    let mut body = body(ApiKey::AlterClientQuotas, 1, &answer);
-    let response = AlterClientQuotasResponse::decode(&mut body, 1).expect("a response");
+    let answer = connection.ask(ApiKey::AlterClientQuotas, 1, &request);
+    let response: AlterClientQuotasResponse<'_> = read(&answer, ApiKey::AlterClientQuotas, 1);
     let codes: Vec<i16> = response.entries.iter().map(|entry| entry.error_code).collect();
     assert_eq!(codes, [0], "{response:?}");
 }
@@ -73,8 +58,8 @@ fn produce(connection: &mut Raw, bytes: usize) -> i32 {
         }],
         ..Default::default()
     };
-    let answer = ask(connection, ApiKey::Produce, 9, &request);
-    let response = ProduceResponse::decode(&mut body(ApiKey::Produce, 9, &answer), 9).expect("a response");
+    let answer = connection.ask(ApiKey::Produce, 9, &request);
+    let response: ProduceResponse<'_> = read(&answer, ApiKey::Produce, 9);
     assert_eq!(response.responses[0].partition_responses[0].error_code, 0, "what is too fast is no error");
     response.throttle_time_ms
 }
@@ -95,9 +80,8 @@ fn who_produces_too_much_is_told_to_wait_and_must() {
     let (entity, key) = (("client-id", Some(CLIENT)), "producer_byte_rate");
     set(&mut connection, entity, key, Some(5_000.0));
     let request = DescribeClientQuotasRequest { components: Vec::new(), strict: false };
-    let answer = ask(&mut connection, ApiKey::DescribeClientQuotas, 1, &request);
-    let mut described = body(ApiKey::DescribeClientQuotas, 1, &answer);
-    let described = DescribeClientQuotasResponse::decode(&mut described, 1).expect("a response");
+    let answer = connection.ask(ApiKey::DescribeClientQuotas, 1, &request);
+    let described: DescribeClientQuotasResponse<'_> = read(&answer, ApiKey::DescribeClientQuotas, 1);
     let entries = described.entries.expect("entries");
     assert_eq!((entries.len(), entries[0].values[0].value), (1, 5_000.0));
     assert_eq!(entries[0].entity[0].entity_name.as_deref(), Some(CLIENT));
@@ -150,8 +134,8 @@ fn fetch(connection: &mut Raw, offset: i64) -> (bool, i32) {
         topics: vec![topic],
         ..Default::default()
     };
-    let answer = ask(connection, ApiKey::Fetch, 12, &request);
-    let response = FetchResponse::decode(&mut body(ApiKey::Fetch, 12, &answer), 12).expect("a response");
+    let answer = connection.ask(ApiKey::Fetch, 12, &request);
+    let response: FetchResponse<'_> = read(&answer, ApiKey::Fetch, 12);
     assert_eq!(response.error_code, 0);
     let mut partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
     let some = partitions.any(|one| matches!(&one.records, Records::Bytes(bytes) if !bytes.is_empty()));
@@ -183,9 +167,8 @@ fn time_is_a_quota_too() {
     let (flumen, mut connection) = begin(&scratch, 11);
     let mut wait = || {
         let request = MetadataRequest { topics: Some(Vec::new()), ..Default::default() };
-        let answer = ask(&mut connection, ApiKey::Metadata, 9, &request);
-        let mut body = body(ApiKey::Metadata, 9, &answer);
-        MetadataResponse::decode(&mut body, 9).expect("a response").throttle_time_ms
+        let answer = connection.ask(ApiKey::Metadata, 9, &request);
+        read::<MetadataResponse<'_>>(&answer, ApiKey::Metadata, 9).throttle_time_ms
     };
     assert_eq!(wait(), 0);
     let mut admin = Raw::connect(flumen.address).expect("it listens");
@@ -227,27 +210,24 @@ fn create_topics(connection: &mut Raw, version: i16, topics: &[(&str, i32)], val
     });
     let topics = topics.collect();
     let request = CreateTopicsRequest { topics, timeout_ms: 10_000, validate_only };
-    let answer = ask(connection, ApiKey::CreateTopics, version, &request);
-    let mut body = body(ApiKey::CreateTopics, version, &answer);
-    let response = CreateTopicsResponse::decode(&mut body, version).expect("a response");
+    let answer = connection.ask(ApiKey::CreateTopics, version, &request);
+    let response: CreateTopicsResponse<'_> = read(&answer, ApiKey::CreateTopics, version);
     (response.topics.iter().map(|topic| topic.error_code).collect(), response.throttle_time_ms)
 }
 
 fn delete_topic(connection: &mut Raw, version: i16, name: &str) -> Told {
     let request =
         DeleteTopicsRequest { topic_names: vec![name.into()], timeout_ms: 10_000, ..Default::default() };
-    let answer = ask(connection, ApiKey::DeleteTopics, version, &request);
-    let mut body = body(ApiKey::DeleteTopics, version, &answer);
-    let response = DeleteTopicsResponse::decode(&mut body, version).expect("a response");
+    let answer = connection.ask(ApiKey::DeleteTopics, version, &request);
+    let response: DeleteTopicsResponse<'_> = read(&answer, ApiKey::DeleteTopics, version);
     (response.responses.iter().map(|topic| topic.error_code).collect(), response.throttle_time_ms)
 }
 
 fn grow(connection: &mut Raw, version: i16, name: &str, count: i32) -> Told {
     let topic = CreatePartitionsTopic { name: name.into(), count, assignments: None };
     let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only: false };
-    let answer = ask(connection, ApiKey::CreatePartitions, version, &request);
-    let mut body = body(ApiKey::CreatePartitions, version, &answer);
-    let response = CreatePartitionsResponse::decode(&mut body, version).expect("a response");
+    let answer = connection.ask(ApiKey::CreatePartitions, version, &request);
+    let response: CreatePartitionsResponse<'_> = read(&answer, ApiKey::CreatePartitions, version);
     (response.results.iter().map(|topic| topic.error_code).collect(), response.throttle_time_ms)
 }
 

@@ -2,7 +2,7 @@
 //! what was accepted never comes again, whatever becomes of the broker.
 
 use crate::setup;
-use integration::raw::{self, Raw};
+use integration::raw::{Raw, read};
 use integration::records::{create, patient, plain_producer, write};
 use integration::{Scratch, eventually, host};
 use kafka_wire::messages::alter_share_group_offsets_request::{
@@ -19,23 +19,12 @@ use kafka_wire::messages::share_fetch_request::{FetchPartition, FetchTopic, Shar
 use kafka_wire::messages::share_fetch_response::ShareFetchResponse;
 use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use kafka_wire::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
-use kafka_wire::{ApiKey, Decode, Encode, ErrorCode, Reader, ResponseHeader, Uuid, response_header_version};
+use kafka_wire::{ApiKey, ErrorCode, Uuid};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
 const GROUP: &str = "sharers";
-
-fn ask(connection: &mut Raw, api: ApiKey, version: i16, request: &impl Encode) -> Vec<u8> {
-    connection.send(&raw::encoded(api, version, 1, request)).expect("sent");
-    connection.answer(LONG).expect("an answer")
-}
-
-fn read<'a, T: Decode<'a>>(answer: &'a [u8], api: ApiKey, version: i16) -> T {
-    let mut reader = Reader::new(answer);
-    ResponseHeader::decode(&mut reader, response_header_version(api, version)).expect("a header");
-    T::decode(&mut reader, version).expect("a response")
-}
 
 fn connect(address: SocketAddr) -> Raw {
     Raw::connect(address).expect("it listens")
@@ -45,13 +34,13 @@ fn connect(address: SocketAddr) -> Raw {
 fn begin(address: SocketAddr) {
     let mut connection = connect(address);
     let find = FindCoordinatorRequest { coordinator_keys: vec![GROUP.into()], ..Default::default() };
-    let answer = ask(&mut connection, ApiKey::FindCoordinator, 4, &find);
+    let answer = connection.ask(ApiKey::FindCoordinator, 4, &find);
     let response: FindCoordinatorResponse<'_> = read(&answer, ApiKey::FindCoordinator, 4);
     assert_eq!(response.coordinators[0].error_code, 0);
     let one = AlterShareGroupOffsetsRequestPartition { partition_index: 0, start_offset: 0 };
     let topic = AlterShareGroupOffsetsRequestTopic { topic_name: "t".into(), partitions: vec![one] };
     let alter = AlterShareGroupOffsetsRequest { group_id: GROUP.into(), topics: vec![topic] };
-    let answer = ask(&mut connection, ApiKey::AlterShareGroupOffsets, 0, &alter);
+    let answer = connection.ask(ApiKey::AlterShareGroupOffsets, 0, &alter);
     let response: AlterShareGroupOffsetsResponse<'_> = read(&answer, ApiKey::AlterShareGroupOffsets, 0);
     assert_eq!((response.error_code, response.responses[0].partitions[0].error_code), (0, 0));
 }
@@ -76,7 +65,7 @@ impl Member {
         };
         let api = ApiKey::ShareGroupHeartbeat;
         let topic = eventually("a member has its partition", LONG, || {
-            let answer = ask(&mut connection, api, 1, &request);
+            let answer = connection.ask(api, 1, &request);
             let response: ShareGroupHeartbeatResponse<'_> = read(&answer, api, 1);
             let code = ErrorCode::try_from(response.error_code).expect("a code of Kafka");
             assert!(matches!(code, ErrorCode::None | ErrorCode::CoordinatorLoadInProgress), "{code:?}");
@@ -103,7 +92,7 @@ impl Member {
                 topics: if self.epoch == 0 { topics } else { Vec::new() },
                 ..Default::default()
             };
-            let answer = ask(&mut self.connection, ApiKey::ShareFetch, 1, &request);
+            let answer = self.connection.ask(ApiKey::ShareFetch, 1, &request);
             let response: ShareFetchResponse<'_> = read(&answer, ApiKey::ShareFetch, 1);
             assert_eq!(response.error_code, 0, "{:?}", response.error_message);
             self.epoch += 1;
@@ -132,7 +121,7 @@ impl Member {
             topics: vec![AcknowledgeTopic { topic_id: self.topic, partitions: vec![one] }],
             ..Default::default()
         };
-        let answer = ask(&mut self.connection, ApiKey::ShareAcknowledge, 1, &request);
+        let answer = self.connection.ask(ApiKey::ShareAcknowledge, 1, &request);
         let response: ShareAcknowledgeResponse<'_> = read(&answer, ApiKey::ShareAcknowledge, 1);
         assert_eq!(response.error_code, 0, "{:?}", response.error_message);
         self.epoch += 1;

@@ -1,7 +1,8 @@
 //! Transactions through what a client sees, where their ends come in an order that no client wants.
 
 use crate::setup;
-use integration::raw::{self, Raw, ask, read};
+use integration::joining::{JOIN_VERSION, begin_join};
+use integration::raw::{ask, read};
 use integration::records::{create, patient};
 use integration::{Scratch, eventually};
 use kafka_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
@@ -10,10 +11,7 @@ use kafka_wire::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_wire::messages::find_coordinator_response::FindCoordinatorResponse;
 use kafka_wire::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_wire::messages::init_producer_id_response::InitProducerIdResponse;
-use kafka_wire::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kafka_wire::messages::join_group_response::JoinGroupResponse;
-use kafka_wire::messages::list_groups_request::ListGroupsRequest;
-use kafka_wire::messages::list_groups_response::ListGroupsResponse;
 use kafka_wire::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
@@ -137,28 +135,6 @@ fn fetch(address: SocketAddr) -> (i64, i16) {
     (one.committed_offset, one.error_code)
 }
 
-/// Joins another group; the answer comes when nobody else has come for a while.
-fn begin_join(address: SocketAddr) -> Raw {
-    let protocol = JoinGroupRequestProtocol { name: "p".into(), metadata: b"m".as_slice().into() };
-    let request = JoinGroupRequest {
-        group_id: OTHER.into(),
-        session_timeout_ms: 10_000,
-        rebalance_timeout_ms: 10_000,
-        protocol_type: "test".into(),
-        protocols: vec![protocol],
-        ..Default::default()
-    };
-    let mut connection = Raw::connect(address).expect("it listens");
-    // Later versions are told an id first.
-    connection.send(&raw::encoded(ApiKey::JoinGroup, 3, 1, &request)).expect("sent");
-    eventually("the group is there", LONG, || {
-        let answer = ask(address, ApiKey::ListGroups, 4, &ListGroupsRequest::default());
-        let listed: ListGroupsResponse<'_> = read(&answer, ApiKey::ListGroups, 4);
-        listed.groups.iter().any(|group| group.group_id == OTHER).then_some(())
-    });
-    connection
-}
-
 #[test]
 fn offsets_of_a_fenced_producer_disturb_no_other_group() {
     let scratch = Scratch::new("fenced-offsets");
@@ -174,11 +150,11 @@ fn offsets_of_a_fenced_producer_disturb_no_other_group() {
     // The log knows the fence, its coordinator does not, as where a commit was let in before the fence came.
     mark(address, (producer.0, producer.1 + 1));
     eventually("the marker is seen", LONG, || (fetch(address) == (-1, 0)).then_some(()));
-    let mut join = begin_join(address);
+    let mut join = begin_join(address, OTHER, "", 10_000);
     assert_eq!(commit(address, producer), ErrorCode::InvalidProducerEpoch.code());
     assert_eq!(fetch(address), (-1, 0), "nothing of it waits for an end");
     let answer = join.answer(LONG).expect("an answer");
-    let joined: JoinGroupResponse<'_> = read(&answer, ApiKey::JoinGroup, 3);
+    let joined: JoinGroupResponse<'_> = read(&answer, ApiKey::JoinGroup, JOIN_VERSION);
     assert_eq!(joined.error_code, 0);
     assert!(flumen.log_with("loaded again").is_empty(), "{:#?}", flumen.log());
     flumen.stop();
