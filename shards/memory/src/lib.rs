@@ -5,7 +5,8 @@
 //! - [`block`]: [`Block`], one owner, writable: what the kernel reads into and what commits are built in.
 //! - [`slice`]: [`Slice`], many owners, read only: what is written to disk, kept as the tail of a log and sent
 //!   to sockets, all without copying.
-//! - [`tail`]: [`TailBlock`], filled from its beginning while what is filled is shared already.
+//! - [`tail`]: [`TailBlock`], filled from its beginning while what is filled is shared already; a [`Gap`] in it is
+//!   filled last.
 //! - [`buddy`]: the arithmetic of the allocator, without any memory under it.
 //!
 //! A block may be dropped on another core than its pool's: it then travels home over a lock-free stack. Only
@@ -22,7 +23,7 @@ mod tail;
 pub use block::Block;
 pub use pool::{MemoryError, Pool, PoolUse};
 pub use slice::Slice;
-pub use tail::TailBlock;
+pub use tail::{Gap, TailBlock};
 
 /// The smallest block and the alignment of every block: a page, and the strictest direct I/O alignment met.
 pub const BLOCK_BYTES_MIN: usize = 4096;

@@ -5,9 +5,12 @@
 use crate::block::Block;
 use crate::slice::{Owner, Slice};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A block with a mark: below it the bytes are frozen and shared, above it this owner writes.
+/// A block with a mark: below it the bytes are frozen and shared (but for what a [`Gap`] leaves out), above it this
+/// owner writes.
 ///
 /// Commits are built so: one after another in one block, each frozen as it goes to the device, and the same
 /// bytes serve as the tail of the logs in it.
@@ -24,12 +27,12 @@ impl TailBlock {
         TailBlock { owner: Arc::new(Owner::Block(block)), frozen: 0, capacity }
     }
 
-    /// The mark: how many bytes are frozen.
+    /// The mark: how many bytes are frozen, or left out.
     pub fn len(&self) -> usize {
         self.frozen
     }
 
-    /// Nothing is frozen yet.
+    /// Nothing is frozen yet, nor left out.
     pub fn is_empty(&self) -> bool {
         self.frozen == 0
     }
@@ -39,7 +42,7 @@ impl TailBlock {
         self.capacity
     }
 
-    fn start(&self) -> std::ptr::NonNull<u8> {
+    fn start(&self) -> NonNull<u8> {
         match &*self.owner {
             Owner::Block(block) => block.address(),
             Owner::Vec(_) => unreachable!("a tail is made of a block"),
@@ -48,8 +51,9 @@ impl TailBlock {
 
     /// The bytes above the mark, for writing.
     pub fn spare_mut(&mut self) -> &mut [u8] {
-        // SAFETY: slices of this block end at the mark, nobody else can make one above it (the only other
-        // maker is `freeze`, which needs `&mut self`), and the block is never borrowed as a whole.
+        // SAFETY: slices and gaps of this block end at the mark, nobody else can make one above it (the only
+        // other makers are `freeze` and `leave_gap`, which need `&mut self`), and the block is never borrowed
+        // as a whole.
         unsafe {
             let start = self.start().add(self.frozen);
             std::slice::from_raw_parts_mut(start.as_ptr(), self.capacity - self.frozen)
@@ -73,6 +77,61 @@ impl TailBlock {
             self.frozen += bytes;
             Slice::of_frozen(self.owner.clone(), start, bytes)
         }
+    }
+
+    /// Leaves the next `bytes` above the mark out, to be written and frozen later than what follows on them.
+    ///
+    /// # Panics
+    /// If fewer are left.
+    pub fn leave_gap(&mut self, bytes: usize) -> Gap {
+        assert!(
+            bytes <= self.capacity - self.frozen,
+            "leaving out {bytes} of {} bytes above {}",
+            self.capacity,
+            self.frozen
+        );
+        // SAFETY: inside the block, as just checked.
+        let start = unsafe { self.start().add(self.frozen) };
+        self.frozen += bytes;
+        Gap { owner: self.owner.clone(), start, len: bytes }
+    }
+}
+
+/// Bytes of a [`TailBlock`] below its mark that are not frozen yet: only this owner reaches them.
+pub struct Gap {
+    owner: Arc<Owner>,
+    start: NonNull<u8>,
+    len: usize,
+}
+
+impl Gap {
+    /// Gives up writing and shares the bytes; [`Slice::extend`] joins them with what was frozen behind them.
+    pub fn freeze(self) -> Slice {
+        // SAFETY: within the block, by `leave_gap`, and nobody writes them once this is gone.
+        unsafe { Slice::of_frozen(self.owner, self.start, self.len) }
+    }
+}
+
+impl Deref for Gap {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: within a block that the owner keeps alive, which is initialized; and no other reaches these
+        // bytes: the tail and its slices lie beside them.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Gap {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `&mut self` is the only way here.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl fmt::Debug for Gap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Gap({} bytes)", self.len)
     }
 }
 
@@ -102,6 +161,40 @@ mod tests {
         assert_eq!(&two.slice(1..3)[..], b"wo");
         assert!(two.try_into_block().is_ok(), "the last slice gives the block back");
         assert_eq!(pool.free_bytes(), 4096);
+    }
+
+    #[test]
+    fn a_gap_is_filled_after_what_follows_is_shared() {
+        let pool = Pool::new(4096).expect("maps");
+        let mut tail = TailBlock::new(pool.take(4096).expect("free"));
+        let mut gap = tail.leave_gap(4);
+        tail.spare_mut()[..3].copy_from_slice(b"two");
+        let mut two = tail.freeze(3);
+        gap.copy_from_slice(b"one ");
+        tail.spare_mut()[..6].copy_from_slice(b" three");
+        assert!(two.extend(&tail.freeze(6)));
+        assert_eq!((&gap[..], &two[..], tail.len()), (&b"one "[..], &b"two three"[..], 13));
+        let mut all = gap.freeze();
+        assert!(all.extend(&two));
+        assert_eq!(&all[..], b"one two three");
+        drop((tail, two));
+        assert!(all.try_into_block().is_ok(), "the last slice gives the block back");
+        // A gap keeps the block, whether it is ever filled or not.
+        let mut tail = TailBlock::new(pool.take(4096).expect("free"));
+        let gap = tail.leave_gap(4096);
+        drop(tail);
+        assert_eq!(pool.free_bytes(), 0);
+        drop(gap);
+        assert_eq!(pool.free_bytes(), 4096);
+    }
+
+    #[test]
+    #[should_panic(expected = "leaving out 2")]
+    fn no_gap_is_larger_than_what_there_is() {
+        let pool = Pool::new(4096).expect("maps");
+        let mut tail = TailBlock::new(pool.take(4096).expect("free"));
+        let _first = tail.leave_gap(4095);
+        let _second = tail.leave_gap(2);
     }
 
     #[test]

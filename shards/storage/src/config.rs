@@ -11,8 +11,9 @@ use std::time::Duration;
 pub enum Durability {
     /// The record is on the device.
     Device,
-    /// The record is in this process's memory: a crash of the process, the system or the machine loses what
-    /// was acknowledged last.
+    /// The record is in this process's memory. It is given to the device within a millisecond, or when the writes
+    /// under way have ended if there may be no more of them, and synced after two drain intervals: a crash of the
+    /// process loses what was not given yet, one of the system or the machine what was not synced.
     Memory,
 }
 

@@ -112,6 +112,17 @@ impl Shared {
         self.wants_drain() || self.stopping.get()
     }
 
+    /// Seals the commit that is being built, if a log has something in it that may go into a segment already: nobody
+    /// waits for that, but it is on its way into the journal first.
+    fn journal_first(&self, log: &Log) {
+        let mut journal = self.journal.borrow_mut();
+        let gathers = log.state.borrow().commit == journal.next_sequence();
+        if gathers {
+            journal.seal();
+            self.work.notify();
+        }
+    }
+
     /// The journal needs its files back.
     fn wants_sync(&self) -> bool {
         self.checkpoint_due.get() || self.journal.borrow().files.is_running_out()
@@ -375,7 +386,8 @@ fn next_portion(log: &Log, bytes_max: usize) -> Option<Portion> {
         next: first.base,
     };
     for batch in state.tail.range(state.drained..) {
-        // Only what is durable in the journal: what is not may never have been.
+        // Only what is durable in the journal: what is not may never have been. Where nobody waits for that, what is
+        // on its way there.
         if batch.segment != portion.segment || batch.last >= state.high_watermark {
             break;
         }
@@ -433,6 +445,7 @@ pub(crate) async fn drain_held(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(),
 /// Writes a portion of that; false if there is none.
 async fn drain_portion(shared: &Rc<Shared>, log: &Rc<Log>, bytes_max: usize) -> Result<bool, StorageError> {
     let Some(portion) = next_portion(log, bytes_max) else { return Ok(false) };
+    shared.journal_first(log);
     let path = log.segment_path(portion.segment);
     if portion.position == 0 {
         log.make_directory(shared).await?;

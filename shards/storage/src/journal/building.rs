@@ -2,7 +2,8 @@
 //!
 //! A commit is built where it will stay: in a block of which the part before it is on its way to the device
 //! or there already, and serves as the tail of the logs. When it is sealed it gets its checksum, its bytes
-//! are frozen, and each log gets its part of them.
+//! are frozen, and each log gets its part of them. Where nobody waits for the device the logs get their parts before,
+//! as they come: then only the header, which is in front of them, and what comes behind them are still to be written.
 
 use super::files::JournalFiles;
 use super::format::{
@@ -11,7 +12,7 @@ use super::format::{
 use crate::done::Done;
 use crate::partition::Log;
 use driver::Handle;
-use memory::{Block, Slice, TailBlock};
+use memory::{Block, Gap, Slice, TailBlock};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -35,11 +36,44 @@ pub(crate) struct Pending {
 
 /// A commit that is being filled.
 struct Building {
+    /// Room for the header, which is written last.
+    header: Gap,
+    /// What of the entries is frozen.
+    frozen: Option<Slice>,
     length: usize,
     limit: usize,
     entries: u32,
     appends: Vec<Pending>,
+    /// So many of them are parts of their logs already.
+    shared: usize,
+    /// It is not to wait for more.
+    urgent: bool,
     done: Done,
+}
+
+impl Building {
+    /// Where the bytes begin in the commit that may still be written.
+    fn begin(&self) -> usize {
+        COMMIT_HEADER_BYTES + self.frozen.as_ref().map_or(0, |frozen| frozen.len())
+    }
+
+    /// Freezes the bytes before `end`; the logs get their parts of those that were not. `sequence`: the commit's.
+    fn share(&mut self, end: usize, tail: &mut TailBlock, block: u64, sequence: u64) {
+        let begin = self.begin();
+        if begin == end {
+            return;
+        }
+        let bytes = tail.freeze(end - begin);
+        for append in &self.appends[self.shared..] {
+            let at = append.at as usize - begin;
+            append.log.frozen(append, bytes.slice(at..at + append.bytes as usize), block, sequence);
+        }
+        self.shared = self.appends.len();
+        match &mut self.frozen {
+            Some(frozen) => assert!(frozen.extend(&bytes), "a commit's bytes lie one behind the other"),
+            None => self.frozen = Some(bytes),
+        }
+    }
 }
 
 /// A commit that is complete.
@@ -59,6 +93,10 @@ pub(crate) enum Lack {
     Memory(usize),
     /// The next journal file.
     File,
+}
+
+fn room(tail: &TailBlock) -> usize {
+    tail.capacity() - tail.len()
 }
 
 /// The state of a shard's journal.
@@ -120,6 +158,18 @@ impl Journal {
         self.building.as_ref().map_or(0, |building| building.length)
     }
 
+    /// Whether what is gathered is not to wait for more.
+    pub fn is_urgent(&self) -> bool {
+        self.building.as_ref().is_some_and(|building| building.urgent)
+    }
+
+    /// What is gathered is not to wait for more.
+    pub fn hurry(&mut self) {
+        if let Some(building) = &mut self.building {
+            building.urgent = true;
+        }
+    }
+
     /// Bytes that entries may still take in the commit that is being built.
     pub fn building_room(&self) -> usize {
         self.building.as_ref().map_or(0, |building| building.limit - building.length)
@@ -157,16 +207,21 @@ impl Journal {
         if left_in_file(self) < needed && !self.next_file() {
             return Err(Lack::File);
         }
-        let room = self.tail.as_ref().map_or(0, |tail| tail.capacity() - tail.len());
-        if room < needed.max(COMMIT_ROOM_MIN) {
+        let left = left_in_file(self);
+|tail: &TailBlock| tail.capacity() - tail.len();
+        let Some(tail) = self.tail.as_mut().filter(|tail| room(tail) >= needed.max(COMMIT_ROOM_MIN)) else {
             return Err(Lack::Memory(needed));
-        }
-        let limit = room.min(left_in_file(self));
+        };
+        let limit = room(tail).min(left);
         self.building = Some(Building {
+            header: tail.leave_gap(COMMIT_HEADER_BYTES),
+            frozen: None,
             length: COMMIT_HEADER_BYTES,
             limit,
             entries: 0,
             appends: Vec::new(),
+            shared: 0,
+            urgent: false,
             done: Done::default(),
         });
         Ok(())
@@ -211,15 +266,18 @@ impl Journal {
         let (Some(building), Some(tail)) = (&mut self.building, &mut self.tail) else {
             unreachable!("an entry without room reserved for it");
         };
-        let at = building.length;
-        building.length += entry.encode(&mut tail.spare_mut()[at..building.limit]);
+        let (at, begin) = (building.length, building.begin());
+        building.length += entry.encode(&mut tail.spare_mut()[at - begin..building.limit - begin]);
         building.entries += 1;
         at + ENTRY_HEADER_BYTES
     }
 
     /// The bytes of the batch that was put in last, to write into what lies outside of its CRC.
     pub fn put_batch_mut(&mut self, at: usize, bytes: usize) -> &mut [u8] {
-        let tail = self.tail.as_mut().expect("a batch was just put into it");
+        let (Some(building), Some(tail)) = (&self.building, &mut self.tail) else {
+            unreachable!("a batch that was not just put in");
+        };
+        let at = at - building.begin();
         &mut tail.spare_mut()[at..at + bytes]
     }
 
@@ -235,10 +293,17 @@ impl Journal {
         self.building.as_ref().map(|building| building.done.clone())
     }
 
+    /// The logs get their parts of what is gathered, before it is on its way to the device.
+    pub fn share(&mut self) {
+        if let (Some(building), Some(tail)) = (&mut self.building, &mut self.tail) {
+            building.share(building.length, tail, self.block, self.next_sequence);
+        }
+    }
+
     /// Completes the commit that is being built, if there is one, and queues it. The logs get their parts of
     /// its memory.
     pub fn seal(&mut self) {
-        let Some(building) = self.building.take() else { return };
+        let Some(mut building) = self.building.take() else { return };
         let (Some(tail), Some((handle, file_sequence))) = (&mut self.tail, self.files.current()) else {
             unreachable!("a commit without memory or file");
         };
@@ -253,13 +318,15 @@ impl Journal {
             wall_clock_ms: self.now_ms,
         };
         let padded = header.padded_bytes() as usize;
-        tail.spare_mut()[building.length..padded].fill(0);
-        header.seal(tail.spare_mut());
-        let bytes = tail.freeze(padded);
-        for append in &building.appends {
-            let range = append.at as usize..(append.at + append.bytes) as usize;
-            append.log.sealed(append, bytes.slice(range), self.block);
-        }
+        let begin = building.begin();
+        tail.spare_mut()[building.length - begin..padded - begin].fill(0);
+        building.share(padded, tail, self.block, self.next_sequence);
+        let Building { header: mut head, frozen: Some(entries), length, .. } = building else {
+            unreachable!("a commit of which nothing is frozen");
+        };
+        header.seal_over(&mut head, &entries[..length - COMMIT_HEADER_BYTES]);
+        let mut bytes = head.freeze();
+        assert!(bytes.extend(&entries), "a commit's entries lie behind its header");
         self.sealed.push_back(Sealed {
             sequence: self.next_sequence,
             handle,

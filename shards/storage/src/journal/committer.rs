@@ -1,25 +1,37 @@
 //! Writes commits, several at once, and acknowledges them in the order of their sequence.
+//!
+//! Where somebody waits for the device, a first commit goes out as soon as it holds anything. Where nobody does
+//! ([`Durability::Memory`]), a write for each small record costs more than all else of its way: there they gather, and
+//! no record waits longer for its write than [`RELAXED_PAUSE`]. Readers and producers do not wait for that: the logs get
+//! what has come in each turn.
 
+use super::Journal;
 use super::building::Sealed;
 use crate::config::Durability;
 use crate::stats;
 use crate::store::Shared;
 use base::Instant;
 use driver::Errno;
-use executor::io;
+use executor::{Sleep, io};
 use memory::Slice;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// The first commit goes out as soon as it holds anything. Beside one that is on its way a second goes out when it has
 /// grown to this: what comes meanwhile makes one larger commit, and a commit costs a block of the device, memory for it,
 /// and a flush, however small it is.
 const SECOND_COMMIT_BYTES: usize = 16 << 10;
-/// Beyond, and where nobody waits for the device, it is this: an operation costs as much as 100 KB of data.
+/// Beyond it is this: an operation costs as much as 100 KB of data.
 const FURTHER_COMMIT_BYTES: usize = 32 << 10;
+/// Where nobody waits for the device it is this, beside others or not,
+const RELAXED_COMMIT_BYTES: usize = 64 << 10;
+/// or anything, so long after the commit before began. One that comes later than that goes out at once, and needs no
+/// timer. `docs/configuration.md` promises it.
+pub(crate) const RELAXED_PAUSE: Duration = Duration::from_millis(1);
 
 type Write = Pin<Box<dyn Future<Output = (Result<(), Errno>, Slice)>>>;
 
@@ -31,22 +43,60 @@ struct Flight {
     result: Option<Result<(), Errno>>,
 }
 
+/// When a commit that nobody waits for goes out, however little it holds.
+#[derive(Default)]
+struct Pace {
+    /// Not before; `None`: at once.
+    next: Option<Instant>,
+    /// Wakes the committer then. There is one for all that gathers, not one for each record.
+    alarm: Option<Sleep>,
+}
+
+impl Pace {
+    fn began(&mut self, at: Instant) {
+        self.next = Some(at + RELAXED_PAUSE);
+        self.alarm = None;
+    }
+
+    fn is_due(&self) -> bool {
+        self.next.is_none_or(|next| executor::now() >= next)
+    }
+
+    /// Whether it is due; else the task is woken then. It must always be the same task that asks.
+    fn poll_due(&mut self, context: &mut Context<'_>) -> bool {
+        if self.is_due() {
+            self.alarm = None;
+            return true;
+        }
+        let Some(next) = self.next.filter(|_| self.alarm.is_none()) else { return false };
+        let mut alarm = executor::sleep_until(next);
+        let rang = Pin::new(&mut alarm).poll(context).is_ready();
+        self.alarm = Some(alarm);
+        rang
+    }
+}
+
 /// The committer's task; ends when the store stops and everything is written, or when a write fails.
 pub(crate) async fn run(shared: Rc<Shared>) {
     let mut flights: VecDeque<Flight> = VecDeque::new();
+    let mut pace = Pace::default();
     loop {
         let seen = shared.work.count();
-        while let Some(commit) = shared.next_commit(flights.len()) {
-            flights.push_back(start(&shared, commit));
+        while let Some(commit) = shared.next_commit(flights.len(), &pace) {
+            let flight = start(&shared, commit);
+            pace.began(flight.began);
+            flights.push_back(flight);
         }
         if flights.is_empty() && shared.stopping.get() {
             return;
         }
+        let gathers = shared.gathers(flights.len());
         let mut work = pin!(shared.work.after(seen));
         poll_fn(|context| {
             let progress = poll_flights(&mut flights, context);
             let woken = work.as_mut().poll(context).is_ready();
-            if progress || woken { Poll::Ready(()) } else { Poll::Pending }
+            let due = gathers && pace.poll_due(context);
+            if progress || woken || due { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         while flights.front().is_some_and(|flight| flight.result.is_some()) {
@@ -90,24 +140,45 @@ fn poll_flights(flights: &mut VecDeque<Flight>, context: &mut Context<'_>) -> bo
 
 impl Shared {
     /// The next commit to write while `in_flight` others are on their way.
-    fn next_commit(&self, in_flight: usize) -> Option<Sealed> {
+    fn next_commit(&self, in_flight: usize, pace: &Pace) -> Option<Sealed> {
         let mut journal = self.journal.borrow_mut();
-        if self.offline.borrow().is_some() || in_flight >= self.options.journal_inflight.max(1) {
+        if !self.waits_for_device() {
+            // Whenever it is written: readers have it now.
+            journal.share();
+        }
+        if !self.may_begin(in_flight) {
             return None;
         }
-        if journal.sealed.is_empty() {
-            let bytes = journal.building_bytes();
-            let enough = match in_flight {
-                0 => 1,
-                1 if self.waits_for_device() => SECOND_COMMIT_BYTES,
-                _ => FURTHER_COMMIT_BYTES,
-            };
-            if bytes >= enough {
-                self.put_notes(&mut journal);
-                journal.seal();
-            }
+        if journal.sealed.is_empty() && journal.building_bytes() >= self.enough(&journal, in_flight, pace) {
+            self.put_notes(&mut journal);
+            journal.seal();
         }
         journal.sealed.pop_front()
+    }
+
+    /// Whether one more commit may be on its way beside `in_flight` others.
+    fn may_begin(&self, in_flight: usize) -> bool {
+        self.offline.borrow().is_none() && in_flight < self.options.journal_inflight.max(1)
+    }
+
+    /// What a commit must hold to go out.
+    fn enough(&self, journal: &Journal, in_flight: usize, pace: &Pace) -> usize {
+        if !self.waits_for_device() {
+            // A store that stops, and one that is short of room, waits for the first one at least.
+            let awaited = in_flight == 0 && (self.stopping.get() || self.busy.get());
+            let at_once = awaited || journal.is_urgent() || pace.is_due();
+            return if at_once { 1 } else { RELAXED_COMMIT_BYTES };
+        }
+        match in_flight {
+            0 => 1,
+            1 => SECOND_COMMIT_BYTES,
+            _ => FURTHER_COMMIT_BYTES,
+        }
+    }
+
+    /// Something is gathered that nobody waits for, and goes out when its time has come.
+    fn gathers(&self, in_flight: usize) -> bool {
+        !self.waits_for_device() && self.may_begin(in_flight) && self.journal.borrow().building_bytes() > 0
     }
 
     /// A commit and all before it are on the device: its records may be seen and its waiters go on.

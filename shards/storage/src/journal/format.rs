@@ -132,17 +132,23 @@ impl CommitHeader {
 
     /// Writes the header over the first bytes of `commit`, whose entries are in place, and its checksum.
     pub fn seal(&self, commit: &mut [u8]) {
-        commit[..4].copy_from_slice(&COMMIT_MAGIC.to_le_bytes());
-        commit[8..12].copy_from_slice(&self.length.to_le_bytes());
-        commit[12..16].copy_from_slice(&self.entries.to_le_bytes());
-        commit[16..24].copy_from_slice(&self.sequence.to_le_bytes());
-        commit[24..32].copy_from_slice(&self.epoch.to_le_bytes());
-        commit[32..40].copy_from_slice(&self.file_sequence.to_le_bytes());
-        commit[40..48].copy_from_slice(&self.durable_through.to_le_bytes());
-        commit[48..56].copy_from_slice(&self.drained_through.to_le_bytes());
-        commit[56..64].copy_from_slice(&self.wall_clock_ms.to_le_bytes());
-        let crc = crc32c::crc32c(&commit[8..self.length as usize]);
-        commit[4..8].copy_from_slice(&crc.to_le_bytes());
+        let (header, entries) = commit.split_at_mut(COMMIT_HEADER_BYTES);
+        self.seal_over(header, &entries[..self.length as usize - COMMIT_HEADER_BYTES]);
+    }
+
+    /// Writes the header into the bytes for it, in front of `entries`, and the checksum of both.
+    pub fn seal_over(&self, header: &mut [u8], entries: &[u8]) {
+        header[..4].copy_from_slice(&COMMIT_MAGIC.to_le_bytes());
+        header[8..12].copy_from_slice(&self.length.to_le_bytes());
+        header[12..16].copy_from_slice(&self.entries.to_le_bytes());
+        header[16..24].copy_from_slice(&self.sequence.to_le_bytes());
+        header[24..32].copy_from_slice(&self.epoch.to_le_bytes());
+        header[32..40].copy_from_slice(&self.file_sequence.to_le_bytes());
+        header[40..48].copy_from_slice(&self.durable_through.to_le_bytes());
+        header[48..56].copy_from_slice(&self.drained_through.to_le_bytes());
+        header[56..64].copy_from_slice(&self.wall_clock_ms.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&header[8..COMMIT_HEADER_BYTES]), entries);
+        header[4..8].copy_from_slice(&crc.to_le_bytes());
     }
 
     /// The header at the beginning of `bytes`, its checksum not looked at: it covers the whole commit.

@@ -71,6 +71,8 @@ impl Log {
                     drop(state);
                     let number = self.number(&mut journal, segment);
                     journal.put(&Entry::LogStart { number, offset });
+                    // Files go after this, whether it is waited for or not.
+                    journal.hurry();
                     break journal.building_done();
                 }
                 Err(AppendError::Busy) => shared.wait_for_room().await,

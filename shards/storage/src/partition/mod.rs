@@ -133,6 +133,8 @@ pub(crate) struct LogState {
     pub tail: VecDeque<TailBatch>,
     /// How many batches at the tail's front are in segments.
     pub drained: usize,
+    /// The commit that has the newest of the batches which came by the journal.
+    pub commit: u64,
     /// By which number the journal knows this log.
     pub declared: Declared,
     /// The bytes of the last block of segment `.0` that is written only in part.
@@ -237,6 +239,7 @@ impl Log {
             older_bytes: 0,
             tail: VecDeque::new(),
             drained: 0,
+            commit: 0,
             declared: Declared::default(),
             head: (-1, Vec::new()),
             unsynced: Unsynced::default(),
@@ -295,13 +298,15 @@ impl Log {
         self.directory.join(file_name(base, "log"))
     }
 
-    /// A batch of this log is in a sealed commit: its bytes are part of the tail now.
-    pub fn sealed(self: &Rc<Self>, append: &Pending, bytes: Slice, block: u64) {
+    /// The bytes of a batch of this log, which is in the commit with this number, do not change any more: they are part
+    /// of the tail now.
+    pub fn frozen(self: &Rc<Self>, append: &Pending, bytes: Slice, block: u64, commit: u64) {
         let Ok(shared) = self.shared() else { return };
         let mut state = self.state.borrow_mut();
         if state.deleted {
             return;
         }
+        state.commit = commit;
         state.tail.push_back(TailBatch {
             base: append.base,
             last: append.last,

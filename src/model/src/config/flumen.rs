@@ -19,7 +19,9 @@ keys! {
          durability `memory` at most 1000 for both.";
     "flumen.durability" String = "device" [High honoured one_of(&["device", "memory"])]
         "When a record is acknowledged. `device`: once the device has it. `memory`, the relaxed mode: \
-         acknowledges before the device has it; a power loss or crash loses acknowledged records.";
+         before that. A crash of the process then loses what was acknowledged in its last 2 milliseconds, \
+         more where the device is behind; a power loss or crash of the system what \
+         `flumen.drain.interval.ms` allows.";
     "flumen.http.listen" String = "127.0.0.1:8082" [Medium honoured]
         "Address `host:port` for metrics, health and the HTTP interface; empty serves none.";
     "flumen.idle" String = "park" [Medium honoured one_of(&["park", "spin", "poll"])]
