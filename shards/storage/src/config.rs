@@ -12,7 +12,7 @@ pub enum Durability {
     /// The record is on the device.
     Device,
     /// The record is in this process's memory. It is given to the device within a millisecond, or when the writes
-    /// under way have ended if there may be no more of them, and synced after two drain intervals: a crash of the
+    /// under way have ended if there may be no more of them; it is synced after two drain intervals. A crash of the
     /// process loses what was not given yet, one of the system or the machine what was not synced.
     Memory,
 }

@@ -25,7 +25,8 @@
 //! # The way of a record
 //! [`Partition::append`] validates a batch, gives it its offsets and copies it into the commit that is being
 //! built. The committer writes the commit to the journal; when the device has it, the partition's high
-//! watermark moves and [`Store::committed`] goes on. Readers get the same memory. Later the drain
+//! watermark moves and [`Store::committed`] goes on. Readers get the same memory. With
+//! [`Durability::Memory`] that is so before the commit is written, which waits a little for more. Later the drain
 //! writes the batch to its segment; after a sync the journal's file may be used anew, and when memory
 //! is needed the batch is read from the segment.
 

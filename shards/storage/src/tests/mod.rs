@@ -11,6 +11,7 @@ mod lying;
 mod more;
 mod producers;
 mod recompress;
+mod relaxed;
 mod restart;
 mod retention;
 mod transactions;
