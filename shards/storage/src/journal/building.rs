@@ -208,7 +208,6 @@ impl Journal {
             return Err(Lack::File);
         }
         let left = left_in_file(self);
-|tail: &TailBlock| tail.capacity() - tail.len();
         let Some(tail) = self.tail.as_mut().filter(|tail| room(tail) >= needed.max(COMMIT_ROOM_MIN)) else {
             return Err(Lack::Memory(needed));
         };
