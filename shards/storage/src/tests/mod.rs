@@ -13,6 +13,7 @@ mod producers;
 mod recompress;
 mod restart;
 mod retention;
+mod secured;
 mod transactions;
 
 use crate::batch;
