@@ -117,11 +117,7 @@ impl Log {
 
 /// Lets the segments go that lie before the log start; with `last` the one that is appended to as well, if the log
 /// ends there and all of it is in its file.
-async fn remove_segments(
-    shared: &Rc<Shared>,
-    log: &Rc<Log>,
-    last: bool,
-) -> Result<(), StorageError> {
+async fn remove_segments(shared: &Rc<Shared>, log: &Rc<Log>, last: bool) -> Result<(), StorageError> {
     let older = {
         let state = log.state.borrow();
         state.older_unknown && state.segments.first().is_none_or(|first| first.base <= state.log_start)

@@ -254,7 +254,7 @@ async fn send_of_nobody(store: &Store, partition: &Partition, count: usize) {
 
 #[test]
 fn that_there_are_no_producers_is_saved_now_and_then() {
-    // More than what makes a snapshot due of a log without producers; and less, but more than a start is to read.
+    // Makes a snapshot due of a log without producers; and does not, but is more than a start should read.
     const MUCH: usize = 1200;
     const SOME: usize = 100;
     let mut rig = Rig::new(1250);
@@ -271,10 +271,11 @@ fn that_there_are_no_producers_is_saved_now_and_then() {
         sleep(Duration::from_secs(10)).await;
         let saved = snapshots(&partitions[0]).await;
         assert!(saved.len() == 1 && saved[0] > 1000, "{saved:?}");
-        assert_eq!(snapshots(&partitions[1]).await, []);
+        assert!(snapshots(&partitions[1]).await.is_empty());
         store.stop().await.expect("stops");
         assert_eq!(snapshots(&partitions[1]).await, [SOME as i64]);
-        assert_eq!(snapshots(&partitions[2]).await, [], "a log of which little is read costs a stop nothing");
+        let little = snapshots(&partitions[2]).await;
+        assert!(little.is_empty(), "a log of which little is read costs a stop nothing: {little:?}");
     });
     rig.kill(run);
     let run = rig.begin();
