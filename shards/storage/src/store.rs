@@ -286,6 +286,7 @@ fn tasks(shared: &Rc<Shared>) -> Vec<JoinHandle<()>> {
         spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
         spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
         spawn_class("snapshots", Class::Background, snapshots::run(shared.clone())),
+        spawn_class("producers", Class::Background, snapshots::run_loads(shared.clone())),
     ]
 }
 

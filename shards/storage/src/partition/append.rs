@@ -425,6 +425,7 @@ impl Log {
         let segment_base = segment.base;
         segment.push(&header, config.index_interval_bytes);
         state.log_end = header.last_offset() + 1;
+        state.unread_bytes += header.bytes as u64;
         state.refused.appended(&header);
         state.verifying.appended(&header);
         if let Some(producers) = state.producers.as_mut().filter(|_| header.has_producer()) {

@@ -1,11 +1,11 @@
 //! Deleting records from a log's beginning.
 //!
-//! The new log start is durable in the journal before anything is removed, and in a checkpoint before the
-//! journal's file is used anew. Segments that lie before it as a whole then go: their files get another name, and
-//! are removed after `file.delete.delay.ms`, so that reads under way can end. Records before it in the first one
-//! that is left stay in its file, unseen.
+//! What producers have written is kept on the device first ([`secured`]). The new log start is durable in the
+//! journal before anything is removed, and in a checkpoint before the journal's file is used anew. Segments that
+//! lie before it as a whole then go: their files get another name, and are removed after `file.delete.delay.ms`,
+//! so that reads under way can end. Records before it in the first one that is left stay in its file, unseen.
 
-use super::{Log, LogState, Partition, aborted, load};
+use super::{Log, LogState, Partition, aborted, load, secured};
 use crate::error::{AppendError, ReadError, StorageError};
 use crate::journal::Journal;
 use crate::journal::format::Entry;
@@ -37,21 +37,39 @@ impl Partition {
             return Err(ReadError::OffsetOutOfRange { log_start: Offset(log_start), end: Offset(end) });
         }
         if before.0 > log_start {
-            self.log.begin_at(&shared, before.0).await?;
-            remove_segments(&shared, &self.log, false).await?;
+            move_start(&shared, &self.log, before.0, false).await?;
         }
         let log_start = self.log.state.borrow().log_start;
         Ok(Offset(log_start))
     }
 }
 
+/// The log begins at an offset from now on, if it does not already, and the segments before that go; `last` as for
+/// [`remove_segments`].
+pub(super) async fn move_start(
+    shared: &Rc<Shared>,
+    log: &Rc<Log>,
+    offset: i64,
+    last: bool,
+) -> Result<(), StorageError> {
+    let moves = offset > log.state.borrow().log_start;
+    let mut is_safe = true;
+    if moves {
+        // What is deleted takes no producer along.
+        is_safe = secured::secure(shared, log, offset).await?;
+        log.begin_at(shared, offset).await?;
+    }
+    remove_segments(shared, log, last).await?;
+    if !is_safe {
+        // There may be room now; without, the drain tries again when it has written something of the log.
+        secured::secure(shared, log, offset).await?;
+    }
+    Ok(())
+}
+
 impl Log {
-    /// The log begins at an offset from now on, durably.
-    pub(super) async fn begin_at(
-        self: &Rc<Self>,
-        shared: &Rc<Shared>,
-        offset: i64,
-    ) -> Result<(), StorageError> {
+    /// The log begins at an offset from now on, durably. Its producers are secured.
+    async fn begin_at(self: &Rc<Self>, shared: &Rc<Shared>, offset: i64) -> Result<(), StorageError> {
         self.put_log_start(shared, offset).await?;
         self.set_log_start(offset);
         shared.checkpoint_due.set(true);
@@ -101,11 +119,7 @@ impl Log {
 
 /// Lets the segments go that lie before the log start; with `last` the one that is appended to as well, if the log
 /// ends there and all of it is in its file.
-pub(crate) async fn remove_segments(
-    shared: &Rc<Shared>,
-    log: &Rc<Log>,
-    last: bool,
-) -> Result<(), StorageError> {
+async fn remove_segments(shared: &Rc<Shared>, log: &Rc<Log>, last: bool) -> Result<(), StorageError> {
     let older = {
         let state = log.state.borrow();
         state.older_unknown && state.segments.first().is_none_or(|first| first.base <= state.log_start)

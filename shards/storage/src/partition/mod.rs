@@ -7,6 +7,7 @@
 //! - [`lookup`]: offsets by time and by leader epoch.
 //! - [`producers`]: what idempotent producers wrote, so that they write it once.
 //! - [`snapshots`]: when that is saved.
+//! - [`secured`]: that it is on the device before the log start moves.
 //! - [`aborted`]: the indexes of aborted transactions, in memory and in files.
 //! - [`delete`]: records deleted from the beginning.
 //! - [`retention`]: the same by age and size.
@@ -37,6 +38,7 @@ pub(crate) mod notes;
 pub(crate) mod producers;
 mod read;
 pub(crate) mod retention;
+pub(crate) mod secured;
 pub(crate) mod snapshots;
 pub(crate) mod space;
 
@@ -153,8 +155,12 @@ pub(crate) struct LogState {
     pub note: Option<LogPlace>,
     /// Bytes of producers' batches since the last snapshot.
     pub unsaved_bytes: u64,
+    /// Bytes of all batches since then, or since the start: so much a load has to read, at least.
+    pub unread_bytes: u64,
     /// The offsets of the snapshots there are, in order; `None`: not looked up since the start.
     pub snapshots: Option<Vec<i64>>,
+    /// Which of them stay.
+    pub secured: secured::Secured,
     /// Holes that were found at the start, in order: while there are any, no appends are taken.
     pub damage: Vec<Damage>,
     /// Damage that readers have met, as it was logged.
@@ -213,6 +219,8 @@ pub(crate) struct Log {
     pub loading: Cell<bool>,
     /// It waits for its turn to have them saved.
     pub snapshot_due: Cell<bool>,
+    /// It waits for its turn to have them read.
+    pub load_due: Cell<bool>,
     /// Counts the changes of what files its segments are in: whoever looked one up before, looks again.
     pub layout: Cell<u64>,
     /// Counts how often the index files of a segment were made anew.
@@ -250,7 +258,9 @@ impl Log {
             aborted: aborted::Aborted::default(),
             note: None,
             unsaved_bytes: 0,
+            unread_bytes: 0,
             snapshots: None,
+            secured: secured::Secured::default(),
             damage: Vec::new(),
             reported: Vec::new(),
             deleted: false,
@@ -269,6 +279,7 @@ impl Log {
             direct_running: Cell::new(false),
             loading: Cell::new(false),
             snapshot_due: Cell::new(false),
+            load_due: Cell::new(false),
             layout: Cell::new(0),
             index_makes: Cell::new(0),
             cleaned: Cell::new(None),

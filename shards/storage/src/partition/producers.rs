@@ -1,21 +1,24 @@
-//! A partition's producers: read when the first of them appends after a start, saved now and then.
+//! A partition's producers: read when the first of them appends after a start, saved now and then. That a log has none
+//! is saved too, but rarely: or all of it would be read to find that out.
 
-use super::{Log, LogState, Partition, ReadBound, aborted, delete, load};
+use super::{Log, LogState, Partition, ReadBound, aborted, delete, load, secured, snapshots as due};
 use crate::batch::BatchHeader;
 use crate::error::{ReadError, StorageError};
 use crate::producers::{ProducerDescription, Producers};
 use crate::segment::{file_name, offset_of_name};
 use crate::store::Shared;
-use crate::window::{read_file, replace_file};
+use crate::window::read_file;
 use driver::{DirectoryEntry, Errno, OpenOptions};
 use executor::io;
 use memory::Slice;
 use model::Offset;
 use std::rc::Rc;
 
-/// A snapshot is due after so many bytes were appended: a start reads little more of a log for its producers.
-const SNAPSHOT_BYTES: u64 = 4 << 20;
-/// Newer snapshots may be of records that a crash has taken.
+/// A snapshot is due after so many bytes of producers were appended: a start reads little more of a log for them.
+pub(super) const SNAPSHOT_BYTES: u64 = 4 << 20;
+/// And after so many of whoever sent them: where nobody needs producers, a load reads little more than this.
+const RARE_BYTES: u64 = 64 << 20;
+/// Newer snapshots may be of records that a crash has taken. What a log start relies on stays besides.
 const SNAPSHOTS_KEPT: usize = 2;
 const READ_BYTES: usize = 256 << 10;
 
@@ -62,9 +65,12 @@ async fn load_into(shared: &Rc<Shared>, log: &Rc<Log>) {
             state.producers = Some(producers);
             state.aborted = aborted;
         }
+        Err(_) if shared.stopping.get() => {}
         Err(error) => log::error!("{}: cannot read the producers' state: {error}", log.id),
     }
     log.loading.set(false);
+    // What was read now is not to be read at the next start.
+    due::save_later(shared, log);
     shared.room.notify();
 }
 
@@ -87,41 +93,6 @@ pub(crate) async fn ensure_loaded(shared: &Rc<Shared>, log: &Rc<Log>) -> bool {
     true
 }
 
-/// Saves a snapshot of all producers, synced: before batches are deleted, which may be the last of some of them. The
-/// caller does not hold the log's writer. After an error one is due, whatever was appended.
-pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
-    if !ensure_loaded(shared, log).await {
-        // It was said why. Old records go all the same: without a limit the device would be full some day.
-        return Ok(());
-    }
-    let _writing = log.writer.take(1).await;
-    let (bytes, offset) = {
-        let mut state = log.state.borrow_mut();
-        let Some(producers) = state.producers.as_ref().filter(|all| !all.is_empty()) else { return Ok(()) };
-        let saved = (producers.encode(state.log_end), state.log_end);
-        state.unsaved_bytes = 0;
-        saved
-    };
-    let put = put_synced(log, bytes, offset).await;
-    if put.is_err() {
-        log.state.borrow_mut().unsaved_bytes += SNAPSHOT_BYTES + 1;
-    }
-    put
-}
-
-async fn put_synced(log: &Rc<Log>, bytes: Vec<u8>, offset: i64) -> Result<(), StorageError> {
-    aborted::save(log).await?;
-    match replace_file(&log.directory.join(file_name(offset, "snapshot")), bytes).await {
-        // The partition was deleted, or has no directory yet.
-        Err(error) if error.is_gone() => Ok(()),
-        saved => {
-            saved?;
-            note_snapshot(log, offset);
-            remove_old(log).await
-        }
-    }
-}
-
 /// The newest snapshot, and what was appended since.
 async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted::Aborted), ReadError> {
     let log_end = log.state.borrow().log_end;
@@ -135,6 +106,7 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted:
         {
             producers = found;
             at = at.max(offset);
+            log.state.borrow_mut().secured.note_loaded(offset);
             break;
         }
     }
@@ -144,8 +116,12 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted:
     }
     let mut aborted = aborted::load(shared, log, at).await?;
     let partition = Partition { log: log.clone() };
+    let mut read_bytes = 0;
     // Others append meanwhile, but no producer that must be remembered: they wait for this.
     while at < log_end {
+        if shared.stopping.get() {
+            return Err(ReadError::Storage(StorageError::Stopped));
+        }
         // Boxed: a read of committed data may be what loads the producers.
         let read = match Box::pin(partition.read_whole(Offset(at), READ_BYTES, ReadBound::LogEnd)).await {
             Err(ReadError::Damaged(damage)) => match damage.offsets {
@@ -175,7 +151,13 @@ async fn load(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(Producers, aborted:
             // The rest is on its way to the device, and belongs to no producer.
             break;
         }
+        read_bytes += read.bytes as u64;
+        // What is in memory is read without a wait.
+        executor::yield_now().await;
     }
+    let mut state = log.state.borrow_mut();
+    state.unread_bytes = state.unread_bytes.max(read_bytes);
+    drop(state);
     Ok((producers, aborted))
 }
 
@@ -207,23 +189,39 @@ fn snapshots_among(entries: &[DirectoryEntry]) -> impl Iterator<Item = i64> {
     entries.iter().filter_map(|entry| offset_of_name(&entry.name, "snapshot"))
 }
 
-/// Whether there is enough new for a snapshot, or, at a clean stop, anything new.
+/// Whether there is enough new for a snapshot; at a clean stop that is anything of a producer, or so much of others as
+/// the next start should not read.
 pub(super) fn is_due(state: &LogState, stopping: bool) -> bool {
-    let enough = if stopping { 0 } else { SNAPSHOT_BYTES };
-    state.unsaved_bytes > enough && state.producers.as_ref().is_some_and(|all| !all.is_empty())
+    let Some(producers) = &state.producers else { return false };
+    let (enough, of_anybody) = if stopping { (0, SNAPSHOT_BYTES) } else { (SNAPSHOT_BYTES, RARE_BYTES) };
+    state.unread_bytes > of_anybody || (state.unsaved_bytes > enough && !producers.is_empty())
+}
+
+/// Whether so much has come, while nobody asked for the producers, that they should be read before it is more.
+pub(super) fn is_unknown_for_long(state: &LogState) -> bool {
+    state.producers.is_none() && state.unread_bytes > RARE_BYTES
+}
+
+/// A snapshot's bytes and its offset, the log's end, as far as producers are known. Whoever takes it saves it.
+pub(super) fn take_snapshot(state: &mut LogState) -> Option<(Vec<u8>, i64)> {
+    let bytes = state.producers.as_ref()?.encode(state.log_end);
+    state.unsaved_bytes = 0;
+    state.unread_bytes = 0;
+    Some((bytes, state.log_end))
 }
 
 /// Saves a snapshot if there is enough new for one, or, at a clean stop, if there is anything new; nobody else has the
 /// log's writer.
 pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageError> {
-    let (bytes, offset) = {
+    let taken = {
         let mut state = log.state.borrow_mut();
-        let due = is_due(&state, stopping);
-        let Some(producers) = state.producers.as_ref().filter(|_| due) else { return Ok(()) };
-        let saved = (producers.encode(state.log_end), state.log_end);
-        state.unsaved_bytes = 0;
-        saved
+        if is_due(&state, stopping) { take_snapshot(&mut state) } else { None }
     };
+    let Some((bytes, offset)) = taken else { return Ok(()) };
+    if log.state.borrow().secured.keeps(offset) {
+        // It says the same, and a write over it would not be synced.
+        return Ok(());
+    }
     // A start reads no batch before the snapshot: what it would find there must be in files.
     aborted::save(log).await?;
     // Not synced and not put in place in one step: its checksum tells whether it is whole, and without it
@@ -244,23 +242,33 @@ pub(crate) async fn save(log: &Rc<Log>, stopping: bool) -> Result<(), StorageErr
 }
 
 /// There is a snapshot more.
-fn note_snapshot(log: &Log, offset: i64) {
+pub(super) fn note_snapshot(log: &Log, offset: i64) {
     let mut state = log.state.borrow_mut();
     if let Some(all) = state.snapshots.as_mut().filter(|all| all.last() != Some(&offset)) {
         all.push(offset);
     }
 }
 
-/// Removes the snapshots that newer ones have replaced. The directory is listed for the first time only: the core waits
-/// for that, and a busy log is saved several times a second.
-async fn remove_old(log: &Log) -> Result<(), StorageError> {
+/// Removes the snapshots that newer ones have replaced, but for what a log start relies on. The directory is listed for
+/// the first time only: the core waits for that, and a busy log is saved several times a second.
+pub(super) async fn remove_old(log: &Log) -> Result<(), StorageError> {
+    secured::keep_loaded(log).await?;
     let known = log.state.borrow_mut().snapshots.take();
     let mut all = match known {
         Some(all) => all,
         None => snapshots(log).await?,
     };
-    let old: Vec<i64> = all.drain(..all.len().saturating_sub(SNAPSHOTS_KEPT)).collect();
-    log.state.borrow_mut().snapshots = Some(all);
+    let newest = all.split_off(all.len().saturating_sub(SNAPSHOTS_KEPT));
+    let old = {
+        let mut state = log.state.borrow_mut();
+        let high_watermark = state.high_watermark;
+        state.secured.trim(high_watermark);
+        let (mut kept, old): (Vec<i64>, Vec<i64>) =
+            all.into_iter().partition(|&offset| state.secured.keeps(offset));
+        kept.extend(newest);
+        state.snapshots = Some(kept);
+        old
+    };
     for offset in old {
         delete::remove(&log.directory.join(file_name(offset, "snapshot"))).await?;
     }

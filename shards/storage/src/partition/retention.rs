@@ -3,7 +3,7 @@
 //! `docs/log-cleaning.md` has the rules and the order of writes. A deletion moves the log start first; what lies
 //! before it is then removed as after DeleteRecords.
 
-use super::{Log, delete, load, producers};
+use super::{Log, delete, load};
 use crate::batch::{BatchHeader, HEADER_BYTES};
 use crate::config::LogConfig;
 use crate::error::StorageError;
@@ -30,28 +30,11 @@ pub(crate) async fn enforce(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), St
     let config = log.config.borrow().clone();
     let Some(end) = expired_end(shared, log, &config).await? else { return Ok(()) };
     let begins = log.state.borrow().log_start;
-    let mut secured = true;
+    delete::move_start(shared, log, end, true).await?;
     if end > begins {
-        // What is deleted takes no producer along.
-        secured = secure(shared, log).await?;
-        log.begin_at(shared, end).await?;
         log::info!("{}: old segments are deleted: the log begins at {end} instead of {begins}", log.id);
     }
-    delete::remove_segments(shared, log, true).await?;
-    if !secured {
-        // There may be room now; without, the drain tries again when it has written something of the log.
-        secure(shared, log).await?;
-    }
     Ok(())
-}
-
-/// Saves the producers; false if there is no room for that. What makes room does not wait for some: on a full device
-/// nothing would ever be deleted.
-async fn secure(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<bool, StorageError> {
-    match producers::secure(shared, log).await {
-        Err(StorageError::NoSpace) => Ok(false),
-        secured => secured.map(|()| true),
-    }
 }
 
 /// The first offset behind all segments that are to go; `None`: none is.

@@ -14,6 +14,7 @@ mod recompress;
 mod relaxed;
 mod restart;
 mod retention;
+mod secured;
 mod transactions;
 
 use crate::batch;
