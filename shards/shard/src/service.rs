@@ -397,6 +397,11 @@ impl Service {
         let offsets = partition.offsets();
         let at = |offset| OffsetFound { offset, timestamp: -1, leader_epoch: self.epoch(id) };
         let found = match query {
+            // Its record may be of a leadership before this one.
+            OffsetQuery::Earliest if offsets.log_start < offsets.log_end => {
+                let leader_epoch = partition.epoch_at(offsets.log_start);
+                return Ok(OffsetFound { leader_epoch, ..at(offsets.log_start) });
+            }
             OffsetQuery::Earliest => return Ok(at(offsets.log_start)),
             OffsetQuery::Latest => return Ok(at(end_of(&partition, bound))),
             OffsetQuery::MaxTimestamp => partition.max_timestamp().await,
