@@ -13,6 +13,14 @@
 //! Two loops drive the connections: [`engine`] where requests are alike and leave by the clock or as fast as they
 //! are answered, [`actors`] where a client holds a conversation (transactions, groups). [`turns`] is what they share.
 //!
+//! - [`args`]: the command line. [`run`]: sets runs up, and proves at their end what was acknowledged.
+//! - [`producer`], [`consumer`], [`idle`]: connections that produce, that consume, that do nothing.
+//! - [`transact`], [`commits`], [`rebalance`]: transactions, commits of offsets, a large group that changes.
+//! - [`cross`], [`ceiling`], [`echo`], [`lone`]: what crossing cores costs, and what this machine can do at most.
+//! - [`admin`], [`coordinators`]: calls around a run, one at a time.
+//! - [`connection`], [`wire`], [`requests`], [`groups`], [`batch`], [`keys`]: bytes, and which go out.
+//! - [`stats`], [`meter`], [`report`]: what is counted, what was used, what is printed. [`os`], [`error`]: the rest.
+//!
 //! The protocol is encoded by hand, without the broker's own codec, so that a mistake there
 //! cannot hide itself here.
 

@@ -143,9 +143,15 @@ impl Service {
         AppendContext { now_ms, leader_epoch: self.epoch(id), origin, since: None }
     }
 
-    fn append(&self, item: &AppendItem, origin: Origin) -> Result<Appended, PartitionError> {
+    /// Appends without waiting. `again`: the same batches, to the byte, found no room before.
+    fn append(&self, item: &AppendItem, origin: Origin, again: bool) -> Result<Appended, PartitionError> {
         let context = AppendContext { since: item.since, ..self.context(item.partition, origin) };
-        self.partition(item.partition)?.append(&item.batches, &context).map_err(PartitionError::Append)
+        let partition = self.partition(item.partition)?;
+        let appended = match again {
+            true => partition.append_again(&item.batches, &context),
+            false => partition.append(&item.batches, &context),
+        };
+        appended.map_err(PartitionError::Append)
     }
 
     /// Appends what can be appended at once. What finds no room, or must be compressed anew, keeps its batches, to
@@ -156,7 +162,7 @@ impl Service {
             .map(|item| {
                 let full = match self.inner.queue.is_waited_for(item.partition) {
                     true => false,
-                    false => match self.append(&item, origin) {
+                    false => match self.append(&item, origin, false) {
                         Err(PartitionError::Append(AppendError::Busy)) => true,
                         Err(PartitionError::Append(AppendError::OtherCodec)) => false,
                         result => return BegunAppend::Done(result),
@@ -204,15 +210,17 @@ impl Service {
         if timeout(ROOM_WAIT_MAX, turn.comes()).await.is_err() {
             return Err(PartitionError::Append(AppendError::Busy));
         }
-        let mut other = None;
+        let (mut other, mut again) = (None, full);
         loop {
             if full && timeout(until.since(now()), self.inner.store.room()).await.is_err() {
                 return Err(PartitionError::Append(AppendError::Busy));
             }
-            match self.append(other.as_ref().unwrap_or(&item), origin) {
-                Err(PartitionError::Append(AppendError::Busy)) if now() < until => full = true,
+            match self.append(other.as_ref().unwrap_or(&item), origin, again) {
+                Err(PartitionError::Append(AppendError::Busy)) if now() < until => {
+                    (full, again) = (true, true);
+                }
                 Err(PartitionError::Append(AppendError::OtherCodec)) if now() < until => {
-                    full = false;
+                    (full, again) = (false, false);
                     match self.compress_anew(&item, origin, until.since(now())).await {
                         Ok(batches) => other = Some(AppendItem { batches, ..item }),
                         // Given up where it waits: it will come again.
@@ -389,6 +397,11 @@ impl Service {
         let offsets = partition.offsets();
         let at = |offset| OffsetFound { offset, timestamp: -1, leader_epoch: self.epoch(id) };
         let found = match query {
+            // Its record may be of a leadership before this one.
+            OffsetQuery::Earliest if offsets.log_start < offsets.log_end => {
+                let leader_epoch = partition.epoch_at(offsets.log_start);
+                return Ok(OffsetFound { leader_epoch, ..at(offsets.log_start) });
+            }
             OffsetQuery::Earliest => return Ok(at(offsets.log_start)),
             OffsetQuery::Latest => return Ok(at(end_of(&partition, bound))),
             OffsetQuery::MaxTimestamp => partition.max_timestamp().await,

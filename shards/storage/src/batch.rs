@@ -47,7 +47,8 @@ pub(crate) enum BatchError {
     Crc,
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+/// The bytes from `at` on, which must be there.
+pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);
     array

@@ -81,7 +81,7 @@ impl Default for CleanerOptions {
 }
 
 impl StoreOptions {
-    /// Options with the defaults: 4 journal files of 64 MiB, 4 commits in flight, large from 64 KiB.
+    /// Options with the defaults of the settings: 4 journal files of 64 MiB, 4 commits in flight, large from 32 KiB.
     pub fn new(data: impl Into<PathBuf>, shard: ShardId, pool: Pool) -> StoreOptions {
         let cache_bytes = pool.budget_bytes() / 4;
         StoreOptions {
@@ -93,7 +93,7 @@ impl StoreOptions {
             journal_files: 4,
             journal_inflight: 4,
             drain_interval: Duration::from_secs(10),
-            large_append_bytes: 64 << 10,
+            large_append_bytes: 32 << 10,
             cache_bytes,
             open_files_max: 1024,
             direct: true,
@@ -190,5 +190,34 @@ impl Default for LogConfig {
             min_cleanable_ratio: 0.5,
             producer_id_expiration_ms: DAY_MS,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::config::{self, BrokerConfig};
+
+    #[test]
+    fn the_defaults_are_those_of_the_settings() {
+        let options = StoreOptions::new("/data", ShardId(0), Pool::new(16 << 20).expect("maps"));
+        let settings = BrokerConfig::default();
+        assert_eq!(options.durability, Durability::Device);
+        assert_eq!(settings.durability, config::Durability::Device);
+        assert_eq!(options.journal_file_bytes, settings.journal_file_bytes);
+        assert_eq!(options.journal_files as i32, settings.journal_files);
+        assert_eq!(options.journal_inflight as i32, settings.journal_inflight);
+        assert_eq!(options.drain_interval, Duration::from_millis(settings.drain_interval_ms));
+        assert_eq!(options.large_append_bytes as i32, settings.large_append_bytes);
+        let check_ms = options.retention_check.as_millis() as i64;
+        assert_eq!(check_ms, settings.log_retention_check_interval_ms);
+        let cleaner = CleanerOptions {
+            enabled: settings.log_cleaner_enable,
+            map_bytes: settings.log_cleaner_dedupe_buffer_size as usize,
+            load_factor: settings.log_cleaner_load_factor,
+            bytes_per_second: settings.log_cleaner_max_bytes_per_second,
+            backoff: Duration::from_millis(settings.log_cleaner_backoff_ms as u64),
+        };
+        assert_eq!(options.cleaner, cleaner, "for one core");
     }
 }

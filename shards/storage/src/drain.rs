@@ -150,13 +150,12 @@ pub(crate) async fn run(shared: Rc<Shared>) {
         if shared.stopping.get() {
             return;
         }
-        let before = shared.written_through.get();
         match write_pass(&shared).await {
-            // One that left off for a hurry has found no room yet.
-            Ok(true) if shared.written_through.get() == before => {}
-            Ok(true) => waiting = None,
+            // Where it waited for room it has found none yet.
+            Ok(Pass::LeftOff) => {}
+            Ok(Pass::Wrote) => waiting = None,
             // What there is is still on its way into the journal.
-            Ok(false) => {
+            Ok(Pass::Nothing) => {
                 waiting = None;
                 race(shared.room.after(moved), sleep(JOURNAL_PAUSE)).await;
                 continue;
@@ -220,12 +219,23 @@ pub(crate) async fn run_sync(shared: Rc<Shared>) {
 
 /// At the end: everything into segments, and synced.
 pub(crate) async fn all(shared: &Rc<Shared>) -> Result<(), StorageError> {
-    while write_pass(shared).await? {}
+    while write_pass(shared).await? != Pass::Nothing {}
     sync_pass(shared).await
 }
 
-/// Everything that is durable now is written to segments; false if that was nothing.
-async fn write_pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
+/// What became of a pass of the writer.
+#[derive(PartialEq, Eq)]
+enum Pass {
+    /// What was durable when it began is in segments, and there was something new.
+    Wrote,
+    /// Nothing was durable that an earlier pass had not written.
+    Nothing,
+    /// Somebody was in a hurry, and there are logs left: the next pass has more workers.
+    LeftOff,
+}
+
+/// Everything that is durable now is written to segments, unless a hurry comes up meanwhile.
+async fn write_pass(shared: &Rc<Shared>) -> Result<Pass, StorageError> {
     let (cut, cut_bytes) = {
         let journal = shared.journal.borrow();
         (journal.durable_through, journal.durable_bytes)
@@ -239,12 +249,12 @@ async fn write_pass(shared: &Rc<Shared>) -> Result<bool, StorageError> {
     result.into_inner()?;
     let left = logs.into_inner();
     if left.len() > 0 {
-        // There is no time any more: the next pass has more workers.
         shared.dirty.borrow_mut().extend(left);
-        return Ok(true);
+        return Ok(Pass::LeftOff);
     }
     shared.written_bytes.set(cut_bytes);
-    Ok(shared.written_through.replace(cut) < cut)
+    let before = shared.written_through.replace(cut);
+    Ok(if before < cut { Pass::Wrote } else { Pass::Nothing })
 }
 
 /// Drains one log after another; after a failure it only looks after what is left. Not in a `hurry`, it leaves off when

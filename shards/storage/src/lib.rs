@@ -16,11 +16,14 @@
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
 //! - [`validate`]: what a produced batch must be like.
+//! - [`producers`]: what idempotent producers have written; [`epochs`]: where a partition's leader epochs began.
 //! - [`transactions`]: open and aborted transactions, and the markers that end them.
+//! - [`config`], [`error`], [`stats`]: what a store may be told, what can go wrong, what is counted.
+//! - [`batch`], [`window`], [`open_files`], [`done`]: heads of batches, files read, files open, waits for an end.
 //!
-//! The formats are described to the byte in `docs/formats`, the ways of old segments in `docs/log-cleaning.md`. Storage speaks to files through the executor's
-//! operations only, so that the same code runs in the simulator; it knows neither connections nor requests.
-//! Everything of a store lives on one core.
+//! The formats are described to the byte in `docs/formats`, the ways of old segments in `docs/log-cleaning.md`. Storage
+//! speaks to files through the executor's operations only, so that the same code runs in the simulator; it knows
+//! neither connections nor requests. Everything of a store lives on one core.
 //!
 //! # The way of a record
 //! [`Partition::append`] validates a batch, gives it its offsets and copies it into the commit that is being

@@ -10,7 +10,7 @@ use crate::cleaner::{Changes, other_batch};
 use crate::config::LogConfig;
 use crate::error::AppendError;
 use crate::partition::{AppendContext, Partition};
-use crate::validate::{self, Origin, UNPACKABLE, Unpacked};
+use crate::validate::{self, Crc, Origin, UNPACKABLE, Unpacked};
 use compression::{Encoder, Target};
 use executor::yield_now;
 use std::io::{self, Read};
@@ -55,7 +55,7 @@ impl Partition {
         let mut made = Vec::new();
         let mut rest = batches;
         while !rest.is_empty() {
-            let header = validate::batch(rest, &config, context.origin, context.now_ms)?;
+            let header = validate::batch(rest, &config, context.origin, context.now_ms, Crc::Unknown)?;
             let (batch, behind) = rest.split_at(header.bytes);
             rest = behind;
             match is_other(&header, target, context.origin) {

@@ -13,7 +13,7 @@
 //! - [`errors`]: every error of ours and the one Kafka gives for it, in one place.
 //! - [`refusal`]: why a wish is refused, as clients are told; [`altering`]: what the two ways of altering
 //!   configuration share; [`rules`]: what configuration may be; [`authorized`]: what a client may do, as bits;
-//!   [`internal_topics`]: topics that the broker makes for itself.
+//!   [`internal_topics`]: topics that the broker makes for itself; [`features`]: what a cluster agrees on (KIP-584).
 //! - [`quotas`]: how much a client may use, how much it did, how long it must wait.
 //! - [`metrics`]: what a core counts, and all of it as text; [`space`]: how large the file system is.
 //! - [`start`]: bringing a core up: journals, store, image, partitions, listeners.

@@ -71,11 +71,6 @@ pub struct ConfigEntry {
 }
 
 impl ConfigEntry {
-    /// True if it was set on the topic itself.
-    pub fn is_set_on_topic(&self) -> bool {
-        self.source == SOURCE_TOPIC
-    }
-
     /// True if somebody set it, on the topic or for the whole broker.
     pub fn differs_from_default(&self) -> bool {
         self.source != SOURCE_DEFAULT

@@ -93,13 +93,6 @@ impl Consumer {
         &self.positions
     }
 
-    /// Goes on from another offset.
-    pub fn seek(&mut self, partition: i32, offset: i64) {
-        for position in self.positions.iter_mut().filter(|position| position.partition == partition) {
-            position.offset = offset;
-        }
-    }
-
     /// Wants no more of a partition.
     pub fn drop_partition(&mut self, partition: i32) {
         self.positions.retain(|position| position.partition != partition);

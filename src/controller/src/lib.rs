@@ -12,6 +12,8 @@
 //! - [`changes`]: what may be asked for, and Kafka's rules for each.
 //! - [`placement`]: which nodes hold a partition, and which core of a node.
 //! - [`inspect`]: reading the files' bytes without a broker, damaged ones too.
+//! - `writer`, `sorted`, `codec`, `ids`, `error`: one commit after the other, maps that share, numbers and texts
+//!   in bytes, ids made of chance, what can go wrong.
 //!
 //! This crate knows no wire protocol, no partition's data and no thread: it runs on one core (the first), and
 //! does its I/O through the executor. What a configuration key means it asks [`changes::ConfigRules`].

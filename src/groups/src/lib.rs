@@ -14,7 +14,7 @@
 //! - `classic`: groups of the classic protocol; `consumer`: those of KIP-848, and changes between the two.
 //! - `streams`: groups of KIP-1071, whose members share out tasks.
 //! - `share`: share groups (KIP-932): their members; [`SharePlan`]: where they have positions.
-//! - `assignors`: server-side assignment.
+//! - `assignors`: server-side assignment. `statics`: members that keep their place (KIP-345).
 //! - `offsets`: the store of offsets.
 //! - `records`: Kafka's records; `replay`: reading them back.
 //! - `sizes`: what fits into a record. `scene`, `timers`, `wire`: what the others work with.

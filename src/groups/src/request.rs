@@ -67,6 +67,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether the request comes from the client that a member was.
+    pub(crate) fn is_from(&self, client_id: &str, client_host: &str) -> bool {
+        self.client_id == client_id && self.client_host == client_host
+    }
+
     /// The id in the form of a UUID, as Kafka appends it to client ids.
     pub(crate) fn fresh_uuid(&self) -> String {
         let bits = u128::from_be_bytes(self.fresh_id);

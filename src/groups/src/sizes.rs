@@ -14,12 +14,12 @@ use crate::request::{Context, Refused};
 use crate::settings::Settings;
 use crate::share::member::Profile as ShareProfile;
 use crate::streams::{StreamsGroup, records as streams, topology};
-use kafka_wire::ErrorCode;
 use kafka_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use kafka_wire::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
 use kafka_wire::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
 use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
+use kafka_wire::{ErrorCode, Str};
 
 /// What a record of a member has besides texts: versions, counts, times, epochs, a port.
 const MEMBER_BYTES: usize = 64;
@@ -52,6 +52,26 @@ pub(crate) fn check(bytes: usize, settings: &Settings) -> Result<(), Refused> {
     Err(Refused::new(ErrorCode::UnknownServerError, message))
 }
 
+/// The record of a member that `says` this beside `lists` of so many bytes. It has its own name, and its client's, too.
+fn check_member<'t>(
+    (group, member): (&str, &str),
+    says: impl IntoIterator<Item = Option<&'t str>>,
+    lists: usize,
+    context: &Context<'_>,
+    settings: &Settings,
+) -> Result<(), Refused> {
+    let names = texts([context.client_id, context.client_host, group, member]);
+    check(MEMBER_BYTES + names + lists + texts(says.into_iter().flatten()), settings)
+}
+
+/// The topics that a member subscribes to: those that it names now, else those that it has named before.
+fn subscription(named: Option<&[Str<'_>]>, before: Option<&[String]>) -> usize {
+    match named {
+        Some(named) => texts(named.iter().map(|name| &**name)),
+        None => texts(before.unwrap_or_default().iter().map(String::as_str)),
+    }
+}
+
 /// The record of a member of a consumer group that says this. `known`: the profile that it adds to.
 pub(crate) fn check_consumer(
     known: Option<&ConsumerProfile>,
@@ -62,22 +82,16 @@ pub(crate) fn check_consumer(
     if known.is_some_and(|known| known.hears_nothing_new(request, context)) {
         return Ok(());
     }
-    let names = match &request.subscribed_topic_names {
-        Some(names) => texts(names.iter().map(|name| &**name)),
-        None => known.map_or(0, |known| texts(known.topics.iter().map(String::as_str))),
-    };
+    let before = known.map(|known| &known.topics[..]);
+    let topics = subscription(request.subscribed_topic_names.as_deref(), before);
     let regex = request.subscribed_topic_regex.as_deref();
-    let others = [
+    let says = [
         regex.or(known.and_then(|known| known.regex.as_deref())),
         request.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref())),
         request.server_assignor.as_deref().or(known.and_then(|known| known.assignor.as_deref())),
         request.instance_id.as_deref().or(known.and_then(|known| known.instance.as_deref())),
-        Some(context.client_id),
-        Some(context.client_host),
-        Some(&*request.group_id),
-        Some(&*request.member_id),
     ];
-    check(MEMBER_BYTES + names + texts(others.into_iter().flatten()), settings)
+    check_member((&*request.group_id, &*request.member_id), says, topics, context, settings)
 }
 
 /// The record of a member of the classic protocol in a consumer group.
@@ -89,17 +103,14 @@ pub(crate) fn check_joining(
 ) -> Result<(), Refused> {
     let protocols = join.request.protocols.iter();
     let protocols: usize = protocols.map(|one| one.name.len() + one.metadata.len() + 3 * LENGTH_BYTES).sum();
-    let names = texts(says.topics.iter().map(|topic| &**topic));
+    let topics = texts(says.topics.iter().map(|topic| &**topic));
     let others = [
         says.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref())),
         known.and_then(|known| known.assignor.as_deref()),
         join.instance(),
-        Some(join.context.client_id),
-        Some(join.context.client_host),
-        Some(&*join.request.group_id),
-        Some(&*join.request.member_id),
     ];
-    check(MEMBER_BYTES + protocols + names + texts(others.into_iter().flatten()), settings)
+    let member = (&*join.request.group_id, &*join.request.member_id);
+    check_member(member, others, protocols + topics, join.context, settings)
 }
 
 /// The record of a member of a share group that says this. `known`: what it has said before.
@@ -109,25 +120,13 @@ pub(crate) fn check_share(
     context: &Context<'_>,
     settings: &Settings,
 ) -> Result<(), Refused> {
-    let says_nothing = request.subscribed_topic_names.is_none() && request.rack_id.is_none();
-    let same_client = |known: &ShareProfile| {
-        known.client_id == context.client_id && known.client_host == context.client_host
-    };
-    if says_nothing && known.is_some_and(same_client) {
+    if known.is_some_and(|known| known.hears_nothing_new(request, context)) {
         return Ok(());
     }
-    let names = match &request.subscribed_topic_names {
-        Some(names) => texts(names.iter().map(|name| &**name)),
-        None => known.map_or(0, |known| texts(known.topics.iter().map(String::as_str))),
-    };
-    let others = [
-        request.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref())),
-        Some(context.client_id),
-        Some(context.client_host),
-        Some(&*request.group_id),
-        Some(&*request.member_id),
-    ];
-    check(MEMBER_BYTES + names + texts(others.into_iter().flatten()), settings)
+    let before = known.map(|known| &known.topics[..]);
+    let topics = subscription(request.subscribed_topic_names.as_deref(), before);
+    let says = [request.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref()))];
+    check_member((&*request.group_id, &*request.member_id), says, topics, context, settings)
 }
 
 /// The records of a member of a streams group that says this, and of the topology that it brings. `group`: if there is
@@ -156,19 +155,15 @@ pub(crate) fn check_streams(
     };
     let endpoint = request.user_endpoint.as_ref().map(|endpoint| &*endpoint.host);
     let known_endpoint = known.and_then(|known| known.endpoint.as_ref()).map(|(host, _)| host.as_str());
-    let others = [
+    let says = [
         request.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref())),
         request.instance_id.as_deref().or(known.and_then(|known| known.instance.as_deref())),
         request.process_id.as_deref().or(known.map(|known| known.process.as_str())),
         endpoint.or(known_endpoint),
-        Some(context.client_id),
-        Some(context.client_host),
-        Some(&*request.group_id),
-        Some(&*request.member_id),
         // Without a name its process has that of the member.
         Some(&*request.member_id),
     ];
-    check(MEMBER_BYTES + tags + texts(others.into_iter().flatten()), settings)
+    check_member((&*request.group_id, &*request.member_id), says, tags, context, settings)
 }
 
 /// The records of a commit, which are one batch as in Kafka.

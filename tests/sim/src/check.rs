@@ -30,7 +30,7 @@ pub(crate) async fn everything(client: &mut Client, restarted: bool) -> Result<(
 }
 
 /// A request that must be answered did not get what it asked for; the book knows why, if it was an error.
-fn unanswered(what: &str) -> Trouble {
+pub(crate) fn unanswered(what: &str) -> Trouble {
     Trouble::Wrong(format!("{what} was not answered in the calm after a start"))
 }
 

@@ -1,5 +1,6 @@
 //! How far a log was compacted: `cleaner-state` in its directory. `docs/formats/segment.md` has the bytes.
 
+use crate::batch::array;
 use crate::error::StorageError;
 use crate::window::{read_file, replace_file};
 use memory::Pool;
@@ -20,12 +21,6 @@ pub(crate) struct CleanerState {
     pub boundary: i64,
     /// The first offset that no compaction has gone through.
     pub first_dirty: i64,
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
 }
 
 impl CleanerState {

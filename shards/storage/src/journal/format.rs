@@ -2,6 +2,7 @@
 //!
 //! Decoders take any bytes and answer with a value or an error: they never panic and never allocate.
 
+use crate::batch::array;
 use model::{PartitionId, TopicId, TopicPartition};
 
 /// Everything in a journal begins at multiples of this.
@@ -33,12 +34,6 @@ pub enum JournalFormatError {
     Checksum,
     /// An entry that no version writes.
     Entry,
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

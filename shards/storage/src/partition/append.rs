@@ -13,7 +13,7 @@ use crate::segment::Segment;
 use crate::stats;
 use crate::store::Shared;
 use crate::transactions::{EndMarker, Violation, marker, rules};
-use crate::validate::{self, Origin};
+use crate::validate::{self, Crc, Origin};
 use model::{LeaderEpoch, Offset};
 use std::rc::Rc;
 
@@ -61,7 +61,17 @@ impl Partition {
     /// Appends the batches in `batches`, all or none, without waiting. They are visible to readers when they
     /// are durable. Where the log keeps another codec, that is [`AppendError::OtherCodec`].
     pub fn append(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
-        let appended = self.try_append(batches, context);
+        self.append_as(batches, context, Crc::Unknown)
+    }
+
+    /// The same for batches that [`append`](Partition::append) has answered with [`AppendError::Busy`] before: it has
+    /// found their CRC right, which is not computed again.
+    pub fn append_again(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
+        self.append_as(batches, context, Crc::Right)
+    }
+
+    fn append_as(&self, batches: &[u8], context: &AppendContext, crc: Crc) -> Result<Appended, AppendError> {
+        let appended = self.try_append(batches, context, crc);
         match appended {
             Err(AppendError::Busy | AppendError::Storage(_)) => self.gave_up(batches),
             Err(AppendError::Unverified { .. }) => {
@@ -80,7 +90,7 @@ impl Partition {
         split(batches).for_each(|(header, _)| state.refused.note(&header));
     }
 
-    fn try_append(&self, batches: &[u8], context: &AppendContext) -> Result<Appended, AppendError> {
+    fn try_append(&self, batches: &[u8], context: &AppendContext, crc: Crc) -> Result<Appended, AppendError> {
         let shared = self.log.shared().map_err(AppendError::Storage)?;
         shared.check_online().map_err(AppendError::Storage)?;
         self.check_appendable()?;
@@ -90,7 +100,7 @@ impl Partition {
         {
             return Err(AppendError::OtherCodec);
         }
-        check_batches(batches, &config, context)?;
+        check_batches(batches, &config, context, crc)?;
         if let Some((base, last)) = self.check_producers(&shared, batches, context)? {
             return Ok(self.duplicate(&shared, base, last));
         }
@@ -281,13 +291,18 @@ fn violated(violation: Violation) -> AppendError {
     }
 }
 
-fn check_batches(batches: &[u8], config: &LogConfig, context: &AppendContext) -> Result<(), AppendError> {
+fn check_batches(
+    batches: &[u8],
+    config: &LogConfig,
+    context: &AppendContext,
+    crc: Crc,
+) -> Result<(), AppendError> {
     let mut rest = batches;
     if rest.is_empty() {
         return Err(AppendError::InvalidRecord("no record batch"));
     }
     while !rest.is_empty() {
-        let header = validate::batch(rest, config, context.origin, context.now_ms)?;
+        let header = validate::batch(rest, config, context.origin, context.now_ms, crc)?;
         if header.bytes as u64 > u64::from(config.segment_bytes) {
             let limit = config.segment_bytes as usize;
             return Err(AppendError::MessageTooLarge { bytes: header.bytes, limit });

@@ -81,11 +81,6 @@ impl Partition {
         state.epochs.end_of(epoch.0, state.log_end)
     }
 
-    /// The newest leader epoch in which something was appended, and its first offset.
-    pub fn latest_epoch_start(&self) -> Option<(LeaderEpoch, Offset)> {
-        self.log.state.borrow().epochs.latest()
-    }
-
     /// The leader epoch of the record at an offset; -1 if that is not known.
     pub fn epoch_at(&self, offset: Offset) -> LeaderEpoch {
         self.log.state.borrow().epochs.at(offset.0)

@@ -1,6 +1,7 @@
 //! The index on disk: Kafka's `.index` and `.timeindex`, big-endian.
 
 use super::index::{Index, IndexEntry};
+use crate::batch::array;
 
 const OFFSET_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
@@ -28,9 +29,7 @@ pub(crate) fn encode(index: &Index) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    let mut array = [0; 4];
-    array.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_be_bytes(array)
+    u32::from_be_bytes(array(bytes, at))
 }
 
 /// The entries of an `.index`: offset relative to the segment's, and position. What is left behind the last

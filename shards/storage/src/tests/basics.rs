@@ -117,6 +117,25 @@ fn small_batches_are_delivered_in_few_slices() {
 }
 
 #[test]
+fn batches_that_come_again_are_checked_but_for_their_crc() {
+    let mut rig = Rig::new(8);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        let mut hurt = batch_of(1, b"value");
+        hurt[batch::HEADER_BYTES] ^= 1;
+        let refused = partition.append(&hurt, &context()).map(|_| ());
+        assert!(matches!(refused, Err(AppendError::CorruptMessage(_))), "{refused:?}");
+        let refused = partition.append_again(&batch_of(0, b""), &context()).map(|_| ());
+        assert!(matches!(refused, Err(AppendError::InvalidRecord(_))), "{refused:?}");
+        // Nobody says so of such a batch; it shows that the sum is not looked at.
+        assert!(partition.append_again(&hurt, &context()).is_ok());
+    });
+}
+
+#[test]
 fn nothing_is_visible_before_it_is_durable_unless_memory_is_enough() {
     for durability in [Durability::Device, Durability::Memory] {
         let mut rig = Rig::new(4);

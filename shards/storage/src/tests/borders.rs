@@ -36,27 +36,15 @@ fn stored<F: Future<Output = ()> + 'static>(
 ) {
     let mut rig = Rig::new(seed);
     rig.tune = tune;
-    let run = rig.begin();
-    let options = rig.options(&run);
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.create_partition(spec(0)).await.expect("creates");
+    rig.leave(move |store, partition| async move {
         for (number, bytes) in sizes.iter().enumerate() {
             append(&store, &partition, &batch_of(1, &value(number, *bytes))).await.expect("appends");
         }
-        store.stop().await.expect("stops");
     });
-    rig.kill(run);
     if let Some(at) = hurt {
         rig.world.rot(rig.node, Path::new(SEGMENT), Some(at as u64)).expect("a byte of the segment");
     }
-    let run = rig.begin();
-    let options = rig.options(&run);
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        body(store.open_partition(spec(0)).await.expect("opens")).await;
-        store.stop().await.expect("stops");
-    });
+    rig.find(move |_, partition, _| body(partition));
 }
 
 async fn read(partition: &Partition, from: usize, most: usize) -> Result<crate::ReadResult, ReadError> {

@@ -24,6 +24,11 @@ async fn fill(store: &Store, partition: &Partition, count: i64, salt: u8) {
     }
 }
 
+/// The partition that most tests find: [`COUNT`] batches.
+async fn filled(store: Store, partition: Partition) {
+    fill(&store, &partition, COUNT, 0).await;
+}
+
 /// Everything is there, as it was written.
 async fn check(partition: &Partition, portion: usize, count: i64, salt: u8) {
     let all = batches(&read_all(partition, Offset(0), portion).await.expect("reads"));
@@ -48,24 +53,8 @@ fn cold<F: Future<Output = ()> + 'static>(
 ) {
     let mut rig = Rig::new(seed);
     rig.tune = tune;
-    let run = rig.begin();
-    let options = rig.options(&run);
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.create_partition(spec(0)).await.expect("creates");
-        fill(&store, &partition, COUNT, 0).await;
-        store.stop().await.expect("stops");
-    });
-    rig.kill(run);
-    let run = rig.begin();
-    let (options, pool) = (rig.options(&run), run.pool.clone());
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.open_partition(spec(0)).await.expect("opens");
-        body(store.clone(), partition, pool).await;
-        store.stop().await.expect("stops");
-        assert_eq!(get(&store.stats().cache_bytes), 0);
-    });
+    rig.leave(filled);
+    rig.find(body);
 }
 
 #[test]
@@ -252,28 +241,15 @@ fn appends_get_the_memory_of_old_data() {
 #[test]
 fn a_read_that_fails_is_told_and_tried_again() {
     let mut rig = Rig::new(790);
-    let run = rig.begin();
-    let options = rig.options(&run);
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.create_partition(spec(0)).await.expect("creates");
-        fill(&store, &partition, COUNT, 0).await;
-        store.stop().await.expect("stops");
-    });
-    rig.kill(run);
-    let run = rig.begin();
-    let options = rig.options(&run);
+    rig.leave(filled);
     let (world, node) = (rig.world.clone(), rig.node);
-    rig.run(&run, async move {
-        let (store, _) = start(options).await;
-        let partition = store.open_partition(spec(0)).await.expect("opens");
+    rig.find(move |_, partition, _| async move {
         assert_eq!(read_one(&partition, 0).await, 0);
         world.fail_next(node, sim_driver::DiskFault::Read, 1);
         let hurt = partition.read(Offset(COUNT - 1), 1, true, ReadBound::HighWatermark).await;
         assert!(hurt.is_err());
         assert_eq!(read_one(&partition, COUNT - 1).await, COUNT - 1);
         check(&partition, 100_000, COUNT, 0).await;
-        store.stop().await.expect("stops");
     });
 }
 

@@ -26,18 +26,12 @@ fn a_length_that_lies_is_told_as_damage_and_hits_nothing_else() {
     // As much as the memory may give, and more than that; both end inside of a batch.
     for (seed, lying) in [(980, 3_100_000), (981, 8_700_000)] {
         let mut rig = Rig::new(seed);
-        let run = rig.begin();
-        let options = rig.options(&run);
-        rig.run(&run, async move {
-            let (store, _) = start(options).await;
-            let partition = store.create_partition(spec(0)).await.expect("creates");
+        rig.leave(|store, partition| async move {
             for number in 0..COUNT {
                 let value = vec![number as u8 + 1; BYTES - batch::HEADER_BYTES];
                 append(&store, &partition, &batch_of(1, &value)).await.expect("appends");
             }
-            store.stop().await.expect("stops");
         });
-        rig.kill(run);
         let run = rig.begin();
         let options = rig.options(&run);
         rig.run(&run, async move {

@@ -28,6 +28,7 @@ use sim_driver::{NodeId, World, WorldOptions};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(crate) const POOL_BYTES: usize = 8 << 20;
@@ -101,6 +102,39 @@ impl Rig {
     pub fn kill(&self, run: Run) {
         self.world.kill(self.node);
         run.executor.drop_tasks();
+    }
+
+    /// A run that makes a partition, has it filled, and stops: the next one finds it on the device, and nothing in
+    /// memory.
+    pub fn leave<F: Future<Output = ()> + 'static>(
+        &mut self,
+        fill: impl FnOnce(Store, Partition) -> F + 'static,
+    ) {
+        let run = self.begin();
+        let options = self.options(&run);
+        self.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec(0)).await.expect("creates");
+            fill(store.clone(), partition).await;
+            store.stop().await.expect("stops");
+        });
+        self.kill(run);
+    }
+
+    /// A run that finds what [`leave`](Rig::leave) has left, and stops behind the body.
+    pub fn find<F: Future<Output = ()> + 'static>(
+        &mut self,
+        body: impl FnOnce(Store, Partition, Pool) -> F + 'static,
+    ) {
+        let run = self.begin();
+        let (options, pool) = (self.options(&run), run.pool.clone());
+        self.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            body(store.clone(), partition, pool).await;
+            store.stop().await.expect("stops");
+            assert_eq!(store.stats().cache_bytes.load(Ordering::Relaxed), 0, "what was read is let go");
+        });
     }
 }
 

@@ -196,6 +196,8 @@ fn leader_epochs_are_kept() {
         assert_eq!(partition.epoch_end(LeaderEpoch(2)), (LeaderEpoch(0), Offset(20)));
         assert_eq!(partition.epoch_end(LeaderEpoch(3)), (LeaderEpoch(3), Offset(40)));
         assert_eq!(partition.epoch_end(LeaderEpoch(4)), (LeaderEpoch(4), Offset(50)));
+        let epochs = [0, 19, 20, 49].map(|offset| partition.epoch_at(Offset(offset)).0);
+        assert_eq!(epochs, [0, 0, 3, 4]);
         store.stop().await.expect("stops");
     });
 }

@@ -128,7 +128,7 @@ fn number<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 mod tests {
     use super::*;
     use crate::config::LogConfig;
-    use crate::validate::{self, Origin};
+    use crate::validate::{self, Crc, Origin};
 
     fn marker(commit: bool) -> EndMarker {
         EndMarker { producer_id: 0x0102, producer_epoch: 5, commit, coordinator_epoch: 9 }
@@ -162,8 +162,9 @@ mod tests {
             assert_eq!((header.base_sequence, header.count, header.max_timestamp), (-1, 1, 7));
             assert_eq!(read(&batch), Ok(Some(marker(commit))));
             let config = LogConfig::default();
-            assert!(validate::batch(&batch, &config, Origin::Coordinator, 7).is_ok());
-            assert!(validate::batch(&batch, &config, Origin::Client, 7).is_err());
+            let check = |origin| validate::batch(&batch, &config, origin, 7, Crc::Unknown);
+            assert!(check(Origin::Coordinator).is_ok());
+            assert!(check(Origin::Client).is_err());
         }
     }
 

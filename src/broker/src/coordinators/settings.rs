@@ -93,14 +93,6 @@ impl Broker {
         }
     }
 
-    /// The same of a key that holds a text.
-    pub fn group_text(&self, image: &Image, group: &str, key: &str) -> Option<String> {
-        match self.group_value(image, group, key)? {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
-    }
-
     /// The number that is set for a group itself, within the bounds of this broker; `None` if the broker's holds.
     pub(crate) fn group_own_number(&self, image: &Image, group: &str, key: &str) -> Option<i32> {
         match group_override(key, image.group_configs(group)?, &self.layers(image))? {

@@ -6,9 +6,10 @@ use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::sharing::{keep, positions};
 use groups::Response;
-use kafka_wire::ErrorCode;
 use kafka_wire::messages::delete_groups_request::DeleteGroupsRequest;
 use kafka_wire::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
+use kafka_wire::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
+use kafka_wire::{ErrorCode, Str};
 use network::Answer;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,7 +51,8 @@ async fn cleared(broker: &Rc<Broker>, request: &Request, group: &str) -> Result<
     if !keep::is_there(broker) {
         return Ok(());
     }
-    match positions::plan(broker, request, group).await {
+    let all = DescribeShareGroupOffsetsRequestGroup { group_id: Str::Borrowed(group), topics: None };
+    match positions::plan(broker, request, all).await {
         Ok(plan) if plan.is_empty => {
             let group: Arc<str> = Arc::from(plan.group.as_str());
             positions::clear(broker, &group, &positions::planned(&plan)).await

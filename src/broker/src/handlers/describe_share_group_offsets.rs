@@ -1,12 +1,11 @@
 //! DescribeShareGroupOffsets: how far share groups have come (KIP-932).
 
 use crate::broker::Broker;
-use crate::coordinators::ask::ask_each;
 use crate::features::serves_share_groups;
 use crate::request::{Request, answered, decoded};
 use crate::response::answer;
 use crate::sharing::positions::{self, NOWHERE, Position};
-use groups::{Response, SharePlan};
+use groups::SharePlan;
 use kafka_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
 };
@@ -62,12 +61,7 @@ async fn describe<'a>(
     if asked.group_id.is_empty() {
         return refused("", ErrorCode::InvalidGroupId, ErrorCode::InvalidGroupId.message());
     }
-    let names = [asked.group_id.clone()];
-    let part = |_: &[usize]| DescribeShareGroupOffsetsRequest { groups: vec![asked.clone()] };
-    let told = ask_each(broker, request, &names, part).await.into_iter().next();
-    let told =
-        told.map_or(Err(ErrorCode::NotCoordinator), |(_, told): (_, Result<Response, ErrorCode>)| told);
-    match positions::plan_of(told) {
+    match positions::plan(broker, request, asked.clone()).await {
         Ok(plan) => GroupTold {
             group_id: Str::Owned(plan.group.clone()),
             topics: topics(broker, request.version, asked, &plan).await,

@@ -14,7 +14,7 @@ use groups::{Response, SharePlan};
 use kafka_wire::messages::describe_share_group_offsets_request::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
 };
-use kafka_wire::{ApiKey, ErrorCode, Str};
+use kafka_wire::{ApiKey, ErrorCode};
 use model::{LeaderEpoch, TopicPartition};
 use shard::Outcome;
 use shard::operation::{OffsetQuery, Rare};
@@ -57,7 +57,7 @@ pub(crate) async fn plan_for(
 }
 
 /// The plan of a coordinator's answer to one of the requests about positions.
-pub(crate) fn plan_of(told: Result<Response, ErrorCode>) -> Result<SharePlan, (ErrorCode, String)> {
+fn plan_of(told: Result<Response, ErrorCode>) -> Result<SharePlan, (ErrorCode, String)> {
     let plan = match told {
         Ok(Response::SharePlans(plans)) => plans.into_iter().next(),
         other => {
@@ -72,16 +72,16 @@ pub(crate) fn plan_of(told: Result<Response, ErrorCode>) -> Result<SharePlan, (E
     }
 }
 
-/// Asks a group's coordinator for its positions, for the sake of a request about something else.
+/// Asks a group's coordinator for the positions that are asked for, for the sake of a request about several groups or
+/// about something else.
 pub(crate) async fn plan(
     broker: &Rc<Broker>,
     request: &Request,
-    group: &str,
+    asked: DescribeShareGroupOffsetsRequestGroup<'_>,
 ) -> Result<SharePlan, (ErrorCode, String)> {
     let code = |code: ErrorCode| (code, code.message().to_owned());
-    let place = place(broker, group).map_err(code)?;
-    let one = DescribeShareGroupOffsetsRequestGroup { group_id: Str::Borrowed(group), topics: None };
-    let message = DescribeShareGroupOffsetsRequest { groups: vec![one] };
+    let place = place(broker, &asked.group_id).map_err(code)?;
+    let message = DescribeShareGroupOffsetsRequest { groups: vec![asked] };
     let api = (ApiKey::DescribeShareGroupOffsets, 0);
     let question = GroupQuestion::instead(place, request, api, &message);
     let question = question.map_err(|_| code(ErrorCode::UnknownServerError))?;

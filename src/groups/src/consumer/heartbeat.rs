@@ -245,8 +245,7 @@ impl Profile {
             && request.rack_id.is_none()
             && request.rebalance_timeout_ms == -1
             && request.instance_id.as_deref() == self.instance.as_deref();
-        let same_client = self.client_id == context.client_id && self.client_host == context.client_host;
-        says_nothing && same_client && !self.is_classic()
+        says_nothing && context.is_from(&self.client_id, &self.client_host) && !self.is_classic()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ShareGroup;
 use super::assign::{Candidate, assign};
+use super::member::Profile;
 use super::records;
 use crate::assignors::Target;
 use crate::consumer::member::sorted_names;
@@ -151,6 +152,9 @@ impl ShareGroup {
         scene: &mut Scene<'_>,
     ) -> bool {
         let known = self.members.get(id).map(|member| &member.profile);
+        if known.is_some_and(|known| known.hears_nothing_new(request, context)) {
+            return false;
+        }
         let mut profile = known.cloned().unwrap_or_default();
         if let Some(rack) = request.rack_id.as_deref() {
             profile.rack = Some(rack.to_owned());
@@ -225,5 +229,13 @@ impl ShareGroup {
         scene.disarm(&self.id, Some(id), TimerKind::Session);
         self.write_removal(id, &mut scene.out.records);
         self.refresh_epoch(true, scene);
+    }
+}
+
+impl Profile {
+    /// Whether a heartbeat says nothing of the member, as most do, and comes from the client that it was.
+    pub fn hears_nothing_new(&self, request: &ShareGroupHeartbeatRequest<'_>, context: &Context<'_>) -> bool {
+        let says_nothing = request.subscribed_topic_names.is_none() && request.rack_id.is_none();
+        says_nothing && context.is_from(&self.client_id, &self.client_host)
     }
 }

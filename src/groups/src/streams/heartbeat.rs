@@ -278,7 +278,7 @@ impl Profile {
             && request.client_tags.is_none()
             && request.rebalance_timeout_ms == -1
             && request.instance_id.as_deref() == self.instance.as_deref();
-        says_nothing && self.client_id == context.client_id && self.client_host == context.client_host
+        says_nothing && context.is_from(&self.client_id, &self.client_host)
     }
 }
 

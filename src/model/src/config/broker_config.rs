@@ -225,10 +225,6 @@ typed! {
         transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms",
         /// Milliseconds after which an idle transactional id expires.
         transactional_id_expiration_ms: i32 = "transactional.id.expiration.ms",
-        /// Milliseconds between two looks for transactions over their time.
-        transaction_abort_interval_ms: i32 = "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-        /// Milliseconds between two looks for expired transactional ids.
-        transaction_expire_interval_ms: i32 = "transaction.remove.expired.transaction.cleanup.interval.ms",
         /// When a record is acknowledged.
         durability: Durability = "flumen.durability",
         /// What a core does without work.

@@ -55,21 +55,21 @@ keys! {
          broker stops.";
     "log.dirs" List [High honoured some_of(&[])]
         "Data directories. Flumen keeps all of its data in one and refuses a longer list.";
-    "log.flush.interval.messages" Long = "9223372036854775807" [High cluster_wide honoured at_least(1)]
+    "log.flush.interval.messages" Long = "9223372036854775807" [High cluster_wide at_least(1)]
         "Records after which a log is forced to the device, for topics that do not say so themselves.";
-    "log.flush.interval.ms" Long [High cluster_wide honoured
+    "log.flush.interval.ms" Long [High cluster_wide
         synonyms(&["log.flush.interval.ms", "log.flush.scheduler.interval.ms"])]
         "Longest time in milliseconds a record waits to be forced to the device, for topics that do not \
          say so; unset takes the scheduler's interval.";
     "log.flush.offset.checkpoint.interval.ms" Int = "60000" [High at_least(0)]
         "Milliseconds between two records of how far each log was flushed, which shorten recovery.";
-    "log.flush.scheduler.interval.ms" Long = "9223372036854775807" [High honoured]
+    "log.flush.scheduler.interval.ms" Long = "9223372036854775807" [High]
         "Milliseconds between two looks for logs that are due to be flushed.";
     "log.flush.start.offset.checkpoint.interval.ms" Int = "60000" [High at_least(0)]
         "Milliseconds between two records of where each log begins, so that deleted records stay deleted.";
     "log.index.interval.bytes" Int = "4096" [Medium cluster_wide honoured at_least(0)]
         "Bytes of log between two entries of the offset index, for topics that do not say so themselves.";
-    "log.index.size.max.bytes" Int = "10485760" [Medium cluster_wide honoured at_least(4)]
+    "log.index.size.max.bytes" Int = "10485760" [Medium cluster_wide at_least(4)]
         "Room in bytes for the index of a segment, for topics that do not say so themselves.";
     "log.initial.task.delay.ms" Long = "30000" [Low at_least(0) when_set]
         "Milliseconds after the start before retention and other log upkeep first run. For tests.";
@@ -90,7 +90,7 @@ keys! {
         one_of(&["CreateTime", "LogAppendTime"])]
         "Whose clock stamps records, `CreateTime` or `LogAppendTime`, for topics that do not say so \
          themselves.";
-    "log.preallocate" Boolean = "false" [Medium cluster_wide honoured]
+    "log.preallocate" Boolean = "false" [Medium cluster_wide]
         "Whether new segments take their full size on disk at once, for topics that do not say so \
          themselves.";
     "log.retention.bytes" Long = "-1" [High cluster_wide honoured]
@@ -127,9 +127,9 @@ keys! {
          themselves.";
     "message.max.bytes" Int = "1048588" [High cluster_wide honoured at_least(0)]
         "Largest record batch accepted, in bytes, for topics that do not say so themselves.";
-    "min.insync.replicas" Int = "1" [High cluster_wide honoured at_least(1)]
+    "min.insync.replicas" Int = "1" [High cluster_wide at_least(1)]
         "In-sync replicas without which acks=all is refused, for topics that do not say so themselves.";
-    "unclean.leader.election.enable" Boolean = "false" [High cluster_wide honoured]
+    "unclean.leader.election.enable" Boolean = "false" [High cluster_wide]
         "Whether an out-of-sync replica may lead as a last resort, for topics that do not say so \
          themselves.";
 }

@@ -6,6 +6,7 @@ use super::coordinated::{OF_GROUPS, partition, time};
 use super::member;
 use super::polling::{as_poll, fetch};
 use crate::book::Place;
+use crate::check::unanswered;
 use crate::coordination::Group;
 use crate::wire::Trouble;
 use checker::Action;
@@ -31,10 +32,6 @@ pub(crate) async fn everything(client: &mut Client, groups: &[Group], settled: b
         offsets(client, group, settled).await?;
     }
     Ok(())
-}
-
-fn unanswered(what: &str) -> Trouble {
-    Trouble::Wrong(format!("{what} was not answered in the calm after a start"))
 }
 
 async fn end(client: &mut Client, place: Place) -> Result<(), Trouble> {

@@ -1,23 +1,19 @@
-//! Clients that are slow to read their answers, or do not read them at all, on a simulated network; and what becomes of
-//! answers when a request closes the connection.
+//! Clients that are slow to read their answers, or do not read them at all; and what becomes of answers when a request
+//! closes the connection.
 
+use crate::rig::{self, Site};
 use base::Instant;
 use driver::Handle;
-use executor::{Executor, IdlePolicy, Options, io, now, sleep};
-use memory::{Block, Pool, Slice};
-use network::{Answer, Gathering, Handling, Left, Limits, Listener, Outgoing, Requests, Traffic};
-use sim_driver::{World, WorldOptions};
+use executor::{io, now, sleep};
+use memory::{Block, Slice};
+use network::{Answer, Handling, Left, Limits, Requests};
 use std::cell::Cell;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// More than a connection may have unsent.
 const LARGE_BYTES: usize = 2 << 20;
 /// More than the simulated network takes of a connection, and less than one may have unsent.
 const MIDDLE_BYTES: usize = 600 << 10;
-const POOL_BYTES: usize = 16 << 20;
 const MOMENT: Duration = Duration::from_secs(5);
 const WORK: Duration = Duration::from_millis(50);
 
@@ -63,24 +59,6 @@ impl Requests for Sizes {
     fn left(&self, _request: &Left, _sent: Instant) {}
 }
 
-/// What a test sees of the broker.
-struct Site {
-    address: SocketAddr,
-    broker: Rc<Sizes>,
-    traffic: Arc<Traffic>,
-    pool: Pool,
-}
-
-impl Site {
-    /// Connects and sends the requests at once.
-    async fn ask(&self, requests: &[u8]) -> Handle {
-        let socket = io::connect(self.address).await.expect("connects");
-        let frames: Vec<u8> = requests.iter().flat_map(|request| [0, 0, 0, 1, *request]).collect();
-        io::send_all(socket, vec![Slice::from(frames)]).await.expect("sent");
-        socket
-    }
-}
-
 async fn read(socket: Handle, bytes: usize) -> Vec<u8> {
     let mut received = Vec::new();
     while received.len() < bytes {
@@ -91,43 +69,11 @@ async fn read(socket: Handle, bytes: usize) -> Vec<u8> {
 }
 
 /// Runs a client against a broker with these limits.
-fn run<T: 'static, F>(limits: Limits, client: impl FnOnce(Site) -> F) -> T
+fn run<T: 'static, F>(limits: Limits, client: impl FnOnce(Site<Sizes>) -> F) -> T
 where
     F: Future<Output = T> + 'static,
 {
-    let world = World::new(11, WorldOptions::default());
-    let (server, user) = (world.add_node(), world.add_node());
-    let pool = Pool::new(POOL_BYTES).expect("maps");
-    let core = |node, pool| {
-        let options = Options { idle: IdlePolicy::Park, seed: Some(world.random()) };
-        Executor::new(world.driver(node, pool), options)
-    };
-    let cores = [core(user, Pool::new(POOL_BYTES).expect("maps")), core(server, pool.clone())];
-    let address = SocketAddr::new(world.address(server), 9092);
-    let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
-    let (broker, traffic) = (Rc::new(Sizes::default()), Arc::new(Traffic::default()));
-    let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
-    let (gathering, limits) = (Gathering::new(pool.clone()), Rc::new(limits));
-    let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
-    let (door, counts) = (broker.clone(), traffic.clone());
-    let accepting = cores[1].spawn(
-        "listener",
-        listener.run(move |socket, _| {
-            let serving = network::serve(
-                socket,
-                gathering.clone(),
-                outgoing.clone(),
-                limits.clone(),
-                counts.clone(),
-                door.clone(),
-            );
-            async move { drop(serving.await) }
-        }),
-    );
-    let result = world.run(&cores, client(Site { address, broker, traffic, pool })).expect("runs");
-    drop(accepting);
-    cores.iter().for_each(Executor::drop_tasks);
-    result
+    rig::run(11, limits, Sizes::default(), client)
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! What is counted and measured of a connection's requests, on a simulated network.
+//! What is counted and measured of a connection's requests.
 
+use crate::rig;
 use base::Instant;
-use executor::{Executor, IdlePolicy, Options, io, now, sleep};
-use memory::{Pool, Slice};
-use network::{Answer, Gathering, Handling, Left, Limits, Listener, Outgoing, Requests, Traffic};
-use sim_driver::{World, WorldOptions};
+use executor::{io, now, sleep};
+use memory::Slice;
+use network::{Answer, Handling, Left, Limits, Requests, Traffic};
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,40 +76,9 @@ fn exchange_within(
     requests: &'static [u8],
     answer_bytes: usize,
 ) -> (Vec<(Left, Instant)>, Arc<Traffic>) {
-    let world = World::new(7, WorldOptions::default());
-    let (server, client) = (world.add_node(), world.add_node());
-    let pool = Pool::new(4 << 20).expect("maps");
-    let core = |node, pool| {
-        let options = Options { idle: IdlePolicy::Park, seed: Some(world.random()) };
-        Executor::new(world.driver(node, pool), options)
-    };
-    let cores = [core(client, Pool::new(4 << 20).expect("maps")), core(server, pool.clone())];
-    let address = SocketAddr::new(world.address(server), 9092);
-    let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
-    let (broker, traffic) = (Rc::new(Bytes::default()), Arc::new(Traffic::default()));
-    let limits = Rc::new(Limits { connections_max: 1, idle_max, ..Limits::default() });
-    let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
-    let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
-    let (door, counts) = (broker.clone(), traffic.clone());
-    let accepting = cores[1].spawn(
-        "listener",
-        listener.run(move |socket, _| {
-            let serving = network::serve(
-                socket,
-                Gathering::new(pool.clone()),
-                outgoing.clone(),
-                limits.clone(),
-                counts.clone(),
-                door.clone(),
-            );
-            async move { drop(serving.await) }
-        }),
-    );
-    let during = traffic.clone();
-    let asking = async move {
-        let socket = io::connect(address).await.expect("connects");
-        let frames: Vec<u8> = requests.iter().flat_map(|request| [0, 0, 0, 1, *request]).collect();
-        io::send_all(socket, vec![Slice::from(frames)]).await.expect("sent");
+    let limits = Limits { connections_max: 1, idle_max, ..Limits::default() };
+    let asking = move |site: rig::Site<Bytes>| async move {
+        let socket = site.ask(requests).await;
         let mut received = 0;
         while received < answer_bytes {
             let Ok(Some((_, length))) = io::receive(socket).await else { break };
@@ -118,20 +86,18 @@ fn exchange_within(
         }
         assert_eq!(received, answer_bytes);
         sleep(Duration::from_secs(1)).await;
-        let open = during.connections.get();
+        let open = site.traffic.connections.get();
         // A second one is one too many, while the first is open.
-        let second = io::connect(address).await.expect("connects");
+        let second = io::connect(site.address).await.expect("connects");
         sleep(Duration::from_secs(1)).await;
         let _ = io::close(second).await;
         let _ = io::close(socket).await;
         // The server notices both.
         sleep(Duration::from_secs(5)).await;
-        open
+        (open, site.broker, site.traffic)
     };
-    let open = world.run(&cores, asking).expect("runs");
+    let (open, broker, traffic) = rig::run(7, limits, Bytes::default(), asking);
     assert_eq!(open, u64::from(!requests.contains(&b'x')));
-    drop(accepting);
-    cores.iter().for_each(Executor::drop_tasks);
     (broker.left.take(), traffic)
 }
 
