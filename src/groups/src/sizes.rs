@@ -138,7 +138,7 @@ pub(crate) fn check_streams(
     context: &Context<'_>,
     settings: &Settings,
 ) -> Result<(), Refused> {
-    let known = group.and_then(|group| group.said_before(request));
+    let known = group.and_then(|group| group.members.get(&*request.member_id)).map(|member| &member.profile);
     if known.is_some_and(|known| known.hears_nothing_new(request, context)) {
         return Ok(());
     }
@@ -158,7 +158,7 @@ pub(crate) fn check_streams(
     let known_endpoint = known.and_then(|known| known.endpoint.as_ref()).map(|(host, _)| host.as_str());
     let others = [
         request.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref())),
-        request.instance_id.as_deref().or(known.and_then(|known| known.instance.as_deref())),
+        known.and_then(|known| known.instance.as_deref()),
         request.process_id.as_deref().or(known.map(|known| known.process.as_str())),
         endpoint.or(known_endpoint),
         Some(context.client_id),

@@ -127,17 +127,21 @@ impl ShareGroup {
         Ok(())
     }
 
-    /// An epoch may be the last but one: the answer with the new one may have been lost.
+    /// An epoch may be the last but one: the answer with the new one may have been lost. A member may also begin anew
+    /// at any time (KAFKA-19233).
     fn check_epoch(&self, id: &str, epoch: i32) -> Result<(), Refused> {
         let Some(member) = self.members.get(id) else { return Ok(()) };
         if epoch == JOINS || epoch == member.epoch || epoch == member.previous_epoch {
             return Ok(());
         }
-        let order = if epoch > member.epoch { "greater" } else { "smaller" };
+        let (known, previous) = (member.epoch, member.previous_epoch);
+        let (order, besides) = match epoch > known {
+            true => ("greater", String::new()),
+            false => ("smaller", format!(", and it does not match the previous member epoch ({previous})")),
+        };
         let message = format!(
             "The share group member has a {order} member epoch ({epoch}) than the one known by the group coordinator \
-             ({}). The member must abandon all its partitions and rejoin.",
-            member.epoch
+             ({known}){besides}. The member must abandon all its partitions and rejoin."
         );
         Err(Refused::new(ErrorCode::FencedMemberEpoch, message))
     }

@@ -297,20 +297,39 @@ fn standby_tasks_are_in_other_processes() {
 }
 
 #[test]
-fn a_static_member_comes_back_to_its_tasks() {
+fn what_kafka_does_not_serve_either_is_refused_in_its_words() {
+    type Change = fn(&mut StreamsGroupHeartbeatRequest<'static>);
+    let cases: [(Change, &str); 6] = [
+        (|request| request.instance_id = Some("i".into()), "Static membership is not yet supported."),
+        (|request| request.task_offsets = Some(Vec::new()), "TaskOffsets are not supported yet."),
+        (|request| request.task_end_offsets = Some(Vec::new()), "TaskEndOffsets are not supported yet."),
+        (
+            |request| {
+                let task = TaskIds { subtopology_id: "0".into(), partitions: vec![0] };
+                request.warmup_tasks = Some(vec![task]);
+            },
+            "WarmupTasks are not supported yet.",
+        ),
+        (
+            |request| wrong(request).source_topic_regex = vec!["t.*".into()],
+            "Regular expressions for source topics are not supported yet.",
+        ),
+        (|request| request.member_epoch = -2, "InstanceId can't be null."),
+    ];
     let mut driver = Driver::streams(at_once());
-    let of = |request: StreamsGroupHeartbeatRequest<'static>| StreamsGroupHeartbeatRequest {
-        instance_id: Some("i".into()),
-        ..request
-    };
-    assert_eq!(driver.tell(&of(joins("a", "p"))), fine(2, &[0, 1, 2, 3]));
-    assert_eq!(driver.tell(&of(joins("b", "p"))).0, ErrorCode::UnreleasedInstanceId);
-    assert_eq!(driver.tell(&of(quiet("a", -2))), silent(-2));
-    assert_eq!(driver.tell(&of(joins("b", "p"))), fine(2, &[0, 1, 2, 3]), "nothing is computed anew");
-    assert_eq!(driver.tell(&of(quiet("a", 2))).0, ErrorCode::FencedInstanceId);
-    assert_eq!(driver.tell(&of(quiet("b", -2))), silent(-2));
-    driver.pass(45_001);
-    assert_eq!(driver.streams_group().group_state, "Empty");
+    driver.streams_beat(&joins("a", "p"));
+    let before = (driver.coordinator.usage(), driver.log.len());
+    for (change, why) in cases {
+        let mut request = joins("b", "q");
+        change(&mut request);
+        let told = driver.streams_beat(&request).response;
+        assert_eq!(code(told.error_code), ErrorCode::InvalidRequest, "{why}");
+        assert_eq!(told.error_message.as_deref(), Some(why));
+    }
+    let leaves = StreamsGroupHeartbeatRequest { instance_id: Some("i".into()), ..quiet("a", -2) };
+    assert_eq!(driver.tell(&leaves).0, ErrorCode::InvalidRequest);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), before, "nothing came of them");
+    assert_eq!(driver.tell(&quiet("a", 2)), silent(2));
 }
 
 #[test]
