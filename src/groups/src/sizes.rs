@@ -1,9 +1,9 @@
 //! Records that would be larger than the log takes: they are noticed before anything has changed.
 //!
-//! Kafka finds out when it writes, goes back to the state that it had before, and answers UNKNOWN_SERVER_ERROR. A
-//! coordinator here does not go back, so what a client can make large is measured first. That is single records: those
-//! of one decision may be larger together, for the shell writes them as several batches, all or none. Measures are
-//! upper bounds.
+//! Kafka finds out when it writes, goes back to the state that it had before, and answers UNKNOWN_SERVER_ERROR. Here
+//! what a client can make large is measured first; what grows with the partitions of a group is measured when it is
+//! decided, and taken back (`undo`). That is single records: those of one decision may be larger together, for the
+//! shell writes them as several batches, all or none. Measures are upper bounds.
 
 use crate::classic::ClassicGroup;
 use crate::classic::join::Join;
@@ -214,6 +214,6 @@ impl ClassicGroup {
         let before = member.metadata(protocol).len() + member.client_id.len() + member.client_host.len();
         // Its new id begins with the instance's name, cut, as the old one did.
         let growth = after.saturating_sub(before);
-        growth == 0 || self.record().bytes() + growth <= settings.record_bytes_max
+        self.record().bytes() + growth <= settings.record_bytes_max
     }
 }

@@ -74,10 +74,12 @@ impl ShareGroup {
         }
         self.check_room(&id, scene.settings.share_max_size)?;
         self.check_epoch(&id, request.member_epoch)?;
+        let undo = self.before_heartbeat(request, context, scene);
         let changed = self.take_profile(&id, request, context, scene);
         self.refresh_epoch(changed, scene);
         self.refresh_target(scene);
         self.step_on(&id, scene);
+        self.keep(undo, scene)?;
         let timeout_ms = self.session_timeout_ms(scene);
         scene.arm(&self.id, Some(&id), TimerKind::Session, timeout_ms);
         // Of one that names an older epoch the last answer may have been lost, and what it said with it.

@@ -39,6 +39,7 @@ impl StreamsGroup {
             Some(member) => member.id.clone(),
             None => Arc::from(&*request.member_id),
         };
+        let undo = self.before_heartbeat(request, context, settings, scene);
         let is_new = self.admit(&id, request, owned.as_ref())?;
         let known_epoch = self.members.get(&id).map(|member| member.progress.epoch);
         let is_behind = known_epoch.is_some_and(|epoch| epoch != request.member_epoch);
@@ -59,6 +60,7 @@ impl StreamsGroup {
         }
         let joins = request.member_epoch == JOINS;
         self.note_endpoint(&id, joins || gained);
+        self.keep(undo, scene)?;
         // A member that begins anew after an error says all that it has.
         let says_all = request.rebalance_timeout_ms != -1 && owned.is_some();
         let with_tasks = joins || gained || is_behind || says_all;

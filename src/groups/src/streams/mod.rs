@@ -6,6 +6,7 @@
 //! - [`membership`]: heartbeats find their group; [`check`]: whether one can be taken; [`heartbeat`]: what it leads to.
 //! - [`target`]: when the group's epoch goes up, and the target assignment; [`sticky`]: the assignor.
 //! - [`reconcile`]: a member's next step towards its target.
+//! - [`keep`]: decisions that the log takes, and those that are taken back.
 //! - [`leave`]: members that go.
 //! - [`state`]: what a group says of itself; [`endpoints`]: where the application can be asked for its state.
 //! - [`records`]: its records; [`restore`]: reading them back.
@@ -14,6 +15,7 @@ pub(crate) mod check;
 pub(crate) mod configure;
 pub(crate) mod endpoints;
 pub(crate) mod heartbeat;
+pub(crate) mod keep;
 pub(crate) mod leave;
 pub(crate) mod member;
 mod membership;

@@ -4,7 +4,7 @@
 //! - [`classic`], [`consumer`], [`share`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by
 //!   step.
 //! - [`topology`]: what topologies come to.
-//! - [`large`]: what is larger than the log takes.
+//! - [`large`]: what is larger than the log takes; [`outgrown`]: groups that have become so.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
 mod classic;
@@ -12,6 +12,7 @@ mod consumer;
 mod large;
 mod migration;
 mod offsets;
+mod outgrown;
 mod random;
 mod share;
 mod streams;

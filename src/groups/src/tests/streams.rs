@@ -479,3 +479,29 @@ fn a_member_or_topology_that_is_too_large_changes_no_group() {
     let told = driver.streams_beat(&quiet("a", told.member_epoch)).response;
     assert_eq!(code(told.error_code), ErrorCode::None);
 }
+
+#[test]
+fn tasks_that_the_log_does_not_take_are_not_given() {
+    let limited = |streams: StreamsSettings, record_bytes_max: usize| Settings {
+        streams,
+        record_bytes_max,
+        ..Settings::default()
+    };
+    let mut driver = Driver::streams(at_once());
+    driver.cluster.topics.iter_mut().for_each(|topic| topic.partitions = 300);
+    driver.cluster.version += 1;
+    driver.coordinator.configure(limited(at_once(), 1_000));
+    assert_eq!(driver.tell(&joins("a", "p")).0, ErrorCode::UnknownServerError);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), (Usage::default(), 0), "no group is made");
+    // Nor are they when the first members have waited for each other.
+    driver.coordinator.configure(limited(StreamsSettings::default(), 1_000));
+    assert_eq!(driver.tell(&joins("a", "p")), fine(1, &[]));
+    let before = (driver.coordinator.usage(), driver.log.len());
+    driver.pass(3_000);
+    assert_eq!(driver.tell(&quiet("a", 1)).0, ErrorCode::UnknownServerError);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), before);
+    assert_eq!(driver.reloaded().tell(&quiet("a", 1)).0, ErrorCode::UnknownServerError);
+    driver.coordinator.configure(limited(StreamsSettings::default(), 1 << 20));
+    let (told, epoch, tasks) = driver.tell(&quiet("a", 1));
+    assert_eq!((told, epoch, tasks.map(|tasks| tasks.len())), (ErrorCode::None, 2, Some(300)));
+}
