@@ -5,10 +5,12 @@
 //!   step.
 //! - [`topology`]: what topologies come to.
 //! - [`large`]: what is larger than the log takes; [`outgrown`]: groups that have become so.
+//! - [`extremes`]: very many and very much.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
 mod classic;
 mod consumer;
+mod extremes;
 mod large;
 mod migration;
 mod offsets;
