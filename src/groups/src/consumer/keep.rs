@@ -14,7 +14,7 @@ impl ConsumerGroup {
         context: &Context<'_>,
         scene: &Scene<'_>,
     ) -> Undo<ConsumerGroup> {
-        let is_needed = !self.is_at_rest(request, context) && {
+        let is_needed = !self.is_at_rest(request, context, scene) && {
             // What a new pattern stands for nobody knows yet.
             let has_pattern = request.subscribed_topic_regex.as_deref().is_some_and(|one| !one.is_empty());
             let names = request.subscribed_topic_names.iter().flatten().map(|name| &**name);
@@ -47,23 +47,22 @@ impl ConsumerGroup {
 
     /// Whether a heartbeat leads to no record but the member's own: it says nothing new, and all that it is to be told it
     /// has been told.
-    fn is_at_rest(&self, request: &ConsumerGroupHeartbeatRequest<'_>, context: &Context<'_>) -> bool {
+    fn is_at_rest(
+        &self,
+        request: &ConsumerGroupHeartbeatRequest<'_>,
+        context: &Context<'_>,
+        scene: &Scene<'_>,
+    ) -> bool {
         let Some(member) = self.members.get(&*request.member_id) else { return false };
-        let version = context.topics.version();
         self.epoch == self.assignment_epoch
-            && self.seen_topics == Some(version)
+            && self.seen_topics == Some(scene.topics.version())
             && member.progress.is_at(self.assignment_epoch)
             && member.profile.hears_nothing_new(request, context)
-            && self.patterns.values().all(|one| one.is_known && one.members > 0 && one.version == version)
+            && self.patterns.values().all(|one| one.members > 0 && !one.is_due(scene))
     }
 
     /// Whether a record of what a member has, or shall have, may be more than the log takes.
-    fn may_outgrow<'n>(
-        &self,
-        member: &str,
-        names: impl Iterator<Item = &'n str>,
-        scene: &Scene<'_>,
-    ) -> bool {
+    fn may_outgrow<'n>(&self, member: &str, names: impl Iterator<Item = &'n str>, scene: &Scene<'_>) -> bool {
         let partitions = |name: &str| {
             let topic = scene.topics.by_name(name);
             topic.map_or(0, |topic| usize::try_from(topic.partitions).unwrap_or(0))
