@@ -14,11 +14,11 @@ use crate::settings::StreamsSettings;
 use crate::timers::TimerKind;
 use crate::topics::Topics;
 use crate::wire::text;
+use kafka_wire::Str;
 use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use kafka_wire::messages::streams_group_heartbeat_response::{
     self as told, StreamsGroupHeartbeatResponse, TaskIds,
 };
-use kafka_wire::Str;
 use std::sync::Arc;
 
 impl StreamsGroup {
