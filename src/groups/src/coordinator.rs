@@ -27,9 +27,10 @@ const TICK_TIMERS: usize = 256;
 ///
 /// State changes at once. If the records of a call cannot be written, the coordinator is ahead of its log and must
 /// be dropped and loaded again; whoever waits, [`Coordinator::waiters`] too, is told COORDINATOR_NOT_AVAILABLE or
-/// NOT_COORDINATOR. So what a client sends that is larger than the log takes is refused before anything has changed
-/// ([`Settings::record_bytes_max`]). Only offsets of a transaction count from when they are in the log: the shell tells
-/// what became of them by [`Coordinator::written`], and if the log refuses them that is the end of it.
+/// NOT_COORDINATOR. So what a client sends that is larger than the log takes is refused before anything has changed, and
+/// a decision with a record that is larger is taken back at once ([`Settings::record_bytes_max`]). Only offsets of a
+/// transaction count from when they are in the log: the shell tells what became of them by [`Coordinator::written`], and
+/// if the log refuses them that is the end of it.
 #[derive(Debug)]
 pub struct Coordinator {
     pub(crate) settings: Settings,

@@ -17,7 +17,8 @@
 //! - `assignors`: server-side assignment. `statics`: members that keep their place (KIP-345).
 //! - `offsets`: the store of offsets.
 //! - `records`: Kafka's records; `replay`: reading them back.
-//! - `sizes`: what fits into a record. `scene`, `timers`, `wire`: what the others work with.
+//! - `sizes`: what fits into a record; `undo`: decisions that turn out not to fit. `scene`, `timers`, `wire`: what the
+//!   others work with.
 
 mod admin;
 mod assignors;
@@ -40,6 +41,7 @@ mod statics;
 mod streams;
 mod timers;
 mod topics;
+mod undo;
 mod wire;
 
 #[cfg(test)]

@@ -168,7 +168,8 @@ impl Coordinator {
         sizes::check_consumer(known, request, call.context, settings)?;
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
         let name = &*request.group_id;
-        if request.member_epoch == JOINS && !groups.contains_key(name) {
+        let is_new = request.member_epoch == JOINS && !groups.contains_key(name);
+        if is_new {
             let id: Arc<str> = Arc::from(name);
             groups.insert(id.clone(), Group::Consumer(ConsumerGroup::new(id)));
         }
@@ -185,7 +186,12 @@ impl Coordinator {
                 offsets.delete_group(name, &mut scene.out.records);
             }
         }
-        slot.consumer_mut()?.heartbeat(request, call.context, &mut scene)
+        let told = slot.consumer_mut()?.heartbeat(request, call.context, &mut scene);
+        if is_new && told.is_err() {
+            // Nothing is made for somebody who is turned away.
+            groups.remove(name);
+        }
+        told
     }
 
     pub(crate) fn share_heartbeat(
@@ -217,18 +223,23 @@ impl Coordinator {
             _ => None,
         };
         sizes::check_share(known, request, call.context, &self.settings)?;
+        let is_new = request.member_epoch == share::JOINS && !self.groups.contains_key(name);
         if request.member_epoch == share::JOINS {
             self.share_for(name)?;
         }
         let Coordinator { settings, groups, timers, parked, .. } = self;
         let mut scene = Scene { now: call.now, settings, timers, parked, topics: call.context.topics, out };
-        match groups.get_mut(name) {
+        let told = match groups.get_mut(name) {
             Some(Group::Share(group)) => group.heartbeat(request, call.context, &mut scene),
             other => {
                 let why = if other.is_some() { "is not a share group" } else { "not found" };
                 Err(Refused::new(ErrorCode::GroupIdNotFound, format!("Group {name} {why}.")))
             }
+        };
+        if is_new && told.is_err() {
+            groups.remove(name);
         }
+        told
     }
 }
 

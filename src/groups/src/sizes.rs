@@ -1,9 +1,9 @@
 //! Records that would be larger than the log takes: they are noticed before anything has changed.
 //!
-//! Kafka finds out when it writes, goes back to the state that it had before, and answers UNKNOWN_SERVER_ERROR. A
-//! coordinator here does not go back, so what a client can make large is measured first. That is single records: those
-//! of one decision may be larger together, for the shell writes them as several batches, all or none. Measures are
-//! upper bounds.
+//! Kafka finds out when it writes, goes back to the state that it had before, and answers UNKNOWN_SERVER_ERROR. Here
+//! what a client can make large is measured first; what grows with the partitions of a group is measured when it is
+//! decided, and taken back (`undo`). That is single records: those of one decision may be larger together, for the
+//! shell writes them as several batches, all or none. Measures are upper bounds.
 
 use crate::classic::ClassicGroup;
 use crate::classic::join::Join;
@@ -137,7 +137,7 @@ pub(crate) fn check_streams(
     context: &Context<'_>,
     settings: &Settings,
 ) -> Result<(), Refused> {
-    let known = group.and_then(|group| group.said_before(request));
+    let known = group.and_then(|group| group.members.get(&*request.member_id)).map(|member| &member.profile);
     if known.is_some_and(|known| known.hears_nothing_new(request, context)) {
         return Ok(());
     }
@@ -157,7 +157,7 @@ pub(crate) fn check_streams(
     let known_endpoint = known.and_then(|known| known.endpoint.as_ref()).map(|(host, _)| host.as_str());
     let says = [
         request.rack_id.as_deref().or(known.and_then(|known| known.rack.as_deref())),
-        request.instance_id.as_deref().or(known.and_then(|known| known.instance.as_deref())),
+        known.and_then(|known| known.instance.as_deref()),
         request.process_id.as_deref().or(known.map(|known| known.process.as_str())),
         endpoint.or(known_endpoint),
         // Without a name its process has that of the member.
@@ -209,6 +209,6 @@ impl ClassicGroup {
         let before = member.metadata(protocol).len() + member.client_id.len() + member.client_host.len();
         // Its new id begins with the instance's name, cut, as the old one did.
         let growth = after.saturating_sub(before);
-        growth == 0 || self.record().bytes() + growth <= settings.record_bytes_max
+        self.record().bytes() + growth <= settings.record_bytes_max
     }
 }

@@ -1,4 +1,4 @@
-//! Static members (KIP-345) of the protocols in which the coordinator assigns.
+//! Static members (KIP-345) of groups in which the coordinator assigns. Streams groups have none, as in Kafka 4.3.
 
 use crate::request::Refused;
 use base::mistakes;

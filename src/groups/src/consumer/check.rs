@@ -81,11 +81,12 @@ fn has_no_more(owned: Option<&[TopicPartitions]>, assigned: &Owned) -> bool {
     })
 }
 
-/// Checks a member's epoch: it may be the last but one if the answer with the new one was lost.
+/// Checks a member's epoch: it may be the last but one if the answer with the new one was lost. A member may also
+/// begin anew at any time (KAFKA-19233): it has nothing then.
 pub(crate) fn epoch(member: &Member, epoch: i32, owned: Option<&[TopicPartitions]>) -> Result<(), Refused> {
     let known = member.progress.epoch;
     let is_retry = epoch == member.progress.previous_epoch && has_no_more(owned, &member.progress.assigned);
-    if epoch == known || (epoch < known && is_retry) {
+    if epoch == known || epoch == JOINS || (epoch < known && is_retry) {
         return Ok(());
     }
     let order = if epoch > known { "greater" } else { "smaller" };

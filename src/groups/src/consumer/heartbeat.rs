@@ -32,6 +32,7 @@ impl ConsumerGroup {
             None => Arc::from(&*request.member_id),
         };
         self.check_room(&id, scene.settings.consumer_max_size)?;
+        let undo = self.before_heartbeat(request, context, scene);
         let count = self.members.len();
         self.admit(&id, request, scene)?;
         // One that is new is assigned something, if only nothing: it may subscribe to nothing yet.
@@ -40,6 +41,7 @@ impl ConsumerGroup {
             changed |= self.take_profile(&id, profile, scene);
         }
         let gained = self.bring_on(&id, changed, request.topic_partitions.as_deref(), scene);
+        self.keep(undo, scene)?;
         let session_ms = scene.consumer_session_timeout_ms(&self.id);
         scene.arm(&self.id, Some(&id), TimerKind::Session, session_ms);
         let says_all = request.rebalance_timeout_ms != -1

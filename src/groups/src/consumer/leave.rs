@@ -4,8 +4,10 @@ use super::ConsumerGroup;
 use super::member::{LEFT_STATIC, MemberState, Owned, Progress, given_at_first};
 use super::migrate;
 use crate::group::Group;
+use crate::records;
 use crate::request::Refused;
 use crate::scene::Scene;
+use crate::sizes;
 use crate::timers::TimerKind;
 use crate::wire::text;
 use kafka_wire::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
@@ -26,6 +28,8 @@ pub(crate) fn leave(
         let assigned = given_at_first(&member.progress.assigned);
         let progress =
             Progress { epoch: LEFT_STATIC, assigned, revoking: Owned::new(), ..member.progress.clone() };
+        // The log may take less by now than when it was given them.
+        sizes::check(records::current(&group.id, &id, &progress.value()).bytes(), scene.settings)?;
         scene.disarm(&group.id, Some(&id), TimerKind::Rebalance);
         group.write_progress(&id, progress, &mut scene.out.records);
     } else {

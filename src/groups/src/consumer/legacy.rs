@@ -48,6 +48,7 @@ pub(crate) fn join(slot: &mut Group, join: &Join<'_>, scene: &mut Scene<'_>) -> 
     let holder = join.instance().and_then(|instance| group.members.get(group.statics.get(instance)?));
     let known = holder.or_else(|| group.members.get(&id)).map(|member| &member.profile);
     sizes::check_joining(known, join, &says, scene.settings)?;
+    let undo = group.before_join(&id, says.topics.iter().map(|topic| &**topic), scene);
     let replaced = group.admit_classic(&id, join, scene)?;
     let owned = owned_partitions(&says, scene.topics);
     let mut changed = false;
@@ -55,6 +56,7 @@ pub(crate) fn join(slot: &mut Group, join: &Join<'_>, scene: &mut Scene<'_>) -> 
         changed = group.take_profile(&id, profile, scene);
     }
     group.bring_on(&id, changed, Some(&owned), scene);
+    group.keep(undo, scene)?;
     let epoch = group.members.get(&id).map_or(0, |member| member.progress.epoch);
     let answer = JoinGroupResponse {
         member_id: text(&id),

@@ -7,6 +7,7 @@
 //! - [`subscription`]: topics and patterns, and when the group's epoch goes up.
 //! - [`target`]: the target assignment.
 //! - [`reconcile`]: a member's next step towards it.
+//! - [`keep`]: decisions that the log takes, and those that are taken back.
 //! - [`leave`]: members that go.
 //! - [`legacy`]: members of the classic protocol in such a group.
 //! - [`migrate`]: groups that change their protocol.
@@ -14,6 +15,7 @@
 
 pub(crate) mod check;
 pub(crate) mod heartbeat;
+pub(crate) mod keep;
 pub(crate) mod leave;
 pub(crate) mod legacy;
 pub(crate) mod member;

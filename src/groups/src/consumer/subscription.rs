@@ -32,6 +32,16 @@ pub(crate) struct Resolved {
     pub members: usize,
 }
 
+impl Resolved {
+    /// Whether it is to be evaluated: for the first time, because topics have changed, or because it is time.
+    pub fn is_due(&self, scene: &Scene<'_>) -> bool {
+        let age = scene.now.saturating_sub(self.at_ms);
+        let interval = i64::from(scene.settings.regex_refresh_interval_ms);
+        let is_old = age >= interval || (self.version != scene.topics.version() && age >= MIN_REFRESH_MS);
+        !self.is_known || is_old && !mistakes::is_made("patterns not looked at again")
+    }
+}
+
 /// Compiles a pattern; as in Kafka, it has to match a topic's whole name.
 pub(crate) fn compiled(pattern: &str) -> Result<Regex, Refused> {
     let whole = match mistakes::is_made("patterns match parts of names") {
@@ -63,15 +73,8 @@ impl ConsumerGroup {
     /// Evaluates patterns that are new or due, and forgets those that nobody uses; true if that changes the
     /// group's topics.
     pub fn refresh_patterns(&mut self, scene: &mut Scene<'_>) -> bool {
-        let version = scene.topics.version();
-        let interval = i64::from(scene.settings.regex_refresh_interval_ms);
-        let is_due = |resolved: &Resolved| {
-            let age = scene.now.saturating_sub(resolved.at_ms);
-            let is_old = age >= interval || (resolved.version != version && age >= MIN_REFRESH_MS);
-            !resolved.is_known || is_old && !mistakes::is_made("patterns not looked at again")
-        };
         let of_interest =
-            self.patterns.iter().filter(|(_, resolved)| resolved.members == 0 || is_due(resolved));
+            self.patterns.iter().filter(|(_, resolved)| resolved.members == 0 || resolved.is_due(scene));
         let patterns: Vec<Arc<str>> = of_interest.map(|(pattern, _)| pattern.clone()).collect();
         let mut changed = false;
         for pattern in patterns {

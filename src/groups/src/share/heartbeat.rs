@@ -75,10 +75,12 @@ impl ShareGroup {
         }
         self.check_room(&id, scene.settings.share_max_size)?;
         self.check_epoch(&id, request.member_epoch)?;
+        let undo = self.before_heartbeat(request, context, scene);
         let changed = self.take_profile(&id, request, context, scene);
         self.refresh_epoch(changed, scene);
         self.refresh_target(scene);
         self.step_on(&id, scene);
+        self.keep(undo, scene)?;
         let timeout_ms = self.session_timeout_ms(scene);
         scene.arm(&self.id, Some(&id), TimerKind::Session, timeout_ms);
         // Of one that names an older epoch the last answer may have been lost, and what it said with it.
@@ -128,17 +130,21 @@ impl ShareGroup {
         Ok(())
     }
 
-    /// An epoch may be the last but one: the answer with the new one may have been lost.
+    /// An epoch may be the last but one: the answer with the new one may have been lost. A member may also begin anew
+    /// at any time (KAFKA-19233).
     fn check_epoch(&self, id: &str, epoch: i32) -> Result<(), Refused> {
         let Some(member) = self.members.get(id) else { return Ok(()) };
         if epoch == JOINS || epoch == member.epoch || epoch == member.previous_epoch {
             return Ok(());
         }
-        let order = if epoch > member.epoch { "greater" } else { "smaller" };
+        let (known, previous) = (member.epoch, member.previous_epoch);
+        let (order, besides) = match epoch > known {
+            true => ("greater", String::new()),
+            false => ("smaller", format!(", and it does not match the previous member epoch ({previous})")),
+        };
         let message = format!(
             "The share group member has a {order} member epoch ({epoch}) than the one known by the group coordinator \
-             ({}). The member must abandon all its partitions and rejoin.",
-            member.epoch
+             ({known}){besides}. The member must abandon all its partitions and rejoin."
         );
         Err(Refused::new(ErrorCode::FencedMemberEpoch, message))
     }

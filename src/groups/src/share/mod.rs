@@ -4,12 +4,14 @@
 //! - [`member`]: a member, what it said and what it has.
 //! - [`heartbeat`]: what a heartbeat leads to: joining, staying, leaving, time that is up.
 //! - [`assign`]: the assignor, Kafka's `simple`.
+//! - [`keep`]: decisions that the log takes, and those that are taken back.
 //! - [`plan`]: positions of the group, for those who look at them and change them.
 //! - [`records`]: its records; [`replay`]: reading them back.
 //! - [`state`]: what a group says of itself.
 
 pub(crate) mod assign;
 pub(crate) mod heartbeat;
+pub(crate) mod keep;
 pub(crate) mod member;
 pub(crate) mod plan;
 pub(crate) mod records;

@@ -6,6 +6,7 @@ use crate::coordinator::{Call, Coordinator};
 use crate::effects::{Effects, Response};
 use crate::group::Group;
 use crate::request::Refused;
+use crate::undo::Undo;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::alter_share_group_offsets_request::AlterShareGroupOffsetsRequest;
 use kafka_wire::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequest;
@@ -99,12 +100,15 @@ impl Coordinator {
         let known =
             request.topics.iter().filter_map(|asked| Some((topics.by_name(&asked.topic_name)?, asked)));
         let known: Vec<_> = known.collect();
-        if known.is_empty() && !self.groups.contains_key(&*request.group_id) {
+        let is_new = !self.groups.contains_key(&*request.group_id);
+        if known.is_empty() && is_new {
             // Nothing is made for the sake of nothing.
             return Ok(SharePlan::of(&ShareGroup::new(Arc::from(&*request.group_id))));
         }
+        let settings = self.settings.clone();
         let group = self.share_for(&request.group_id)?;
         check_empty(group)?;
+        let undo = Undo::of(&*group, true, &out.records);
         for (topic, asked) in known {
             let started: &mut Started = group.started.entry(topic.id).or_default();
             started.name = topic.name.to_string();
@@ -113,7 +117,12 @@ impl Coordinator {
         }
         group.raise_epoch(&mut out.records);
         group.write_started(topics, &mut out.records);
-        Ok(SharePlan::of(group))
+        let kept = undo.check(group, &mut out.records, &settings);
+        let plan = SharePlan::of(group);
+        if is_new && kept.is_err() {
+            self.groups.remove(&*request.group_id);
+        }
+        kept.map(|()| plan)
     }
 
     /// Positions are about to be deleted.
@@ -135,6 +144,7 @@ impl Coordinator {
         out: &mut Effects,
     ) -> Result<SharePlan, Refused> {
         let name = &*request.group_id;
+        let settings = self.settings.clone();
         let group = match self.groups.get_mut(name) {
             Some(Group::Share(group)) => group,
             other => return Err(not_there(name, other.is_some())),
@@ -143,6 +153,7 @@ impl Coordinator {
         let plan = SharePlan::of(group);
         let topics = call.context.topics;
         let gone = request.topics.iter().filter_map(|asked| topics.by_name(&asked.topic_name));
+        let undo = Undo::of(&*group, true, &out.records);
         let before = group.started.len();
         for topic in gone {
             group.started.remove(&topic.id);
@@ -150,7 +161,7 @@ impl Coordinator {
         if group.started.len() < before {
             group.write_started(topics, &mut out.records);
         }
-        Ok(plan)
+        undo.check(group, &mut out.records, &settings).map(|()| plan)
     }
 
     /// The share group of a name, made if there is none.

@@ -1,16 +1,17 @@
 //! Whether a heartbeat of the streams protocol can be taken.
 
 use super::StreamsGroup;
-use super::member::{LEFT_STATIC, Member};
+use super::member::Member;
 use super::tasks::TaskSet;
 use super::topology::{self, Topology};
 use crate::request::Refused;
-use crate::statics;
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::streams_group_heartbeat_request::{StreamsGroupHeartbeatRequest, TaskIds};
 
 /// Joins the group.
 pub(crate) const JOINS: i32 = 0;
+/// Leaves it for a while, as static members do.
+const LEAVES_FOR_A_WHILE: i32 = -2;
 
 fn require(holds: bool, otherwise: &str) -> Result<(), Refused> {
     if holds { Ok(()) } else { Err(Refused::invalid(otherwise)) }
@@ -22,26 +23,47 @@ fn not_blank(text: Option<&str>) -> bool {
 
 /// Checks what can be checked without the group.
 pub(crate) fn request(request: &StreamsGroupHeartbeatRequest<'_>) -> Result<(), Refused> {
-    require(not_blank(Some(&request.group_id)), "GroupId can't be empty.")?;
+    check_served(request)?;
     require(not_blank(Some(&request.member_id)), "MemberId can't be empty.")?;
-    require(not_blank(request.instance_id.as_deref()), "InstanceId can't be empty.")?;
+    require(not_blank(Some(&request.group_id)), "GroupId can't be empty.")?;
     require(not_blank(request.rack_id.as_deref()), "RackId can't be empty.")?;
-    let epoch = request.member_epoch;
-    require(epoch >= LEFT_STATIC, "MemberEpoch is invalid.")?;
-    if epoch == LEFT_STATIC {
-        require(request.instance_id.is_some(), "InstanceId can't be null.")?;
+    match request.member_epoch {
+        JOINS => check_join(request)?,
+        LEAVES_FOR_A_WHILE => return Err(Refused::invalid("InstanceId can't be null.")),
+        epoch if epoch < LEAVES_FOR_A_WHILE => {
+            let message = format!("MemberEpoch is {epoch}, but must be greater than or equal to -2.");
+            return Err(Refused::new(ErrorCode::InvalidRequest, message));
+        }
+        _ => {}
     }
     let lists = [&request.active_tasks, &request.standby_tasks, &request.warmup_tasks];
-    if epoch == JOINS {
-        let is_empty = |list: &&Option<Vec<TaskIds<'_>>>| matches!(list, Some(list) if list.is_empty());
-        require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")?;
-        require(lists.iter().all(is_empty), "All lists of tasks must be empty when (re-)joining.")?;
-        require(request.topology.is_some(), "Topology must be non-null when (re-)joining.")?;
-    } else {
-        require(request.topology.is_none(), "Topology can only be provided when (re-)joining.")?;
-    }
     let said = lists.iter().filter(|list| list.is_some()).count();
-    require(said == 0 || said == lists.len(), "Either all lists of tasks are given, or none is.")
+    require(said == 0 || said == lists.len(), "If one task-type is non-null, all must be non-null.")?;
+    let is_join = request.member_epoch == JOINS;
+    require(is_join || request.topology.is_none(), "Topology can only be provided when (re-)joining.")
+}
+
+/// Refuses what Kafka 4.3 does not serve of KIP-1071 either: static members, warm-up tasks and the offsets that decide
+/// on them, source topics by patterns.
+fn check_served(request: &StreamsGroupHeartbeatRequest<'_>) -> Result<(), Refused> {
+    require(request.instance_id.is_none(), "Static membership is not yet supported.")?;
+    require(request.task_offsets.is_none(), "TaskOffsets are not supported yet.")?;
+    require(request.task_end_offsets.is_none(), "TaskEndOffsets are not supported yet.")?;
+    let warms_up = request.warmup_tasks.as_ref().is_some_and(|tasks| !tasks.is_empty());
+    require(!warms_up, "WarmupTasks are not supported yet.")?;
+    let mut subtopologies = request.topology.iter().flat_map(|topology| topology.subtopologies.iter());
+    let by_names = subtopologies.all(|subtopology| subtopology.source_topic_regex.is_empty());
+    require(by_names, "Regular expressions for source topics are not supported yet.")
+}
+
+/// Checks what a member says that joins, or begins anew.
+fn check_join(request: &StreamsGroupHeartbeatRequest<'_>) -> Result<(), Refused> {
+    let is_empty = |list: &Option<Vec<TaskIds<'_>>>| list.as_ref().is_some_and(Vec::is_empty);
+    require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")?;
+    require(is_empty(&request.active_tasks), "ActiveTasks must be empty when (re-)joining.")?;
+    require(is_empty(&request.standby_tasks), "StandbyTasks must be empty when (re-)joining.")?;
+    require(is_empty(&request.warmup_tasks), "WarmupTasks must be empty when (re-)joining.")?;
+    require(request.topology.is_some(), "Topology must be non-null when (re-)joining.")
 }
 
 /// Checks a member's epoch: it may be the last but one if the answer with the new one was lost. A member may also
@@ -56,16 +78,14 @@ pub(crate) fn epoch(member: &Member, epoch: i32, owned: Option<&TaskSet>) -> Res
     let order = if epoch > known { "greater" } else { "smaller" };
     let message = format!(
         "The streams group member has a {order} member epoch ({epoch}) than the one known by the group \
-         coordinator ({known}). The member must abandon all its tasks and rejoin."
+         coordinator ({known}). The member must abandon all its partitions and rejoin."
     );
     Err(Refused::new(ErrorCode::FencedMemberEpoch, message))
 }
 
 impl StreamsGroup {
-    pub fn check_room(&self, member: &str, instance: Option<&str>, limit: usize) -> Result<(), Refused> {
-        let has_place = self.members.contains_key(member)
-            || instance.is_some_and(|instance| self.statics.contains_key(instance));
-        if self.members.len() >= limit && !has_place {
+    pub fn check_room(&self, member: &str, limit: usize) -> Result<(), Refused> {
+        if self.members.len() >= limit && !self.members.contains_key(member) {
             let message = format!("The streams group has reached its maximum capacity of {limit} members.");
             return Err(Refused::new(ErrorCode::GroupMaxSizeReached, message));
         }
@@ -78,12 +98,15 @@ impl StreamsGroup {
         let (Some(configured), Some(owned)) = (configured, owned) else { return Ok(()) };
         for (_, subtopology, partition, _) in owned.each() {
             let Some(work) = configured.subtopologies.get(subtopology) else {
-                let message = format!("Subtopology {subtopology} is not one of the topology.");
+                let message = format!("Subtopology {subtopology} does not exist in the topology.");
                 return Err(Refused::new(ErrorCode::InvalidRequest, message));
             };
             if !(0..work.tasks).contains(&partition) {
                 let count = work.tasks;
-                let message = format!("Subtopology {subtopology} has {count} tasks, and none {partition}.");
+                let message = format!(
+                    "Task {partition} for subtopology {subtopology} is invalid. Number of tasks for this \
+                     subtopology: {count}"
+                );
                 return Err(Refused::new(ErrorCode::InvalidRequest, message));
             }
         }
@@ -108,7 +131,7 @@ impl StreamsGroup {
         let brought = topology::brought(said);
         match &self.topology {
             Some(known) if *known == brought => Ok(None),
-            Some(_) => Err(Refused::invalid("The topology of a streams group cannot be changed yet.")),
+            Some(_) => Err(Refused::invalid("Topology updates are not supported yet.")),
             None => {
                 topology::check(&brought)?;
                 Ok(Some(brought))
@@ -118,11 +141,6 @@ impl StreamsGroup {
 
     pub fn unknown_member(&self, member: &str) -> Refused {
         Refused::unknown_member(&self.id, member)
-    }
-
-    /// The member of a request, by its id or, where it names an instance, by both.
-    pub fn member_of(&self, id: &str, instance: Option<&str>) -> Result<&Member, Refused> {
-        statics::member_of(&self.id, &self.members, &self.statics, id, instance)
     }
 
     /// Whether an offset commit or fetch with this epoch may be taken. A commit may be late, which each of its

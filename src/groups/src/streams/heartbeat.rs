@@ -3,7 +3,7 @@
 use super::StreamsGroup;
 use super::check::{self, JOINS};
 use super::configure::Status;
-use super::member::{LEFT_STATIC, Member, MemberState, Profile, Progress};
+use super::member::{Member, MemberState, Profile, Progress};
 use super::reconcile::Step;
 use super::target::Wait;
 use super::tasks::{Role, TaskSet, listed, owned_of};
@@ -14,11 +14,11 @@ use crate::settings::StreamsSettings;
 use crate::timers::TimerKind;
 use crate::topics::Topics;
 use crate::wire::text;
+use kafka_wire::Str;
 use kafka_wire::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use kafka_wire::messages::streams_group_heartbeat_response::{
     self as told, StreamsGroupHeartbeatResponse, TaskIds,
 };
-use kafka_wire::{ErrorCode, Str};
 use std::sync::Arc;
 
 impl StreamsGroup {
@@ -31,7 +31,7 @@ impl StreamsGroup {
     ) -> Result<StreamsHeartbeat, Refused> {
         let settings = scene.streams_settings(&self.id);
         let owned = owned_of(request);
-        self.check_room(&request.member_id, request.instance_id.as_deref(), settings.max_size)?;
+        self.check_room(&request.member_id, settings.max_size)?;
         self.check_tasks(owned.as_ref())?;
         let topology = self.new_topology(request)?;
         let was_empty = self.members.is_empty();
@@ -39,7 +39,8 @@ impl StreamsGroup {
             Some(member) => member.id.clone(),
             None => Arc::from(&*request.member_id),
         };
-        let is_new = self.admit(&id, request, owned.as_ref(), scene)?;
+        let undo = self.before_heartbeat(request, context, settings, scene);
+        let is_new = self.admit(&id, request, owned.as_ref())?;
         let known_epoch = self.members.get(&id).map(|member| member.progress.epoch);
         let is_behind = known_epoch.is_some_and(|epoch| epoch != request.member_epoch);
         let mut changed = self.take_profile(&id, is_new, request, context, scene);
@@ -59,6 +60,7 @@ impl StreamsGroup {
         }
         let joins = request.member_epoch == JOINS;
         self.note_endpoint(&id, joins || gained);
+        self.keep(undo, scene)?;
         // A member that begins anew after an error says all that it has.
         let says_all = request.rebalance_timeout_ms != -1 && owned.is_some();
         let with_tasks = joins || gained || is_behind || says_all;
@@ -71,57 +73,14 @@ impl StreamsGroup {
         id: &Arc<str>,
         request: &StreamsGroupHeartbeatRequest<'_>,
         owned: Option<&TaskSet>,
-        scene: &mut Scene<'_>,
     ) -> Result<bool, Refused> {
-        let joins = request.member_epoch == JOINS;
-        let holder = request.instance_id.as_deref().and_then(|instance| self.statics.get(instance).cloned());
-        match (&request.instance_id, holder) {
-            (Some(instance), Some(holder)) if joins => {
-                let held = self.members.get(&holder).map_or(LEFT_STATIC, |member| member.progress.epoch);
-                if held == LEFT_STATIC {
-                    self.replace(&holder, id, scene);
-                } else if holder != *id {
-                    return Err(unreleased(instance, &holder));
-                }
-                Ok(false)
+        match self.members.get(id) {
+            Some(member) => check::epoch(member, request.member_epoch, owned).map(|()| false),
+            None if request.member_epoch == JOINS => {
+                self.put_progress(id, Progress::new());
+                Ok(true)
             }
-            (Some(instance), _) if !joins => {
-                let member = self.member_of(id, Some(&**instance))?;
-                check::epoch(member, request.member_epoch, owned)?;
-                Ok(false)
-            }
-            _ => match self.members.get(id) {
-                Some(member) => check::epoch(member, request.member_epoch, owned).map(|()| false),
-                None if joins => {
-                    self.put_progress(id, Progress::new());
-                    Ok(true)
-                }
-                None => Err(self.unknown_member(id)),
-            },
-        }
-    }
-
-    /// The profile that a heartbeat adds to: that of the member whose place it takes, if it does, else its own.
-    pub fn said_before(&self, request: &StreamsGroupHeartbeatRequest<'_>) -> Option<&Profile> {
-        let instance = request.instance_id.as_deref().filter(|_| request.member_epoch == JOINS);
-        let holder = instance.and_then(|instance| self.members.get(self.statics.get(instance)?));
-        holder.or_else(|| self.members.get(&*request.member_id)).map(|member| &member.profile)
-    }
-
-    /// Gives a static member's place to another member id.
-    fn replace(&mut self, holder: &Arc<str>, id: &Arc<str>, scene: &mut Scene<'_>) {
-        let target = self.targets.get(holder).cloned().unwrap_or_default();
-        self.cancel_timers(holder, scene);
-        let out = &mut scene.out.records;
-        let Some(old) = self.write_removal(holder, out) else { return };
-        self.write_profile(id, old.profile, out);
-        self.write_target(id, target, out);
-        self.write_progress(id, Progress { epoch: 0, previous_epoch: 0, ..old.progress }, out);
-    }
-
-    pub fn cancel_timers(&self, id: &Arc<str>, scene: &mut Scene<'_>) {
-        for kind in [TimerKind::Session, TimerKind::Rebalance] {
-            scene.disarm(&self.id, Some(id), kind);
+            None => Err(self.unknown_member(id)),
         }
     }
 
@@ -256,14 +215,6 @@ impl StreamsGroup {
     }
 }
 
-fn unreleased(instance: &str, holder: &str) -> Refused {
-    let message = format!(
-        "Static member with instance id {instance} cannot join the group because the instance id is owned by \
-         member {holder}."
-    );
-    Refused::new(ErrorCode::UnreleasedInstanceId, message)
-}
-
 impl Profile {
     /// Whether a heartbeat says nothing of the member, as most do, and comes from the client that it was.
     pub fn hears_nothing_new(
@@ -276,8 +227,7 @@ impl Profile {
             && request.process_id.is_none()
             && request.user_endpoint.is_none()
             && request.client_tags.is_none()
-            && request.rebalance_timeout_ms == -1
-            && request.instance_id.as_deref() == self.instance.as_deref();
+            && request.rebalance_timeout_ms == -1;
         says_nothing && context.is_from(&self.client_id, &self.client_host)
     }
 }
@@ -288,9 +238,6 @@ fn with_said(
     request: &StreamsGroupHeartbeatRequest<'_>,
     context: &Context<'_>,
 ) -> Profile {
-    if let Some(instance) = request.instance_id.as_deref() {
-        profile.instance = Some(Arc::from(instance));
-    }
     if let Some(rack) = request.rack_id.as_deref() {
         profile.rack = Some(rack.to_owned());
     }

@@ -1,8 +1,7 @@
 //! Members of streams groups that go, by their own will or not.
 
 use super::StreamsGroup;
-use super::member::{LEFT_STATIC, MemberState, Progress};
-use super::tasks::TaskSet;
+use super::member::MemberState;
 use crate::effects::StreamsHeartbeat;
 use crate::request::Refused;
 use crate::scene::Scene;
@@ -13,25 +12,19 @@ use kafka_wire::messages::streams_group_heartbeat_response::StreamsGroupHeartbea
 use std::sync::Arc;
 
 impl StreamsGroup {
-    /// A heartbeat that leaves: for good, or for a while if it is static and says so.
+    /// A heartbeat that leaves.
     pub fn leave(
         &mut self,
         request: &StreamsGroupHeartbeatRequest<'_>,
         scene: &mut Scene<'_>,
     ) -> Result<StreamsHeartbeat, Refused> {
-        let member = self.member_of(&request.member_id, request.instance_id.as_deref())?;
+        let member = self.members.get(&*request.member_id);
+        let member = member.ok_or_else(|| self.unknown_member(&request.member_id))?;
         let id = member.id.clone();
-        let progress =
-            Progress { epoch: LEFT_STATIC, revoking: TaskSet::default(), ..member.progress.clone() };
         if request.shutdown_application {
             self.shutdown_by = Some(id.clone());
         }
-        if request.member_epoch == LEFT_STATIC {
-            scene.disarm(&self.id, Some(&id), TimerKind::Rebalance);
-            self.write_progress(&id, progress, &mut scene.out.records);
-        } else {
-            self.drop_member(&id, scene);
-        }
+        self.drop_member(&id, scene);
         let response = StreamsGroupHeartbeatResponse {
             member_id: text(&id),
             member_epoch: request.member_epoch,
@@ -42,7 +35,9 @@ impl StreamsGroup {
 
     /// Takes a member out and raises the epoch.
     fn drop_member(&mut self, id: &Arc<str>, scene: &mut Scene<'_>) {
-        self.cancel_timers(id, scene);
+        for kind in [TimerKind::Session, TimerKind::Rebalance] {
+            scene.disarm(&self.id, Some(id), kind);
+        }
         self.write_removal(id, &mut scene.out.records);
         self.raise_epoch(&mut scene.out.records);
     }

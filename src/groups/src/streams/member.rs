@@ -11,9 +11,6 @@ use kafka_wire::messages::streams_group_member_metadata_value::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The epoch of a static member that left to come again.
-pub(crate) const LEFT_STATIC: i32 = -2;
-
 /// Where a member stands on the way to its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemberState {
@@ -44,6 +41,7 @@ impl MemberState {
 /// What a member has said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Profile {
+    /// Of records that others wrote: static members are not served.
     pub instance: Option<Arc<str>>,
     pub rack: Option<String>,
     pub client_id: String,
@@ -60,8 +58,7 @@ pub(crate) struct Profile {
 impl Profile {
     /// Whether the difference to `other` is one that assignments may depend on.
     pub fn weighs_against(&self, other: &Profile) -> bool {
-        self.instance != other.instance
-            || self.rack != other.rack
+        self.rack != other.rack
             || self.topology_epoch != other.topology_epoch
             || self.process != other.process
             || self.endpoint != other.endpoint

@@ -6,6 +6,7 @@
 //! - [`membership`]: heartbeats find their group; [`check`]: whether one can be taken; [`heartbeat`]: what it leads to.
 //! - [`target`]: when the group's epoch goes up, and the target assignment; [`sticky`]: the assignor.
 //! - [`reconcile`]: a member's next step towards its target.
+//! - [`keep`]: decisions that the log takes, and those that are taken back.
 //! - [`leave`]: members that go.
 //! - [`state`]: what a group says of itself; [`endpoints`]: where the application can be asked for its state.
 //! - [`records`]: its records; [`restore`]: reading them back.
@@ -14,6 +15,7 @@ pub(crate) mod check;
 pub(crate) mod configure;
 pub(crate) mod endpoints;
 pub(crate) mod heartbeat;
+pub(crate) mod keep;
 pub(crate) mod leave;
 pub(crate) mod member;
 mod membership;
@@ -63,8 +65,6 @@ pub(crate) struct StreamsGroup {
     /// When that was, if it ever was.
     pub assigned_ms: Option<i64>,
     pub members: BTreeMap<Arc<str>, Member>,
-    /// Member ids by instance id.
-    pub statics: BTreeMap<Arc<str>, Arc<str>>,
     pub targets: BTreeMap<Arc<str>, TaskSet>,
     /// Who has each task in which role, or has still to give it back.
     pub holders: Holders,
@@ -91,7 +91,6 @@ impl StreamsGroup {
             assignment_epoch: 0,
             assigned_ms: None,
             members: BTreeMap::new(),
-            statics: BTreeMap::new(),
             targets: BTreeMap::new(),
             holders: BTreeMap::new(),
             topology: None,
@@ -113,11 +112,6 @@ impl StreamsGroup {
 
     /// Takes in what a member says of itself.
     pub fn put_profile(&mut self, id: &Arc<str>, profile: Profile) {
-        let before = std::mem::take(&mut self.member_mut(id).profile);
-        self.forget_instance(&before, id);
-        if let Some(instance) = &profile.instance {
-            self.statics.insert(instance.clone(), id.clone());
-        }
         self.member_mut(id).profile = profile;
     }
 
@@ -144,25 +138,15 @@ impl StreamsGroup {
     }
 
     /// Takes a member out, with all that it had.
-    pub fn remove(&mut self, id: &Arc<str>) -> Option<Member> {
+    pub fn remove(&mut self, id: &Arc<str>) {
         self.release(id);
-        let member = self.members.remove(id)?;
+        let Some(member) = self.members.remove(id) else { return };
         self.targets.remove(id);
-        self.forget_instance(&member.profile, id);
         if member.profile.endpoint.is_some() {
             self.raise_endpoint_epoch();
         }
         if self.members.is_empty() {
             self.shutdown_by = None;
-        }
-        Some(member)
-    }
-
-    fn forget_instance(&mut self, profile: &Profile, id: &Arc<str>) {
-        if let Some(instance) = &profile.instance
-            && self.statics.get(instance) == Some(id)
-        {
-            self.statics.remove(instance);
         }
     }
 
@@ -210,11 +194,11 @@ impl StreamsGroup {
     }
 
     /// [`StreamsGroup::remove`], and its tombstones.
-    pub fn write_removal(&mut self, id: &Arc<str>, out: &mut Vec<Record>) -> Option<Member> {
+    pub fn write_removal(&mut self, id: &Arc<str>, out: &mut Vec<Record>) {
         out.push(records::current_tombstone(&self.id, id));
         out.push(records::target_member_tombstone(&self.id, id));
         out.push(records::member_tombstone(&self.id, id));
-        self.remove(id)
+        self.remove(id);
     }
 
     /// Everything that is written of the group is deleted.

@@ -113,10 +113,13 @@ impl StreamsGroup {
             return;
         }
         let settings = scene.streams_settings(&self.id);
+        let undo = self.before_assignment(scene);
         self.refresh_epoch(false, settings, scene);
         if self.epoch > self.assignment_epoch {
             self.assign(settings, scene);
         }
+        // What the log would not take is decided anew, and refused, by the next heartbeat.
+        drop(self.keep(undo, scene));
     }
 
     fn assign(&mut self, settings: StreamsSettings, scene: &mut Scene<'_>) {

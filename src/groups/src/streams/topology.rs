@@ -143,9 +143,6 @@ pub(crate) fn check(topology: &Topology) -> Result<(), Refused> {
 
 fn check_subtopology(subtopology: &Subtopology<'static>) -> Result<(), Refused> {
     let id = &subtopology.subtopology_id;
-    if !subtopology.source_topic_regex.is_empty() {
-        return Err(Refused::invalid("Source topics cannot be named by regular expressions."));
-    }
     if sources(subtopology).next().is_none() {
         return invalid(format!("Subtopology {id} reads no topic."));
     }

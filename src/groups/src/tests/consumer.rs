@@ -324,3 +324,27 @@ fn a_group_has_its_own_assignment_interval() {
         assert_eq!(driver.beat(&first_beat("b")).member_epoch, epoch, "{own:?}");
     }
 }
+
+#[test]
+fn a_member_may_begin_anew_at_any_time() {
+    let mut driver = Driver::eager();
+    let topic = driver.topic();
+    driver.beat(&first_beat("a"));
+    driver.beat(&first_beat("b"));
+    driver.beat(&owning_beat("a", 1, topic, &[0, 1, 2, 3]));
+    driver.beat(&owning_beat("a", 1, topic, &[0, 1]));
+    assert_eq!(assigned(&driver.beat(&quiet_beat("b", 2))), Some(vec![2, 3]));
+    // Neither its epoch nor the one before, and it has its place still.
+    let written = driver.log.len();
+    let anew = driver.beat(&first_beat("a"));
+    assert_eq!((anew.error_code, anew.member_epoch, assigned(&anew)), (0, 2, Some(vec![0, 1])));
+    assert_eq!(driver.log.len(), written, "nothing has changed");
+    // One that was to give back has nothing any more when it begins anew.
+    driver.beat(&first_beat("c"));
+    let revokes = driver.beat(&owning_beat("b", 2, topic, &[2, 3]));
+    assert_eq!((revokes.member_epoch, assigned(&revokes).map(|kept| kept.len())), (2, Some(1)));
+    assert_eq!(driver.beat(&first_beat("b")).member_epoch, 3);
+    let given = assigned(&driver.beat(&quiet_beat("c", 3))).expect("what the other does not have any more");
+    assert!(given.iter().all(|partition| [2, 3].contains(partition)), "{given:?}");
+    assert_eq!(driver.coordinator.usage().members, 3);
+}

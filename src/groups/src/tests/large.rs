@@ -1,5 +1,5 @@
-//! What is larger than the log takes: it fails alone, and leaves everything as it was. That of streams groups is in
-//! their own module.
+//! What clients send that is larger than the log takes: it fails alone, and leaves everything as it was. That of streams
+//! groups is in their own module.
 
 use super::*;
 use crate::classic::ClassicState;
@@ -9,7 +9,7 @@ use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequ
 /// Bytes of a record in most of these tests.
 const LIMIT: usize = 1_000;
 
-fn limited(record_bytes_max: usize) -> Settings {
+pub(super) fn limited(record_bytes_max: usize) -> Settings {
     Settings {
         consumer_assignment_interval_ms: 0,
         share_assignment_interval_ms: 0,

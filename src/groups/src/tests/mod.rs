@@ -4,14 +4,17 @@
 //! - [`classic`], [`consumer`], [`share`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by
 //!   step.
 //! - [`topology`]: what topologies come to.
-//! - [`large`]: what is larger than the log takes.
+//! - [`large`]: what is larger than the log takes; [`outgrown`]: groups that have become so.
+//! - [`extremes`]: very many and very much.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
 mod classic;
 mod consumer;
+mod extremes;
 mod large;
 mod migration;
 mod offsets;
+mod outgrown;
 mod random;
 mod share;
 mod streams;

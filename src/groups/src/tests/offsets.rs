@@ -514,3 +514,36 @@ fn members_of_consumer_groups_commit_in_transactions_what_they_have() {
         assert_eq!(told, expected, "{member} at {epoch}, partition {partition}");
     }
 }
+
+#[test]
+fn groups_are_fetched_together_and_each_has_its_own_answer() {
+    let mut driver = Driver::eager();
+    driver.commit(9, "", -1, 0, 42);
+    let mut member = first_beat("a");
+    member.group_id = "other".into();
+    assert_eq!(driver.beat(&member).member_epoch, 1);
+    let group = |name: &'static str, id: Option<&'static str>, member_epoch: i32| OffsetFetchRequestGroup {
+        group_id: name.into(),
+        member_id: id.map(Cow::Borrowed),
+        member_epoch,
+        topics: None,
+    };
+    let groups = vec![
+        group(GROUP, None, -1),
+        group("other", Some("a"), 1),
+        group("other", Some("a"), 7),
+        group("other", Some("who"), 1),
+        group("nobody", None, -1),
+    ];
+    let response = fetch(&mut driver, 9, OffsetFetchRequest { groups, ..Default::default() });
+    let told = response.groups.iter();
+    let told = told.map(|group| (&*group.group_id, code(group.error_code), group.topics.len()));
+    let expected = [
+        (GROUP, ErrorCode::None, 1),
+        ("other", ErrorCode::None, 0),
+        ("other", ErrorCode::StaleMemberEpoch, 0),
+        ("other", ErrorCode::UnknownMemberId, 0),
+        ("nobody", ErrorCode::None, 0),
+    ];
+    assert!(told.eq(expected), "{response:?}");
+}

@@ -241,3 +241,22 @@ fn a_coordinator_from_the_log_says_the_same() {
     let Some(Group::Share(group)) = again.coordinator.groups.get(GROUP) else { panic!("it stays") };
     assert!(group.members.is_empty(), "sessions begin anew, and end");
 }
+
+#[test]
+fn a_member_may_begin_anew_at_any_time() {
+    let mut driver = eager();
+    beat(&mut driver, &says("a", 0, Some(&["t"])));
+    beat(&mut driver, &says("b", 0, Some(&["t"])));
+    beat(&mut driver, &says("a", 1, None));
+    beat(&mut driver, &says("c", 0, Some(&["t"])));
+    let (epoch, has) = given(&beat(&mut driver, &says("a", 2, Some(&["t"]))));
+    assert_eq!(epoch, 3);
+    let fenced = beat(&mut driver, &says("a", 1, None));
+    assert_eq!(code(fenced.error_code), ErrorCode::FencedMemberEpoch);
+    let why = fenced.error_message.expect("a reason");
+    assert!(why.contains("it does not match the previous member epoch (2)"), "{why}");
+    // Neither its epoch nor the one before, and it has its place still.
+    let written = driver.log.len();
+    assert_eq!(given(&beat(&mut driver, &says("a", 0, Some(&["t"])))), (3, has));
+    assert_eq!(driver.log.len(), written, "nothing has changed");
+}

@@ -297,20 +297,39 @@ fn standby_tasks_are_in_other_processes() {
 }
 
 #[test]
-fn a_static_member_comes_back_to_its_tasks() {
+fn what_kafka_does_not_serve_either_is_refused_in_its_words() {
+    type Change = fn(&mut StreamsGroupHeartbeatRequest<'static>);
+    let cases: [(Change, &str); 6] = [
+        (|request| request.instance_id = Some("i".into()), "Static membership is not yet supported."),
+        (|request| request.task_offsets = Some(Vec::new()), "TaskOffsets are not supported yet."),
+        (|request| request.task_end_offsets = Some(Vec::new()), "TaskEndOffsets are not supported yet."),
+        (
+            |request| {
+                let task = TaskIds { subtopology_id: "0".into(), partitions: vec![0] };
+                request.warmup_tasks = Some(vec![task]);
+            },
+            "WarmupTasks are not supported yet.",
+        ),
+        (
+            |request| wrong(request).source_topic_regex = vec!["t.*".into()],
+            "Regular expressions for source topics are not supported yet.",
+        ),
+        (|request| request.member_epoch = -2, "InstanceId can't be null."),
+    ];
     let mut driver = Driver::streams(at_once());
-    let of = |request: StreamsGroupHeartbeatRequest<'static>| StreamsGroupHeartbeatRequest {
-        instance_id: Some("i".into()),
-        ..request
-    };
-    assert_eq!(driver.tell(&of(joins("a", "p"))), fine(2, &[0, 1, 2, 3]));
-    assert_eq!(driver.tell(&of(joins("b", "p"))).0, ErrorCode::UnreleasedInstanceId);
-    assert_eq!(driver.tell(&of(quiet("a", -2))), silent(-2));
-    assert_eq!(driver.tell(&of(joins("b", "p"))), fine(2, &[0, 1, 2, 3]), "nothing is computed anew");
-    assert_eq!(driver.tell(&of(quiet("a", 2))).0, ErrorCode::FencedInstanceId);
-    assert_eq!(driver.tell(&of(quiet("b", -2))), silent(-2));
-    driver.pass(45_001);
-    assert_eq!(driver.streams_group().group_state, "Empty");
+    driver.streams_beat(&joins("a", "p"));
+    let before = (driver.coordinator.usage(), driver.log.len());
+    for (change, why) in cases {
+        let mut request = joins("b", "q");
+        change(&mut request);
+        let told = driver.streams_beat(&request).response;
+        assert_eq!(code(told.error_code), ErrorCode::InvalidRequest, "{why}");
+        assert_eq!(told.error_message.as_deref(), Some(why));
+    }
+    let leaves = StreamsGroupHeartbeatRequest { instance_id: Some("i".into()), ..quiet("a", -2) };
+    assert_eq!(driver.tell(&leaves).0, ErrorCode::InvalidRequest);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), before, "nothing came of them");
+    assert_eq!(driver.tell(&quiet("a", 2)), silent(2));
 }
 
 #[test]
@@ -459,4 +478,30 @@ fn a_member_or_topology_that_is_too_large_changes_no_group() {
     assert_eq!((driver.coordinator.usage(), driver.log.len()), before);
     let told = driver.streams_beat(&quiet("a", told.member_epoch)).response;
     assert_eq!(code(told.error_code), ErrorCode::None);
+}
+
+#[test]
+fn tasks_that_the_log_does_not_take_are_not_given() {
+    let limited = |streams: StreamsSettings, record_bytes_max: usize| Settings {
+        streams,
+        record_bytes_max,
+        ..Settings::default()
+    };
+    let mut driver = Driver::streams(at_once());
+    driver.cluster.topics.iter_mut().for_each(|topic| topic.partitions = 300);
+    driver.cluster.version += 1;
+    driver.coordinator.configure(limited(at_once(), 1_000));
+    assert_eq!(driver.tell(&joins("a", "p")).0, ErrorCode::UnknownServerError);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), (Usage::default(), 0), "no group is made");
+    // Nor are they when the first members have waited for each other.
+    driver.coordinator.configure(limited(StreamsSettings::default(), 1_000));
+    assert_eq!(driver.tell(&joins("a", "p")), fine(1, &[]));
+    let before = (driver.coordinator.usage(), driver.log.len());
+    driver.pass(3_000);
+    assert_eq!(driver.tell(&quiet("a", 1)).0, ErrorCode::UnknownServerError);
+    assert_eq!((driver.coordinator.usage(), driver.log.len()), before);
+    assert_eq!(driver.reloaded().tell(&quiet("a", 1)).0, ErrorCode::UnknownServerError);
+    driver.coordinator.configure(limited(StreamsSettings::default(), 1 << 20));
+    let (told, epoch, tasks) = driver.tell(&quiet("a", 1));
+    assert_eq!((told, epoch, tasks.map(|tasks| tasks.len())), (ErrorCode::None, 2, Some(300)));
 }

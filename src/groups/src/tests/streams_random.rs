@@ -28,13 +28,11 @@ enum Says {
     Nothing,
     WhatItHas,
     Leaves,
-    LeavesForAWhile,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
     let says = prop_oneof![
         3 => Just(Says::Joins), 2 => Just(Says::Nothing), 8 => Just(Says::WhatItHas), 1 => Just(Says::Leaves),
-        1 => Just(Says::LeavesForAWhile),
     ];
     let shift = prop_oneof![8 => Just(0), 1 => Just(-1), 1 => Just(1)];
     prop_oneof![
@@ -51,8 +49,6 @@ fn moves() -> impl Strategy<Value = Move> {
 
 const MEMBERS: [&str; 5] = ["m0", "m1", "m2", "m3", "m4"];
 const PROCESSES: [&str; 5] = ["p", "p", "q", "r", "r"];
-/// Half of the members are static.
-const INSTANCES: [Option<&str>; 5] = [Some("i0"), None, Some("i2"), None, None];
 
 /// What a member knows of itself.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +125,7 @@ impl World {
             });
             Some(tasks.collect::<Vec<TaskIds<'_>>>())
         };
-        let mut request = match says {
+        let request = match says {
             Says::Joins => {
                 StreamsGroupHeartbeatRequest { topology: Some(two()), ..joins(id, PROCESSES[member]) }
             }
@@ -141,9 +137,7 @@ impl World {
                 ..quiet(id, epoch)
             },
             Says::Leaves => quiet(id, -1),
-            Says::LeavesForAWhile => quiet(id, -2),
         };
-        request.instance_id = INSTANCES[member].map(Cow::Borrowed);
         let StreamsHeartbeat { response, create } = self.driver.streams_beat(&request);
         if !create.is_empty() {
             self.wanted = create;
@@ -179,7 +173,6 @@ impl World {
         }
         assert_eq!(held, group.holders.values().map(BTreeSet::len).sum::<usize>());
         assert!(group.assignment_epoch <= group.epoch);
-        assert!(group.statics.values().all(|id| group.members.contains_key(id)));
         assert!(group.targets.keys().all(|id| group.members.contains_key(id)));
     }
 

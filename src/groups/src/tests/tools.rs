@@ -97,3 +97,41 @@ fn only_empty_groups_are_deleted() {
     assert_eq!(driver.coordinator.committed("s", "t", 0), None);
     assert!(!driver.reloaded().coordinator.groups.contains_key("s"));
 }
+
+#[test]
+fn a_group_that_is_deleted_in_part_can_be_deleted_again() {
+    const OFFSETS: usize = 3_000;
+    let mut driver = Driver::eager();
+    driver.cluster.add("wide", OFFSETS as i32);
+    let mut request = commit_request("", -1, 0, 7, "");
+    request.topics[0].name = "wide".into();
+    let one = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions = (0..OFFSETS as i32)
+        .map(|partition_index| OffsetCommitRequestPartition { partition_index, ..one.clone() })
+        .collect();
+    driver.ask(9, &Request::OffsetCommit(request));
+    assert_eq!(driver.coordinator.usage().offsets, OFFSETS);
+    let delete = |driver: &mut Driver| {
+        let request = DeleteGroupsRequest { groups_names: vec![GROUP.into()] };
+        match driver.ask(2, &Request::DeleteGroups(request)) {
+            Response::DeleteGroups(answer) => code(answer.results[0].error_code),
+            other => panic!("{other:?}"),
+        }
+    };
+    let written = driver.log.len();
+    assert_eq!(delete(&mut driver), ErrorCode::None);
+    // Deletions alone may be written in parts, of which a crash may leave the first: the group is what goes last.
+    let deletions: Vec<&Record> = driver.log[written..].iter().map(|(_, record)| record).collect();
+    assert!(deletions.iter().all(|record| record.value.is_none()));
+    assert_eq!(deletions.last(), Some(&&crate::records::classic_group_tombstone(GROUP)));
+    for cut in [1, OFFSETS / 2, OFFSETS - 1] {
+        let mut torn = Driver::eager();
+        torn.cluster = driver.cluster.clone();
+        torn.log = driver.log[..written + cut].to_vec();
+        let mut torn = torn.reloaded();
+        assert_eq!(torn.coordinator.usage().offsets, OFFSETS - cut);
+        assert_eq!(delete(&mut torn), ErrorCode::None, "after {cut} of the deletions");
+        let usage = torn.reloaded().coordinator.usage();
+        assert_eq!((usage.classic_groups, usage.offsets), (0, 0), "after {cut} of the deletions");
+    }
+}
