@@ -65,13 +65,8 @@ fn ten_thousand_members_and_as_many_groups_are_held_and_counted() {
         let request = OffsetCommitRequest { group_id: group.as_str().into(), ..request };
         driver.ask(9, &Request::OffsetCommit(request));
     }
-    let expected = Usage {
-        classic_groups: MANY,
-        consumer_groups: 1,
-        members: MANY,
-        offsets: MANY,
-        ..Usage::default()
-    };
+    let expected =
+        Usage { classic_groups: MANY, consumer_groups: 1, members: MANY, offsets: MANY, ..Usage::default() };
     assert_eq!(driver.coordinator.usage(), expected);
     // All of them have a new target by one heartbeat.
     driver.pass(1_000);

@@ -147,11 +147,11 @@ fn a_share_group_keeps_what_the_log_takes() {
         rack_id: None,
         subscribed_topic_names: Some(topics.iter().map(|topic| Cow::Borrowed(*topic)).collect()),
     };
-    let told = |driver: &mut Driver, request: &ShareGroupHeartbeatRequest<'_>| {
-        match driver.ask(1, &Request::ShareGroupHeartbeat(request.clone())) {
-            Response::ShareGroupHeartbeat(response) => (code(response.error_code), response.member_epoch),
-            other => panic!("{other:?}"),
-        }
+    let told = |driver: &mut Driver, request: &ShareGroupHeartbeatRequest<'_>| match driver
+        .ask(1, &Request::ShareGroupHeartbeat(request.clone()))
+    {
+        Response::ShareGroupHeartbeat(response) => (code(response.error_code), response.member_epoch),
+        other => panic!("{other:?}"),
     };
     driver.coordinator.configure(limited(SCARCE / 2));
     assert_eq!(told(&mut driver, &says(0, &["wide"])).0, ErrorCode::UnknownServerError);
