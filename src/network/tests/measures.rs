@@ -88,9 +88,9 @@ fn exchange_within(
     let address = SocketAddr::new(world.address(server), 9092);
     let (socket, address) = cores[1].with_driver(|driver| driver.listen(address, false)).expect("listens");
     let (broker, traffic) = (Rc::new(Bytes::default()), Arc::new(Traffic::default()));
-    let limits = Rc::new(Limits { connections_max: 1, idle_max, ..Limits::default() });
+    let limits = Rc::new(Limits { idle_max, ..Limits::default() });
     let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
-    let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
+    let listener = Listener::new(socket, Rc::default(), Arc::default(), traffic.clone());
     let (door, counts) = (broker.clone(), traffic.clone());
     let accepting = cores[1].spawn(
         "listener",
