@@ -109,14 +109,14 @@ pub struct Listener {
     socket: Handle,
     crowd: Rc<Crowd>,
     counts: ConnectionCounts,
-    pace: Box<dyn Fn() -> Duration>,
+    pace: Box<dyn Fn(u64) -> Duration>,
 }
 
 impl Listener {
     /// Over a socket that the driver listens on; counts in `traffic`, and with the other cores in `census`.
     pub fn new(socket: Handle, crowd: Rc<Crowd>, census: Arc<Census>, traffic: Arc<Traffic>) -> Listener {
         let counts = ConnectionCounts::new(census, traffic);
-        Listener { socket, crowd, counts, pace: Box::new(|| Duration::ZERO) }
+        Listener { socket, crowd, counts, pace: Box::new(|_| Duration::ZERO) }
     }
 
     /// The number of connections, for who reports it.
@@ -124,8 +124,9 @@ impl Listener {
         self.counts.clone()
     }
 
-    /// After each connection asks `pace` how long the next ones stay in the kernel's queue.
-    pub fn paced(self, pace: impl Fn() -> Duration + 'static) -> Listener {
+    /// Tells `pace` of each connection, with a 1, and asks it again, with a 0, until it lets the next one in: it says
+    /// how long to wait until then. Those who come meanwhile are in the kernel's queue.
+    pub fn paced(self, pace: impl Fn(u64) -> Duration + 'static) -> Listener {
         Listener { pace: Box::new(pace), ..self }
     }
 
@@ -140,9 +141,10 @@ impl Listener {
             match io::accept(self.socket).await {
                 Ok((socket, peer)) => {
                     self.take(socket, peer, &serve);
-                    let pause = (self.pace)();
-                    if !pause.is_zero() {
+                    let mut pause = (self.pace)(1);
+                    while !pause.is_zero() {
                         sleep(pause).await;
+                        pause = (self.pace)(0);
                     }
                 }
                 // EMFILE, ENFILE, ENOBUFS, ENOMEM: others will close; try again.

@@ -88,8 +88,6 @@ typed! {
         segment_ms: i64 = "segment.ms",
         /// Longest random time taken off that age.
         segment_jitter_ms: i64 = "segment.jitter.ms",
-        /// Room for the index of a segment.
-        segment_index_bytes: i32 = "segment.index.bytes",
         /// Log between two index entries.
         index_interval_bytes: i32 = "index.interval.bytes",
         /// Largest batch accepted.
@@ -100,16 +98,10 @@ typed! {
         message_timestamp_before_max_ms: i64 = "message.timestamp.before.max.ms",
         /// How far a timestamp may lie ahead of the broker's clock.
         message_timestamp_after_max_ms: i64 = "message.timestamp.after.max.ms",
-        /// In-sync replicas that acks=all needs.
-        min_insync_replicas: i32 = "min.insync.replicas",
         /// The codec of stored batches.
         compression_type: Compression = "compression.type",
         /// Effort of gzip, 1 to 9; -1: the library's choice.
         compression_gzip_level: i32 = "compression.gzip.level",
-        /// Records between forced flushes; `i64::MAX` for none.
-        flush_messages: i64 = "flush.messages",
-        /// Time between forced flushes; `i64::MAX` for none.
-        flush_ms: i64 = "flush.ms",
         /// Wait before the files of a dropped segment are removed.
         file_delete_delay_ms: i64 = "file.delete.delay.ms",
         /// How long a tombstone stays readable.
@@ -120,10 +112,6 @@ typed! {
         max_compaction_lag_ms: i64 = "max.compaction.lag.ms",
         /// Uncompacted share of the log at which compaction starts.
         min_cleanable_dirty_ratio: f64 = "min.cleanable.dirty.ratio",
-        /// Whether an out-of-sync replica may lead as a last resort.
-        unclean_leader_election: bool = "unclean.leader.election.enable",
-        /// Whether segments take their full size at once.
-        preallocate: bool = "preallocate",
     }
 }
 
