@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub note_now: Event,
     /// How logs are compacted.
     pub cleaner: RefCell<CleanerOptions>,
+    /// That has changed.
+    pub cleaner_configured: Event,
     /// Files to be removed when readers had time to end.
     pub trash: RefCell<upkeep::Trash>,
     /// There is one more.
@@ -347,6 +349,7 @@ impl Store {
             noted: Event::new(),
             note_now: Event::new(),
             cleaner: RefCell::new(options.cleaner.clone()),
+            cleaner_configured: Event::new(),
             trash: RefCell::default(),
             trashed: Event::new(),
             snapshots_due: snapshots::Due::default(),
@@ -447,9 +450,11 @@ impl Store {
         remove_directory(&self.shared, &log.directory).await
     }
 
-    /// Compacts logs by these options from now on, from the next look or write of the cleaner.
+    /// Compacts logs by these options from now on; if they are others than before, the cleaner looks at once.
     pub fn configure_cleaner(&self, options: CleanerOptions) {
-        *self.shared.cleaner.borrow_mut() = options;
+        if self.shared.cleaner.replace(options.clone()) != options {
+            self.shared.cleaner_configured.notify();
+        }
     }
 
     /// The counters.

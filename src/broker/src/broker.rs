@@ -12,6 +12,7 @@ use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
 use executor::Either;
 use model::config::{BrokerConfig, Layers, Settings, TopicConfig};
 use model::{NodeId, ShardId};
+use network::Crowd;
 use shard::{Operation, Service};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
@@ -59,6 +60,8 @@ pub struct Broker {
     pub(crate) share: ShareCore,
     /// The clients that push metrics and are kept by this core.
     pub(crate) telemetry: Telemetry,
+    /// How many connections there may be; every core is told the same.
+    pub(crate) crowd: Rc<Crowd>,
     /// The port that clients are told; known when it is listened on.
     port: Cell<u16>,
     image: RefCell<Arc<Image>>,
@@ -68,6 +71,15 @@ pub struct Broker {
 }
 
 const NO_SETTINGS: &Settings = &Settings::new();
+
+/// What is set of a broker's configuration, by layer: at run time in this image, and in its file and flags.
+pub(crate) fn layers<'a>(node: NodeId, fixed: &'a Settings, image: &'a Image) -> Layers<'a> {
+    Layers {
+        broker: image.broker_configs(Some(node)).unwrap_or(NO_SETTINGS),
+        default: image.broker_configs(None).unwrap_or(NO_SETTINGS),
+        fixed,
+    }
+}
 
 impl Broker {
     /// A core's part, knowing an image but no partitions yet.
@@ -97,6 +109,7 @@ impl Broker {
             quotas: Quotas::new(image.quotas()),
             share: ShareCore::new(share_sessions),
             telemetry,
+            crowd: Rc::default(),
             image: RefCell::new(image),
             config: RefCell::new(Rc::new(config)),
             controller: OnceCell::new(),
@@ -139,11 +152,7 @@ impl Broker {
 
     /// What is set of the broker's configuration, by layer.
     pub fn layers<'a>(&'a self, image: &'a Image) -> Layers<'a> {
-        Layers {
-            broker: image.broker_configs(Some(self.identity.node)).unwrap_or(NO_SETTINGS),
-            default: image.broker_configs(None).unwrap_or(NO_SETTINGS),
-            fixed: &self.fixed,
-        }
+        layers(self.identity.node, &self.fixed, image)
     }
 
     /// A topic's settings in force. What was stored was checked; should it be refused all the same, after an

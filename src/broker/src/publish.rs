@@ -10,6 +10,7 @@ use controller::{Controller, Image, Topic};
 use executor::Event;
 use model::config::{BrokerConfig, Compression, TimestampType as ConfigTimestampType, TopicConfig};
 use model::{LeaderEpoch, PartitionId, ShardId, TopicId, TopicPartition};
+use network::Crowd;
 use shard::operation::{PartitionSetup, Rare};
 use shard::{Outcome, PartitionError};
 use std::cell::Cell;
@@ -119,6 +120,14 @@ pub(crate) fn cleaner_options(broker: &BrokerConfig, cores: usize) -> CleanerOpt
     }
 }
 
+/// How many connections there may be, from here on.
+pub(crate) fn limit_connections(crowd: &Crowd, config: &BrokerConfig) {
+    let count = |value: i32| usize::try_from(value).unwrap_or(0);
+    let of_addresses = config.max_connections_per_ip_overrides.iter();
+    let of_addresses = of_addresses.map(|(address, most)| (*address, *most as usize)).collect();
+    crowd.limit(count(config.max_connections), count(config.max_connections_per_ip), of_addresses);
+}
+
 impl Broker {
     /// The partitions of a topic that this core owns, from a number on.
     fn owned<'a>(
@@ -202,6 +211,10 @@ impl Broker {
         let mut changed = Vec::new();
         let before: BTreeMap<_, _> = old.topics().map(|topic| (topic.id, topic)).collect();
         let layers_changed = self.layers(&old) != self.layers(&image);
+        if layers_changed {
+            // First of all: what is set up below goes by it.
+            self.adopt(&image);
+        }
         for topic in image.topics() {
             match before.get(&topic.id) {
                 None => self.setups(&image, topic, 0, &mut setups),
@@ -225,6 +238,7 @@ impl Broker {
         self.replace_image(image.clone());
         self.coordinate(&image, &deleted);
         self.count(&image);
+        self.configure_coordinators();
         self.reconfigure(&image, &changed).await;
         if !removed.is_empty() {
             let done = self.service.begin(Rare::Remove { items: removed }.into()).await;
@@ -236,16 +250,21 @@ impl Broker {
         }
     }
 
-    async fn reconfigure(&self, image: &Image, changed: &[Arc<Topic>]) {
+    /// Takes what brokers are configured to in an image.
+    fn adopt(&self, image: &Image) {
         match BrokerConfig::resolve(&self.layers(image)) {
             Ok(config) => {
                 let options = cleaner_options(&config, self.cores.shards());
                 self.service.store().configure_cleaner(options);
+                limit_connections(&self.crowd, &config);
                 self.replace_config(config);
-                self.configure_coordinators();
             }
             Err(error) => log::error!("the broker's configuration stays as it was: {error}"),
         }
+    }
+
+    /// Has the partitions of topics go by what is configured for these.
+    async fn reconfigure(&self, image: &Image, changed: &[Arc<Topic>]) {
         let mut items = Vec::new();
         for topic in changed {
             let config = log_config(&self.topic_config(image, topic), &self.config());

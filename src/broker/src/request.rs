@@ -220,6 +220,12 @@ impl FrontDoor {
         admitted
     }
 
+    /// How long to take no new connection, now that so many were taken (`max.connection.creation.rate`).
+    pub(crate) fn pace(&self, taken: u64) -> Duration {
+        let per_second = self.broker.config().max_connection_creation_rate;
+        self.broker.quotas.pace(taken, per_second, executor::now())
+    }
+
     /// Logs why a connection was closed, at most a line a second.
     pub(crate) fn note_refusal(&self, peer: SocketAddr, why: &str) {
         let (last, untold) = self.refusals.get();

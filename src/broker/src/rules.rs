@@ -273,6 +273,10 @@ mod tests {
         assert_eq!(one(&[("listener.name.tls.ssl.keystore.location", "/k")]), Ok(()));
         assert_eq!(all(&[("listener.name.tls.ssl.keystore.location", "/k")]), bad);
         assert_eq!(all(&[("listener.name.tls.max.connections", "5")]), Ok(()));
+        assert_eq!(all(&[("max.connections.per.ip.overrides", "10.0.0.1:5")]), Ok(()));
+        assert_eq!(all(&[("max.connections.per.ip.overrides", "a.host:5")]), bad, "names are not looked up");
+        assert_eq!(all(&[("max.connections.per.ip", "0")]), bad, "nobody could connect");
+        assert_eq!(one(&[("listener.security.protocol.map", "PLAINTEXT:SSL")]), bad, "there is no TLS");
         assert_eq!(
             all(&[("log.cleaner.min.compaction.lag.ms", "9"), ("log.cleaner.max.compaction.lag.ms", "8")]),
             bad,

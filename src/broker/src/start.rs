@@ -5,13 +5,13 @@
 //! no partition is opened before every journal is replayed, and no connection is taken before every partition is
 //! there. The end goes the other way round.
 
-use crate::broker::{Broker, Identity};
+use crate::broker::{Broker, Identity, layers};
 use crate::client_telemetry;
 use crate::coordinators::{self, ask_transactions, markers};
 use crate::cores::{CoreAnswer, CoreQuestion, Cores};
 use crate::features;
 use crate::metrics::CoreMetrics;
-use crate::publish::{Published, cleaner_options, publish};
+use crate::publish::{Published, cleaner_options, limit_connections, publish};
 use crate::quotas::{Meters, Moment, Windows, bucket_time};
 use crate::request::FrontDoor;
 use crate::rules::Rules;
@@ -74,6 +74,7 @@ impl std::error::Error for StartError {}
 struct Core {
     executor: Executor,
     options: CoreOptions,
+    /// By file and flags alone: what holds before the metadata is open, and what cannot be changed at run time.
     config: BrokerConfig,
     cores: Cores,
     broker: OnceCell<Rc<Broker>>,
@@ -266,6 +267,7 @@ impl Core {
 
     async fn lead(self: Rc<Self>) -> Result<SocketAddr, String> {
         let (controller, image) = self.open_controller().await?;
+        self.note_settings_without_effect(&image);
         let directories = self.shard_directories().await?;
         let shards = self.cores.shards();
         self.recover(directories, &image).await?;
@@ -330,6 +332,27 @@ impl Core {
         Ok((controller, image))
     }
 
+    fn layers<'a>(&'a self, image: &'a Image) -> Layers<'a> {
+        layers(self.options.identity.node, &self.options.fixed, image)
+    }
+
+    /// Whoever sets what changes nothing here shall know; docs/configuration.md says of each what there is instead.
+    fn note_settings_without_effect(&self, image: &Image) {
+        let names = self.layers(image).without_effect();
+        if !names.is_empty() {
+            log::warn!("settings that are given and change nothing here: {}", names.join(", "));
+        }
+    }
+
+    /// The configuration in force, with what was set while the broker ran. What was stored was checked; should it be
+    /// refused all the same, after an upgrade, file and flags hold alone and the log says so.
+    fn config_in_force(&self, image: &Image) -> BrokerConfig {
+        BrokerConfig::resolve(&self.layers(image)).unwrap_or_else(|error| {
+            log::error!("what was set while the broker ran is left out: {error}");
+            self.config.clone()
+        })
+    }
+
     /// The shard directories of the data directory, of this and of earlier numbers of cores.
     async fn shard_directories(&self) -> Result<Vec<PathBuf>, String> {
         let data = &self.options.data;
@@ -348,7 +371,7 @@ impl Core {
     }
 
     async fn open(&self, image: Arc<Image>) -> Result<(), String> {
-        let config = &self.config;
+        let config = self.config_in_force(&image);
         let mut options =
             StoreOptions::new(&self.options.data, self.cores.shard(), self.options.pool.clone());
         options.durability = match config.durability {
@@ -364,13 +387,13 @@ impl Core {
         options.direct = self.options.direct;
         let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(1).max(1);
         options.retention_check = Duration::from_millis(check_ms);
-        options.cleaner = cleaner_options(config, self.cores.shards());
+        options.cleaner = cleaner_options(&config, self.cores.shards());
         let store = Store::open(options).await.map_err(|error| error.to_string())?;
         let _ = self.options.metrics.store.set(store.stats());
         let broker = Broker::new(
             self.options.identity.clone(),
             self.options.fixed.clone(),
-            config.clone(),
+            config,
             self.cores.clone(),
             Service::new(store),
             image.clone(),
@@ -390,8 +413,6 @@ impl Core {
         Limits {
             frame_bytes_max: count(config.socket_request_max_bytes),
             idle_max: idle,
-            connections_max: count(config.max_connections),
-            connections_per_address_max: count(config.max_connections_per_ip),
             ..Limits::default()
         }
     }
@@ -402,12 +423,14 @@ impl Core {
         let (socket, bound) = listening.map_err(|error| cannot_listen(address, &error))?;
         self.listening.set(Some(socket));
         let limits = Rc::new(self.limits());
-        let listener = Listener::new(socket, limits.clone(), census, self.options.metrics.traffic.clone());
-        let _ = self.connections.set(listener.counts());
         let broker = self.broker.get().expect("a core listens after it was opened").clone();
         broker.tell_port(bound.port());
-        let caches = broker.clone();
+        limit_connections(&broker.crowd, &broker.config());
+        let (crowd, caches) = (broker.crowd.clone(), broker.clone());
         let door: Rc<FrontDoor> = Rc::new(FrontDoor::new(broker));
+        let (traffic, pacing) = (self.options.metrics.traffic.clone(), door.clone());
+        let listener = Listener::new(socket, crowd, census, traffic).paced(move |taken| pacing.pace(taken));
+        let _ = self.connections.set(listener.counts());
         let gathering =
             Gathering::beside_caches(self.options.pool.clone(), move || caches.service.store().give_back());
         let metrics = self.options.metrics.clone();

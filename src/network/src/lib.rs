@@ -9,7 +9,7 @@
 //! - [`connection`]: [`serve`], the life of one connection: read, dispatch, answer, close.
 //! - [`listener`]: [`Listener`], accepting, with limits in total and by address that [`Census`] holds for all cores.
 //! - [`traffic`]: [`Traffic`] and [`Times`], what is counted and measured of all that.
-//! - [`limits`]: every bound of this crate, with its name.
+//! - [`limits`]: every bound of this crate, with its name: [`Limits`] of a connection, and [`Crowd`] of all together.
 //!
 //! # Back-pressure
 //! Nothing here queues without bound. A connection with too many requests in progress is not read; one whose
@@ -31,7 +31,7 @@ mod traffic;
 pub use connection::{Ended, Requests, serve};
 pub use frames::{FrameError, FrameReader};
 pub use gathering::Gathering;
-pub use limits::Limits;
+pub use limits::{Crowd, Limits};
 pub use listener::{Census, ConnectionCounts, Listener};
 pub use outgoing::Outgoing;
 pub use pipeline::{Answer, Handling, Pipeline};

@@ -1,5 +1,8 @@
 //! The bounds of connections.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a connection may use.
@@ -14,10 +17,6 @@ pub struct Limits {
     pub unsent_bytes_max: usize,
     /// A connection without any traffic for that long is closed: `connections.max.idle.ms`.
     pub idle_max: Duration,
-    /// Connections of all cores at a time: `max.connections`.
-    pub connections_max: usize,
-    /// Connections from one address at a time, on all cores: `max.connections.per.ip`.
-    pub connections_per_address_max: usize,
     /// How long a frame that has begun may wait for memory before its connection is given up, so that those
     /// who hold parts of frames cannot lock each other out for ever; and how long a peer may take nothing of its answers
     /// while others wait for memory.
@@ -31,9 +30,47 @@ impl Default for Limits {
             requests_in_progress_max: 32,
             unsent_bytes_max: 1 << 20,
             idle_max: Duration::from_secs(600),
-            connections_max: usize::MAX,
-            connections_per_address_max: usize::MAX,
             memory_wait_max: Duration::from_secs(10),
         }
+    }
+}
+
+/// How many connections there may be at a time, of all cores together. What is set holds for those who come from then
+/// on; nobody who is there has to go.
+#[derive(Debug)]
+pub struct Crowd {
+    total: Cell<usize>,
+    of_address: Cell<usize>,
+    of_addresses: RefCell<BTreeMap<IpAddr, usize>>,
+}
+
+impl Default for Crowd {
+    /// As many as like to come.
+    fn default() -> Crowd {
+        Crowd {
+            total: Cell::new(usize::MAX),
+            of_address: Cell::new(usize::MAX),
+            of_addresses: RefCell::default(),
+        }
+    }
+}
+
+impl Crowd {
+    /// Sets the most connections in total (`max.connections`), from one address (`max.connections.per.ip`), and from
+    /// addresses with a limit of their own (`max.connections.per.ip.overrides`).
+    pub fn limit(&self, total: usize, of_address: usize, of_addresses: BTreeMap<IpAddr, usize>) {
+        self.total.set(total);
+        self.of_address.set(of_address);
+        self.of_addresses.replace(of_addresses);
+    }
+
+    /// The most in total.
+    pub(crate) fn total(&self) -> usize {
+        self.total.get()
+    }
+
+    /// The most from this address.
+    pub(crate) fn of_address(&self, address: IpAddr) -> usize {
+        self.of_addresses.borrow().get(&address).copied().unwrap_or(self.of_address.get())
     }
 }

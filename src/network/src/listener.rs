@@ -1,6 +1,6 @@
 //! Accepting connections, within limits.
 
-use crate::limits::Limits;
+use crate::limits::Crowd;
 use crate::traffic::Traffic;
 use driver::{Errno, Handle};
 use executor::{io, sleep};
@@ -20,32 +20,31 @@ const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub struct Census {
     total: AtomicUsize,
-    /// Addresses with a connection. Kept only where the limit by address can be reached before the one in total: with
-    /// Kafka's defaults no core ever takes this lock.
+    /// Addresses with a connection. Kept whether or not an address has a limit: one may be set at any time, and counts
+    /// those who are there.
     by_address: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
 impl Census {
-    /// Counts a connection in, or refuses it. What is returned is to be given to [`Census::leave`].
-    fn enter(&self, address: IpAddr, limits: &Limits) -> Option<Counted> {
-        let room = |total: usize| (total < limits.connections_max).then(|| total + 1);
-        self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
-        if limits.connections_per_address_max >= limits.connections_max {
-            return Some(Counted { address: None });
+    /// Counts a connection in, or refuses it. One that was counted is to be given to [`Census::leave`].
+    fn enter(&self, address: IpAddr, crowd: &Crowd) -> bool {
+        let room = |total: usize| (total < crowd.total()).then(|| total + 1);
+        if self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+            return false;
         }
+        let most = crowd.of_address(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= limits.connections_per_address_max {
+        if of_address >= most {
             self.total.fetch_sub(1, Ordering::Relaxed);
-            return None;
+            return false;
         }
         by_address.insert(address, of_address + 1);
-        Some(Counted { address: Some(address) })
+        true
     }
 
-    fn leave(&self, counted: &Counted) {
+    fn leave(&self, address: IpAddr) {
         self.total.fetch_sub(1, Ordering::Relaxed);
-        let Some(address) = counted.address else { return };
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of_address) = by_address.get_mut(&address) {
             *of_address -= 1;
@@ -54,11 +53,6 @@ impl Census {
             }
         }
     }
-}
-
-/// How a connection was counted: in total, and under its address if there is one here.
-struct Counted {
-    address: Option<IpAddr>,
 }
 
 /// How many connections this core has. Cloning shares it.
@@ -72,7 +66,7 @@ pub struct ConnectionCounts {
 /// A place among the connections; dropping it frees the place.
 struct Place {
     counts: ConnectionCounts,
-    counted: Counted,
+    address: IpAddr,
 }
 
 impl ConnectionCounts {
@@ -85,14 +79,16 @@ impl ConnectionCounts {
         self.here.get()
     }
 
-    fn enter(&self, address: IpAddr, limits: &Limits) -> Option<Place> {
-        let Some(counted) = self.census.enter(address, limits) else {
+    fn enter(&self, address: IpAddr, crowd: &Crowd) -> Option<Place> {
+        // An address of version 4 on a socket of version 6 is one of version 4.
+        let address = address.to_canonical();
+        if !self.census.enter(address, crowd) {
             self.traffic.turned_away.increment();
             return None;
-        };
+        }
         self.set(self.here.get() + 1);
         self.traffic.accepted.increment();
-        Some(Place { counts: self.clone(), counted })
+        Some(Place { counts: self.clone(), address })
     }
 
     fn set(&self, here: usize) {
@@ -104,26 +100,34 @@ impl ConnectionCounts {
 impl Drop for Place {
     fn drop(&mut self) {
         self.counts.set(self.counts.here.get() - 1);
-        self.counts.census.leave(&self.counted);
+        self.counts.census.leave(self.address);
     }
 }
 
 /// Accepts connections of one listening socket on one core.
 pub struct Listener {
     socket: Handle,
-    limits: Rc<Limits>,
+    crowd: Rc<Crowd>,
     counts: ConnectionCounts,
+    pace: Box<dyn Fn(u64) -> Duration>,
 }
 
 impl Listener {
     /// Over a socket that the driver listens on; counts in `traffic`, and with the other cores in `census`.
-    pub fn new(socket: Handle, limits: Rc<Limits>, census: Arc<Census>, traffic: Arc<Traffic>) -> Listener {
-        Listener { socket, limits, counts: ConnectionCounts::new(census, traffic) }
+    pub fn new(socket: Handle, crowd: Rc<Crowd>, census: Arc<Census>, traffic: Arc<Traffic>) -> Listener {
+        let counts = ConnectionCounts::new(census, traffic);
+        Listener { socket, crowd, counts, pace: Box::new(|_| Duration::ZERO) }
     }
 
     /// The number of connections, for who reports it.
     pub fn counts(&self) -> ConnectionCounts {
         self.counts.clone()
+    }
+
+    /// Tells `pace` of each connection, with a 1, and asks it again, with a 0, until it lets the next one in: it says
+    /// how long to wait until then. Those who come meanwhile are in the kernel's queue.
+    pub fn paced(self, pace: impl Fn(u64) -> Duration + 'static) -> Listener {
+        Listener { pace: Box::new(pace), ..self }
     }
 
     /// Accepts for ever; `serve` is spawned for each connection and owns its socket. Connections above the
@@ -135,21 +139,14 @@ impl Listener {
     {
         loop {
             match io::accept(self.socket).await {
-                Ok((socket, peer)) => match self.counts.enter(peer.ip(), &self.limits) {
-                    Some(place) => {
-                        let serving = serve(socket, peer);
-                        drop(executor::spawn("connection", async move {
-                            serving.await;
-                            drop(place);
-                        }));
+                Ok((socket, peer)) => {
+                    self.take(socket, peer, &serve);
+                    let mut pause = (self.pace)(1);
+                    while !pause.is_zero() {
+                        sleep(pause).await;
+                        pause = (self.pace)(0);
                     }
-                    None => {
-                        log::debug!(
-                            "closed a connection of {peer}: max.connections or max.connections.per.ip is reached"
-                        );
-                        io::close_detached(socket);
-                    }
-                },
+                }
                 // EMFILE, ENFILE, ENOBUFS, ENOMEM: others will close; try again.
                 Err(Errno(24 | 23 | 105 | 12)) => {
                     log::warn!("no descriptor or memory for another connection; raise ulimit -n");
@@ -161,12 +158,34 @@ impl Listener {
             }
         }
     }
+
+    /// Has a new connection served, or closes it.
+    fn take<F>(&self, socket: Handle, peer: SocketAddr, serve: &impl Fn(Handle, SocketAddr) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        match self.counts.enter(peer.ip(), &self.crowd) {
+            Some(place) => {
+                let serving = serve(socket, peer);
+                drop(executor::spawn("connection", async move {
+                    serving.await;
+                    drop(place);
+                }));
+            }
+            None => {
+                log::debug!(
+                    "closed a connection of {peer}: max.connections or max.connections.per.ip is reached"
+                );
+                io::close_detached(socket);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     fn address(last: u8) -> IpAddr {
         Ipv4Addr::new(10, 0, 0, last).into()
@@ -178,18 +197,24 @@ mod tests {
         [(); 2].map(|()| ConnectionCounts::new(census.clone(), Arc::default()))
     }
 
+    fn crowd(total: usize, of_address: usize) -> Crowd {
+        let crowd = Crowd::default();
+        crowd.limit(total, of_address, BTreeMap::new());
+        crowd
+    }
+
     #[test]
     fn the_limit_in_total_is_one_of_all_cores() {
-        let limits = Limits { connections_max: 3, ..Limits::default() };
+        let crowd = crowd(3, usize::MAX);
         let [one, other] = cores();
-        let first = one.enter(address(1), &limits).expect("there is room");
-        let rest = [1, 2].map(|last| one.enter(address(last), &limits).expect("there is room"));
-        assert!(other.enter(address(3), &limits).is_none());
+        let first = one.enter(address(1), &crowd).expect("there is room");
+        let rest = [1, 2].map(|last| one.enter(address(last), &crowd).expect("there is room"));
+        assert!(other.enter(address(3), &crowd).is_none());
         assert_eq!((one.total(), other.total()), (3, 0));
         assert_eq!((one.traffic.connections.get(), other.traffic.turned_away.get()), (3, 1));
         drop(first);
-        let other_first = other.enter(address(3), &limits).expect("a place was freed");
-        assert!(one.enter(address(1), &limits).is_none());
+        let other_first = other.enter(address(3), &crowd).expect("a place was freed");
+        assert!(one.enter(address(1), &crowd).is_none());
         assert_eq!((one.total(), other.total()), (2, 1));
         drop((rest, other_first));
         assert_eq!(one.census.total.load(Ordering::Relaxed), 0);
@@ -198,16 +223,16 @@ mod tests {
 
     #[test]
     fn so_is_the_limit_of_an_address() {
-        let limits = Limits { connections_max: 4, connections_per_address_max: 2, ..Limits::default() };
+        let crowd = crowd(4, 2);
         let [one, other] = cores();
-        let first = one.enter(address(1), &limits).expect("there is room");
-        let second = other.enter(address(1), &limits).expect("there is room");
-        assert!(one.enter(address(1), &limits).is_none() && other.enter(address(1), &limits).is_none());
+        let first = one.enter(address(1), &crowd).expect("there is room");
+        let second = other.enter(address(1), &crowd).expect("there is room");
+        assert!(one.enter(address(1), &crowd).is_none() && other.enter(address(1), &crowd).is_none());
         // Who was refused takes no place from others.
-        let others = [2, 3].map(|last| one.enter(address(last), &limits).expect("there is room"));
-        assert!(one.enter(address(4), &limits).is_none());
+        let others = [2, 3].map(|last| one.enter(address(last), &crowd).expect("there is room"));
+        assert!(one.enter(address(4), &crowd).is_none());
         drop(second);
-        let third = one.enter(address(1), &limits).expect("a place was freed on the other core");
+        let third = one.enter(address(1), &crowd).expect("a place was freed on the other core");
         drop((first, third, others));
         assert!(one.census.by_address.lock().expect("not poisoned").is_empty());
         assert_eq!(one.census.total.load(Ordering::Relaxed), 0);
@@ -216,9 +241,38 @@ mod tests {
     #[test]
     fn a_limit_of_nothing_lets_nobody_in() {
         let [one, _] = cores();
-        let none = Limits { connections_max: 0, ..Limits::default() };
-        assert!(one.enter(address(1), &none).is_none());
-        let none = Limits { connections_per_address_max: 0, ..Limits::default() };
-        assert!(one.enter(address(1), &none).is_none());
+        assert!(one.enter(address(1), &crowd(0, usize::MAX)).is_none());
+        assert!(one.enter(address(1), &crowd(usize::MAX, 0)).is_none());
+        assert!(one.census.by_address.lock().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn a_limit_that_is_set_counts_those_who_are_there_and_sends_nobody_away() {
+        let crowd = Crowd::default();
+        let [one, other] = cores();
+        let all = [1, 1, 1, 2].map(|last| one.enter(address(last), &crowd).expect("there is no limit"));
+        crowd.limit(usize::MAX, 2, BTreeMap::new());
+        assert!(other.enter(address(1), &crowd).is_none());
+        let second = other.enter(address(2), &crowd).expect("the second of two");
+        crowd.limit(5, usize::MAX, BTreeMap::new());
+        assert!(one.enter(address(3), &crowd).is_none());
+        assert_eq!((one.total(), other.total()), (4, 1), "who is there stays");
+        crowd.limit(6, usize::MAX, BTreeMap::new());
+        drop((all, second, one.enter(address(3), &crowd).expect("the sixth of six")));
+        assert!(one.census.by_address.lock().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn single_addresses_have_limits_of_their_own() {
+        let crowd = Crowd::default();
+        crowd.limit(usize::MAX, 1, BTreeMap::from([(address(1), 2), (address(2), 0)]));
+        let [one, _] = cores();
+        let mapped = IpAddr::from(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped());
+        let two = [address(1), mapped].map(|address| one.enter(address, &crowd).expect("two are allowed"));
+        assert!(one.enter(mapped, &crowd).is_none(), "the same address, written otherwise");
+        assert!(one.enter(address(2), &crowd).is_none());
+        let other = one.enter(Ipv6Addr::LOCALHOST.into(), &crowd).expect("one of each other address");
+        assert!(one.enter(Ipv6Addr::LOCALHOST.into(), &crowd).is_none());
+        drop((two, other));
     }
 }

@@ -64,8 +64,11 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     let cores = host::cores(&config.cores)?;
     let features = Features::new(&config.io_features_enable, &config.io_features_disable)?;
     let directory = Directory::open(Path::new(&config.data), config.node_id, DEFAULT_NODE_ID)?;
-    let listen =
-        resolve(config.listeners.first().ok_or("listeners is empty: name an address to listen on")?)?;
+    let listener = config.client_listener();
+    let listen = resolve(listener.ok_or("listeners has none for clients: name an address to listen on")?)?;
+    for listener in config.controller_listeners() {
+        log::info!("{listener} is not listened on: controller.listener.names has it, and needs no port here");
+    }
     let shown = Arc::new(Shown::new(cores.len()));
     let http = shown.clone().serve(&config.http_listen)?;
     let identity = identity(&config, &directory, listen);
@@ -158,8 +161,7 @@ fn resolve(listener: &Listener) -> Result<SocketAddr, String> {
 /// Who the node is to clients: what `advertised.listeners` says, else the address that it listens on, else, where
 /// that is every address, the machine's name.
 fn identity(config: &BrokerConfig, directory: &Directory, listen: SocketAddr) -> Identity {
-    let advertised = config.advertised_listeners.as_ref().and_then(|listeners| listeners.first());
-    let (host, port) = match advertised {
+    let (host, port) = match config.client_address() {
         Some(listener) => (listener.host.clone(), listener.port),
         None if listen.ip().is_unspecified() => (machine_name(), listen.port()),
         None => (listen.ip().to_string(), listen.port()),

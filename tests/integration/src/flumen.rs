@@ -65,6 +65,12 @@ impl Setup {
         self
     }
 
+    /// Listens on what `listeners` says: this, in full.
+    pub fn listeners(mut self, listeners: &str) -> Setup {
+        self.listen.clear();
+        self.set("listeners", listeners)
+    }
+
     /// Shell commands to run before the broker, in the process that becomes it: limits, mounts.
     pub fn before(mut self, commands: &str) -> Setup {
         self.before.push_str(commands);
@@ -101,7 +107,10 @@ impl Setup {
         words.push(self.binary.display().to_string());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg("start").arg("--data").arg(&self.data);
-        command.args(["--listen", &self.listen, "--http", "127.0.0.1:0"]);
+        command.args(["--http", "127.0.0.1:0"]);
+        if !self.listen.is_empty() {
+            command.args(["--listen", &self.listen]);
+        }
         if let Some(cores) = &self.cores {
             command.args(["--cores", cores]);
         }

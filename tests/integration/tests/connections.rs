@@ -159,7 +159,7 @@ fn silent_connections_are_closed_after_connections_max_idle_ms() {
 }
 
 /// How many of `count` connections are served; all stay open until then.
-fn served(flumen: &Flumen, count: usize) -> (usize, Vec<Raw>) {
+pub(crate) fn served(flumen: &Flumen, count: usize) -> (usize, Vec<Raw>) {
     let mut open: Vec<Raw> =
         (0..count).map(|_| Raw::connect(flumen.address).expect("the kernel accepts for it")).collect();
     let mut served = 0;

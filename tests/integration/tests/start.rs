@@ -97,6 +97,52 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
+fn listeners_that_would_not_be_served_as_they_ask_are_refused() {
+    let free = "127.0.0.1:0";
+    let refusal = |name: &str, listeners: &str, map: &str, told: &str| {
+        let scratch = Scratch::new(name);
+        let mut setup = setup(&scratch).listeners(listeners);
+        for (key, value) in [("listener.security.protocol.map", map), ("advertised.listeners", told)] {
+            if !value.is_empty() {
+                setup = setup.set(key, value);
+            }
+        }
+        let line = setup.refusal();
+        assert!(!scratch.join("data").exists(), "nothing was made for a start that cannot be");
+        line
+    };
+    let line = refusal("sasl", &format!("SASL_SSL://{free}"), "", "");
+    assert_says(&line, &["listeners", "SASL_SSL://127.0.0.1:0", "neither TLS nor SASL", "PLAINTEXT://"]);
+    let line = refusal("mapped", &format!("PUBLIC://{free}"), "PUBLIC:SSL", "");
+    assert_says(&line, &["PUBLIC://127.0.0.1:0", "not SSL"]);
+    let line = refusal("unmapped", &format!("PUBLIC://{free}"), "", "");
+    assert_says(&line, &["PUBLIC://127.0.0.1:0", "add PUBLIC:PLAINTEXT", "listener.security.protocol.map"]);
+    let (two, both) = (format!("PLAINTEXT://{free},PUBLIC://{free}"), "PLAINTEXT:PLAINTEXT,PUBLIC:PLAINTEXT");
+    let line = refusal("two", &two, both, "");
+    assert_says(&line, &["PLAINTEXT://127.0.0.1:0,PUBLIC://127.0.0.1:0", "one listener for clients"]);
+    let line = refusal("told", &format!("PLAINTEXT://{free}"), "", "PUBLIC://localhost:1");
+    assert_says(&line, &["advertised.listeners", "PUBLIC://localhost:1", "of the listener PLAINTEXT"]);
+}
+
+#[test]
+fn listeners_of_kafkas_own_file_serve_clients_and_have_no_controllers_port() {
+    let scratch = Scratch::new("combined");
+    let flumen = setup(&scratch)
+        .set("process.roles", "broker,controller")
+        .set("controller.listener.names", "CONTROLLER")
+        .set("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL")
+        .listeners("CONTROLLER://127.0.0.1:1,PLAINTEXT://127.0.0.1:0")
+        .start();
+    flumen.until_logged("CONTROLLER://127.0.0.1:1 is not listened on");
+    let line = flumen.until_logged("change nothing here");
+    assert!(line.contains("process.roles") && !line.contains("listeners"), "{line}");
+    let mut client = patient(flumen.address);
+    create(&mut client, "combined", 1, &[]);
+    latency(&mut client, "combined", 1, 5).expect("it serves");
+    flumen.stop();
+}
+
+#[test]
 fn features_of_the_kernel_are_named_in_one_line_and_switched_by_settings() {
     let optional = "multishot_receive,registered_buffers,registered_files";
     let all = "buffer_ring,direct_io,msg_ring,multishot_accept,multishot_receive,no_iowait,registered_buffers,registered_files,send_zc";

@@ -65,7 +65,7 @@ impl From<StorageError> for CleanError {
 /// The task; ends when the store stops or goes offline.
 pub(crate) async fn run(shared: Rc<Shared>) {
     loop {
-        let stop = shared.stop.count();
+        let (stop, configured) = (shared.stop.count(), shared.cleaner_configured.count());
         if shared.check_online().is_err() {
             return;
         }
@@ -77,7 +77,8 @@ pub(crate) async fn run(shared: Rc<Shared>) {
             yield_now().await;
             continue;
         }
-        race(sleep(backoff), shared.stop.after(stop)).await;
+        let told = race(shared.cleaner_configured.after(configured), shared.stop.after(stop));
+        race(sleep(backoff), told).await;
     }
 }
 

@@ -143,6 +143,23 @@ impl Quotas {
         }
         Err(wait)
     }
+
+    /// Counts connections of whatever address, of which all cores together may take so many a second; says how long to
+    /// take none until it is asked again (KIP-612). `i32::MAX`: as many as come.
+    pub(crate) fn pace(&self, taken: u64, per_second: i32, now: Instant) -> Duration {
+        if per_second == i32::MAX {
+            return Duration::ZERO;
+        }
+        let Some((meters, at)) = self.at(now) else { return Duration::ZERO };
+        // A user that no connection has: those of addresses have none at all.
+        let meter = meters.meter(MeterKey::new(QuotaKey::ConnectionCreationRate, Some(""), None), at);
+        let windows = meters.windows();
+        if taken > 0 {
+            meter.add(windows, at, taken);
+        }
+        // Asked again after a window at most, as another limit may hold by then.
+        meter.wait(windows, f64::from(per_second), at, 0).min(windows.length())
+    }
 }
 
 #[cfg(test)]
@@ -219,5 +236,26 @@ mod tests {
         quotas.see(image.quotas());
         let taken = (0..100).take_while(|_| quotas.connect(other, now).is_ok()).count();
         assert_eq!(taken, 10, "the default holds for those that have none of their own");
+    }
+
+    #[test]
+    fn connections_of_a_node_are_taken_at_a_pace() {
+        let quotas = shared(&Image::default());
+        let now = Instant::from_nanos(7);
+        assert!((0..100).all(|_| quotas.pace(1, i32::MAX, now).is_zero()), "no pace, and nothing is counted");
+        let at_once = (0..100).take_while(|_| quotas.pace(1, 2, now).is_zero()).count();
+        assert_eq!(at_once, 20, "two a second in the ten seconds that are looked at");
+        assert_eq!(quotas.pace(1, 2, now), Duration::from_secs(1), "a window at most");
+        let (mut taken, mut later) = (0, now + Duration::from_secs(60));
+        while later < now + Duration::from_secs(120) {
+            taken += 1;
+            let mut pause = quotas.pace(1, 2, later);
+            while !pause.is_zero() {
+                later = later + pause;
+                pause = quotas.pace(0, 2, later);
+            }
+        }
+        assert!((110..=145).contains(&taken), "{taken} in a minute");
+        assert!(!quotas.pace(1, 0, later).is_zero(), "of none a second");
     }
 }

@@ -2,8 +2,11 @@
 
 use super::layers::Layers;
 use super::listener::Listener;
+use super::listening::Protection;
 use super::typed::{Field, typed};
 use super::{ConfigError, Scope, Value, lookup_broker, require};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The number of a node whose configuration and data directory give none.
 pub const DEFAULT_NODE_ID: i32 = 1;
@@ -106,6 +109,10 @@ typed! {
         listeners: Vec<Listener> = "listeners",
         /// Addresses told to clients; unset for those listened on.
         advertised_listeners: Option<Vec<Listener>> = "advertised.listeners",
+        /// Names of listeners that are no clients' but controllers'.
+        controller_listener_names: Option<Vec<String>> = "controller.listener.names",
+        /// Security protocols of listeners.
+        protection: Protection = "listener.security.protocol.map",
         /// The data directory: `flumen.data` if set, else the one of `log.dirs`, else `log.dir`
         /// if set, else the default.
         data: String = "flumen.data",
@@ -125,6 +132,10 @@ typed! {
         max_connections: i32 = "max.connections",
         /// Connections open from one address.
         max_connections_per_ip: i32 = "max.connections.per.ip",
+        /// Connections open from single addresses.
+        max_connections_per_ip_overrides: BTreeMap<IpAddr, u32> = "max.connections.per.ip.overrides",
+        /// Connections taken in a second; `i32::MAX` for as many as come.
+        max_connection_creation_rate: i32 = "max.connection.creation.rate",
         /// Largest answer to a fetch.
         fetch_max_bytes: i32 = "fetch.max.bytes",
         /// Fetch sessions remembered.
@@ -287,6 +298,15 @@ impl BrokerConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_listeners()?;
+        // As in Kafka: nobody at all could connect.
+        if self.max_connections_per_ip == 0 && self.max_connections_per_ip_overrides.is_empty() {
+            return Err(ConfigError::Conflict {
+                key: "max.connections.per.ip",
+                value: "0".to_owned(),
+                rule: "1 or more, unless max.connections.per.ip.overrides has addresses".to_owned(),
+            });
+        }
         no_more(
             ("group.min.session.timeout.ms", self.group_min_session_timeout_ms),
             ("group.max.session.timeout.ms", self.group_max_session_timeout_ms),

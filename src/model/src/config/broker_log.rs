@@ -10,13 +10,15 @@ keys! {
         "Effort of gzip for topics without a level of their own, where the broker recompresses; -1 leaves \
          it to the library.";
     "compression.lz4.level" Int = "9" [Medium cluster_wide between(1, 17)]
-        "Effort of LZ4 for topics without a level of their own, where the broker recompresses.";
+        "Effort of LZ4 for topics without a level of their own, where the broker recompresses. \
+         Flumen's LZ4 knows one effort only, the quickest.";
     "compression.type" String = "producer" [High cluster_wide honoured
         one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])]
         "Codec that batches are stored with in topics that name none; `producer` keeps what the producer \
          chose.";
     "compression.zstd.level" Int = "3" [Medium cluster_wide between(-131_072, 22)]
-        "Effort of Zstandard for topics without a level of their own, where the broker recompresses.";
+        "Effort of Zstandard for topics without a level of their own, where the broker recompresses. \
+         Flumen's Zstandard knows one effort only, about that of level 1.";
     "cordoned.log.dirs" List = "" [Medium per_broker any_of(&[])]
         "Data directories that get no new partitions; `*` means all of this node.";
     "log.cleaner.backoff.ms" Long = "15000" [Medium cluster_wide honoured at_least(0)]
@@ -31,7 +33,8 @@ keys! {
     "log.cleaner.io.buffer.load.factor" Double = "0.9" [Medium cluster_wide honoured]
         "How full a key table may get, as a share. Fuller handles more log at once with more collisions.";
     "log.cleaner.io.buffer.size" Int = "524288" [Medium cluster_wide at_least(0)]
-        "Bytes of memory for the read and write buffers of all compaction threads together.";
+        "Bytes of memory for the read and write buffers of all compaction threads together. Flumen takes \
+         these buffers from `flumen.pool.bytes`, and of sizes of its own.";
     "log.cleaner.io.max.bytes.per.second" Double = "1.7976931348623157E308" [Medium cluster_wide honoured]
         "Bytes a second that compaction may read and write together.";
     "log.cleaner.max.compaction.lag.ms" Long = "9223372036854775807" [Medium cluster_wide honoured
@@ -56,21 +59,24 @@ keys! {
     "log.dirs" List [High honoured some_of(&[])]
         "Data directories. Flumen keeps all of its data in one and refuses a longer list.";
     "log.flush.interval.messages" Long = "9223372036854775807" [High cluster_wide at_least(1)]
-        "Records after which a log is forced to the device, for topics that do not say so themselves.";
+        "Records after which a log is forced to the device, for topics that do not say so themselves. \
+         Without effect, as `flush.messages` is.";
     "log.flush.interval.ms" Long [High cluster_wide
         synonyms(&["log.flush.interval.ms", "log.flush.scheduler.interval.ms"])]
         "Longest time in milliseconds a record waits to be forced to the device, for topics that do not \
-         say so; unset takes the scheduler's interval.";
+         say so; unset takes the scheduler's interval. Without effect, as `flush.ms` is.";
     "log.flush.offset.checkpoint.interval.ms" Int = "60000" [High at_least(0)]
         "Milliseconds between two records of how far each log was flushed, which shorten recovery.";
     "log.flush.scheduler.interval.ms" Long = "9223372036854775807" [High]
-        "Milliseconds between two looks for logs that are due to be flushed.";
+        "Milliseconds between two looks for logs that are due to be flushed. Without effect, as `flush.ms` \
+         is.";
     "log.flush.start.offset.checkpoint.interval.ms" Int = "60000" [High at_least(0)]
         "Milliseconds between two records of where each log begins, so that deleted records stay deleted.";
     "log.index.interval.bytes" Int = "4096" [Medium cluster_wide honoured at_least(0)]
         "Bytes of log between two entries of the offset index, for topics that do not say so themselves.";
     "log.index.size.max.bytes" Int = "10485760" [Medium cluster_wide at_least(4)]
-        "Room in bytes for the index of a segment, for topics that do not say so themselves.";
+        "Room in bytes for the index of a segment, for topics that do not say so themselves. Without \
+         effect, as `segment.index.bytes` is.";
     "log.initial.task.delay.ms" Long = "30000" [Low at_least(0) when_set]
         "Milliseconds after the start before retention and other log upkeep first run. For tests.";
     "log.local.retention.bytes" Long = "-2" [Medium cluster_wide at_least(-2)]
@@ -92,7 +98,7 @@ keys! {
          themselves.";
     "log.preallocate" Boolean = "false" [Medium cluster_wide]
         "Whether new segments take their full size on disk at once, for topics that do not say so \
-         themselves.";
+         themselves. Without effect, as `preallocate` is.";
     "log.retention.bytes" Long = "-1" [High cluster_wide honoured]
         "Largest size of a partition in bytes, for topics that do not say so themselves; negative is \
          without limit.";
@@ -128,8 +134,9 @@ keys! {
     "message.max.bytes" Int = "1048588" [High cluster_wide honoured at_least(0)]
         "Largest record batch accepted, in bytes, for topics that do not say so themselves.";
     "min.insync.replicas" Int = "1" [High cluster_wide at_least(1)]
-        "In-sync replicas without which acks=all is refused, for topics that do not say so themselves.";
+        "In-sync replicas without which acks=all is refused, for topics that do not say so themselves. \
+         Without effect: Flumen has one replica of each partition.";
     "unclean.leader.election.enable" Boolean = "false" [High cluster_wide]
         "Whether an out-of-sync replica may lead as a last resort, for topics that do not say so \
-         themselves.";
+         themselves. Without effect: Flumen has one replica of each partition.";
 }

@@ -5,8 +5,9 @@ use super::key::{Key, Valid, keys};
 keys! {
     pub(super) static KEYS: &[Key];
 
-    "controller.listener.names" List [High some_of(&[])]
-        "Listeners that controllers are reached on; the first is the one brokers use.";
+    "controller.listener.names" List [High honoured some_of(&[])]
+        "Listeners that controllers are reached on; the first is the one brokers use. Flumen's controller \
+         is inside of the broker: what is named here is neither listened on nor told to clients.";
     "controller.performance.always.log.threshold.ms" Long = "2000" [Medium at_least(0) when_set]
         "Milliseconds beyond which an event in the controller is always logged as slow.";
     "controller.performance.sample.period.ms" Long = "60000" [Medium at_least(100) when_set]

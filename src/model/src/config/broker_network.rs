@@ -7,7 +7,7 @@ keys! {
 
     "advertised.listeners" List [High honoured some_of(&[])]
         "Addresses that clients are told to use; by default those listened on. Needed behind NAT and in \
-         containers.";
+         containers. Flumen has one for clients, of the name that the listener has.";
     "client.quota.callback.class" Class [Low]
         "Class that decides the quota of a client.";
     "connection.failed.authentication.delay.ms" Int = "100" [Low at_least(0)]
@@ -29,19 +29,24 @@ keys! {
     "inter.broker.listener.name" String [Medium]
         "Listener that brokers use among themselves.";
     "listener.security.protocol.map" String = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"
-        [Low per_broker]
-        "Security protocol of each listener name, as `NAME:PROTOCOL` pairs.";
+        [Low per_broker honoured]
+        "Security protocol of each listener name, as `NAME:PROTOCOL` pairs. Flumen has neither TLS nor \
+         SASL: it does not start with a listener for clients that is not `PLAINTEXT`.";
     "listeners" List = "PLAINTEXT://:9092" [High per_broker honoured some_of(&[])]
-        "Addresses to listen on, as `NAME://host:port`. An empty host means every address of the machine.";
-    "max.connection.creation.rate" Int = "2147483647" [Medium cluster_wide at_least(0)]
-        "New connections a second accepted on this node.";
+        "Addresses to listen on, as `NAME://host:port`. An empty host means every address of the machine. \
+         Flumen has one for clients, of the protocol `PLAINTEXT`, and refuses others; those that \
+         `controller.listener.names` has are left out. Not to be changed while the broker runs.";
+    "max.connection.creation.rate" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
+        "New connections a second accepted on this node, by the windows of client quotas; those above \
+         it wait in the kernel's queue.";
     "max.connections" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
         "Connections open on this node at one time, on all listeners; one more is closed at once, so that its \
-         client tries elsewhere or later (in Kafka it waits).";
+         client tries elsewhere or later (in Kafka it waits). A change closes none that is open.";
     "max.connections.per.ip" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
         "Connections open from one address at one time; one more is closed at once.";
-    "max.connections.per.ip.overrides" String = "" [Medium cluster_wide]
-        "Other limits for single addresses, as `address:count` pairs.";
+    "max.connections.per.ip.overrides" String = "" [Medium cluster_wide honoured]
+        "Other limits for single addresses, as `address:count` pairs. Names of hosts, which Kafka looks up, \
+         are refused.";
     "max.incremental.fetch.session.cache.slots" Int = "1000" [Medium honoured at_least(0)]
         "Incremental fetch sessions remembered at one time. Without one a client sends its whole list \
          each time.";

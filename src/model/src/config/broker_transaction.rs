@@ -16,15 +16,15 @@ keys! {
          records stay.";
     "transaction.abort.timed.out.transaction.cleanup.interval.ms" Int = "10000" [Low at_least(1)]
         "Milliseconds between two looks for transactions that are over their time and must be aborted. \
-         Flumen aborts each when its time is up.";
+         Flumen aborts each when its time is over, and needs no such looks.";
     "transaction.max.timeout.ms" Int = "900000" [High honoured at_least(1)]
         "Largest transaction timeout in milliseconds that a producer may ask for.";
     "transaction.partition.verification.enable" Boolean = "true" [Low cluster_wide]
         "Whether a transactional write first asks the coordinator that its partition belongs to the \
          transaction.";
     "transaction.remove.expired.transaction.cleanup.interval.ms" Int = "3600000" [Low at_least(1)]
-        "Milliseconds between two looks for transactional ids that have expired. Flumen forgets each when \
-         its time is up.";
+        "Milliseconds between two looks for transactional ids that have expired. Flumen removes each when \
+         its time is over, and needs no such looks.";
     "transaction.state.log.load.buffer.size" Int = "5242880" [High at_least(1)]
         "Bytes read at once from the transaction topic when a coordinator takes over.";
     "transaction.state.log.min.isr" Int = "2" [High at_least(1)]

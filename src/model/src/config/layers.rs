@@ -1,10 +1,10 @@
 //! Where values come from: the layers of a broker's configuration, and how a name is looked up
 //! through them.
 
-use super::key::{Key, Kind};
+use super::key::{Effect, Key, Kind};
 use super::value::{ConfigError, Value};
 use super::{Scope, lookup_broker, nearest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names and values of one layer, as they were set.
 pub type Settings = BTreeMap<String, String>;
@@ -83,6 +83,15 @@ impl<'a> Layers<'a> {
     /// The text set for exactly this name in the strongest layer that has it.
     pub fn set(&self, name: &str) -> Option<&'a str> {
         self.in_order().iter().find_map(|(_, settings)| settings.get(name).map(String::as_str))
+    }
+
+    /// The names that are set in any layer and change nothing: those of keys that are only stored, and those for single
+    /// listeners. Each once, by name.
+    pub fn without_effect(&self) -> Vec<&'a str> {
+        let names = self.in_order().into_iter().flat_map(|(_, settings)| settings.keys());
+        let stored = |name: &&str| lookup_broker(name).is_none_or(|key| key.effect == Effect::Stored);
+        let names: BTreeSet<&str> = names.map(String::as_str).filter(stored).collect();
+        names.into_iter().collect()
     }
 
     /// The effective value of a broker key by its own name: the strongest layer's, else the

@@ -3,6 +3,7 @@
 use super::Value;
 use super::typed::Field;
 use std::collections::HashSet;
+use std::fmt;
 
 /// One entry of `listeners` or `advertised.listeners`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,21 @@ impl Listener {
         // Unlike a number's own parser, a port has no sign.
         let port = if port.starts_with('+') { None } else { port.parse().ok() }?;
         (named && hosted).then(|| Listener { name: name.to_ascii_uppercase(), host: host.to_owned(), port })
+    }
+
+    /// `host:port`, as it is written.
+    pub fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// As it is read: `NAME://host:port`.
+impl fmt::Display for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}://{}", self.name, self.address())
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`group_value()`]: what holds for a single group.
 //! - [`describe`]: the listings of DescribeConfigs. [`render_markdown`]: `docs/configuration.md`.
 
+mod address_limits;
 mod broker_config;
 mod broker_group;
 mod broker_log;
@@ -30,6 +31,7 @@ pub mod group_value;
 pub mod key;
 pub mod layers;
 mod listener;
+mod listening;
 mod markdown;
 mod topic;
 mod topic_config;
@@ -47,6 +49,7 @@ pub use group_value::{GROUP_KEYS, group_override, group_value};
 pub use key::{Effect, Importance, Key, Kind, Listing, Update, Valid};
 pub use layers::{Layers, Settings, Source};
 pub use listener::Listener;
+pub use listening::Protection;
 pub use markdown::render_markdown;
 pub use topic::TOPIC;
 pub use topic_config::{CleanupPolicy, Compression, TimestampType, TopicConfig};

@@ -1,7 +1,9 @@
 //! The catalogue against the facts of Kafka 4.3.1, and the rules of parsing and resolving.
 
 mod describing;
+mod listening;
 mod parsing;
+mod reading;
 mod resolving;
 mod tables;
 

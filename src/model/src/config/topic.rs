@@ -36,12 +36,13 @@ keys! {
          under way can end.";
     "flush.messages" Long = "9223372036854775807" [Medium cluster_wide at_least(1)
         synonyms(&["log.flush.interval.messages"])]
-        "Records after which the log is forced to the device. Flumen forces before each acknowledgement or, \
-         where durability is `memory`, as `flumen.drain.interval.ms` says.";
+        "Records after which the log is forced to the device. With durability `device` Flumen forces each \
+         before it acknowledges it; with `memory` time alone decides, see `flumen.drain.interval.ms`.";
     "flush.ms" Long = "9223372036854775807" [Medium cluster_wide at_least(0)
         synonyms(&["log.flush.interval.ms", "log.flush.scheduler.interval.ms"])]
-        "Longest time in milliseconds that a record may wait before the log is forced to the device. As \
-         with the record count, Flumen goes by durability and `flumen.drain.interval.ms`.";
+        "Longest time in milliseconds that a record may wait before the log is forced to the device. With \
+         durability `device` Flumen forces each before it acknowledges it; with `memory` \
+         `flumen.drain.interval.ms` decides.";
     "follower.replication.throttled.replicas" List = "" [Medium cluster_wide valid(Valid::ThrottledReplicas)]
         "Replicas whose incoming catch-up traffic is throttled, as `partition:broker` pairs, or `*` for \
          all of this topic.";
@@ -87,13 +88,12 @@ keys! {
     "min.compaction.lag.ms" Long = "0" [Medium cluster_wide honoured at_least(0)
         synonyms(&["log.cleaner.min.compaction.lag.ms"])]
         "Milliseconds that a record is safe from compaction after it was written.";
-    "min.insync.replicas" Int = "1" [Medium cluster_wide at_least(1)
-        synonyms(&["min.insync.replicas"])]
-        "In-sync replicas, the leader included, without which a produce with acks=all is refused. No more \
-         are asked for than a partition has, which is one here.";
+    "min.insync.replicas" Int = "1" [Medium cluster_wide at_least(1) synonyms(&["min.insync.replicas"])]
+        "In-sync replicas, the leader included, without which a produce with acks=all is refused. Flumen \
+         has one replica of each partition, and takes such a produce whatever is set here.";
     "preallocate" Boolean = "false" [Medium cluster_wide synonyms(&["log.preallocate"])]
-        "Whether a new segment's file takes its full size on disk at once. Flumen reserves space ahead of \
-         what it writes, whatever this says.";
+        "Whether a new segment's file takes its full size on disk at once. Flumen reserves space ahead in \
+         steps that double, whatever is set here.";
     "remote.log.copy.disable" Boolean = "false" [Medium cluster_wide]
         "Stops copying new segments of a tiered topic to remote storage; what is there stays readable.";
     "remote.log.delete.on.disable" Boolean = "false" [Medium cluster_wide]
@@ -112,8 +112,8 @@ keys! {
          on closed segments only.";
     "segment.index.bytes" Int = "10485760" [Medium cluster_wide at_least(4)
         synonyms(&["log.index.size.max.bytes"])]
-        "Room in bytes reserved for the index of a segment. Flumen's are thinned and never full, so that \
-         this closes no segment.";
+        "Room in bytes reserved for the index of a segment; a full index also closes the segment. \
+         Flumen's indexes are thinned: they are never full, and take no room ahead.";
     "segment.jitter.ms" Long = "0" [Medium cluster_wide honoured at_least(0)
         synonyms(&["log.roll.jitter.ms", "log.roll.jitter.hours"])]
         "Longest random time in milliseconds taken off the segment's age limit, so that many partitions \
@@ -125,5 +125,5 @@ keys! {
     "unclean.leader.election.enable" Boolean = "false" [Medium cluster_wide
         synonyms(&["unclean.leader.election.enable"])]
         "Whether a replica that is not in sync may lead when no other is left. The partition comes back, \
-         and records may be lost. Here a partition has one replica.";
+         and records may be lost. Flumen has one replica of each partition, so there is never a choice.";
 }

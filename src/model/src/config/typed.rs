@@ -34,6 +34,13 @@ impl Field for Option<String> {
     }
 }
 
+/// Unset, or a list.
+impl Field for Option<Vec<String>> {
+    fn from_value(value: Option<Value>) -> Result<Self, String> {
+        value.map(|value| <Vec<String>>::from_value(Some(value))).transpose()
+    }
+}
+
 /// Unset, or a number.
 impl Field for Option<i32> {
     fn from_value(value: Option<Value>) -> Result<Self, String> {
@@ -83,6 +90,10 @@ macro_rules! typed {
         impl $name {
             /// The keys that the fields are read from, in their order.
             pub const KEYS: &'static [&'static str] = &[$($key),*];
+
+            /// The fields, in the same order.
+            #[cfg(test)]
+            pub(super) const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
 
             fn read(
                 value: &dyn Fn(&'static str) -> Result<Option<Value>, ConfigError>,

@@ -76,7 +76,7 @@ fn exchange_within(
     requests: &'static [u8],
     answer_bytes: usize,
 ) -> (Vec<(Left, Instant)>, Arc<Traffic>) {
-    let limits = Limits { connections_max: 1, idle_max, ..Limits::default() };
+    let limits = Limits { idle_max, ..Limits::default() };
     let asking = move |site: rig::Site<Bytes>| async move {
         let socket = site.ask(requests).await;
         let mut received = 0;

@@ -50,7 +50,7 @@ where
     let (broker, traffic) = (Rc::new(broker), Arc::new(Traffic::default()));
     let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
     let (gathering, limits) = (Gathering::new(pool.clone()), Rc::new(limits));
-    let listener = Listener::new(socket, limits.clone(), Arc::default(), traffic.clone());
+    let listener = Listener::new(socket, Rc::default(), Arc::default(), traffic.clone());
     let (door, counts) = (broker.clone(), traffic.clone());
     let accepting = cores[1].spawn(
         "listener",

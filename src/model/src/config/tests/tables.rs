@@ -158,6 +158,7 @@ fn every_topic_default_is_that_of_its_broker_key() {
     }
 }
 
+/// That what is read is also used is for `reading`.
 #[test]
 fn honoured_are_exactly_the_keys_that_are_read() {
     let honoured = |keys: &mut dyn Iterator<Item = &'static Key>| -> BTreeSet<&'static str> {
