@@ -4,6 +4,7 @@ mod again;
 mod bad_days;
 mod basics;
 mod borders;
+mod clock;
 mod cold;
 mod compaction;
 mod crash;
