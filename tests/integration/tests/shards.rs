@@ -30,13 +30,13 @@ fn every_core_has_a_shard_and_one_request_reaches_them_all() {
     let mut builder = BatchBuilder::new();
     builder.append(1, None, Some(b"value"), &[]).expect("a record");
     let batch = builder.build().expect("a batch");
-    let partitions = (0..PARTITIONS).map(|index| PartitionProduceData { index, records: Records::Bytes(&batch) });
+    let data = |index| PartitionProduceData { index, records: Records::Bytes(&batch) };
     let request = ProduceRequest {
         acks: -1,
         timeout_ms: 10_000,
         topic_data: vec![TopicProduceData {
             name: "spread".into(),
-            partition_data: partitions.collect(),
+            partition_data: (0..PARTITIONS).map(data).collect(),
             ..Default::default()
         }],
         ..Default::default()
