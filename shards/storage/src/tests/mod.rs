@@ -12,6 +12,7 @@ mod lying;
 mod more;
 mod producers;
 mod recompress;
+mod refused;
 mod restart;
 mod retention;
 mod transactions;
