@@ -16,6 +16,7 @@ mod epochs;
 mod full;
 mod groups;
 mod hostile;
+mod json;
 mod kill9;
 mod large;
 mod many;
