@@ -1,8 +1,8 @@
 //! Segments: Kafka record batches of magic 2, one behind the other.
 
-use super::DumpError;
 use super::file::DumpFile;
 use super::report::{Report, size};
+use super::{DumpError, base_offset};
 use crate::output::{headers_json, put_bytes};
 use crate::timestamp;
 use client::compression;
@@ -43,11 +43,10 @@ pub(super) fn dump(
     records: bool,
     report: &mut Report,
 ) -> Result<(), DumpError> {
-    let base = path.file_stem().and_then(|stem| stem.to_str()?.parse::<i64>().ok());
     let mut cursor = Cursor {
         file,
         position: 0,
-        next_offset: base.unwrap_or(0),
+        next_offset: base_offset(path).unwrap_or(0),
         totals: Totals::default(),
         scratch: Vec::new(),
     };
