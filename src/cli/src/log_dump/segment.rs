@@ -52,11 +52,13 @@ pub(super) fn dump(
     };
     let mut bytes = Vec::new();
     while cursor.position < file.length() {
+        report.progress(cursor.totals.records, cursor.position);
         match cursor.read_batch(&mut bytes)? {
             Ok(()) => cursor.print_batch(&bytes, records, report)?,
             Err(what) => cursor.skip_damage(&what, report)?,
         }
     }
+    report.progress(cursor.totals.records, cursor.position);
     let Totals { batches, records, bytes } = cursor.totals;
     report.print(
         || format!("  {batches} batches, {records} records, {}", size(bytes)),
