@@ -12,6 +12,7 @@ mod connections;
 mod consume;
 mod damage;
 mod disk;
+mod dump;
 mod epochs;
 mod full;
 mod groups;
