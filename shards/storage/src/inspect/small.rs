@@ -106,15 +106,14 @@ pub fn aborted_transactions(
     bytes: &[u8],
 ) -> impl Iterator<Item = Result<AbortedTransaction, Flaw>> {
     let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
-    let cut = (!rest.is_empty()).then_some(Err(Flaw {
+    let cut: Option<Result<AbortedTransaction, Flaw>> = (!rest.is_empty()).then_some(Err(Flaw {
         position: (bytes.len() - rest.len()) as u64,
         what: "a part of an entry",
         resumes_at: None,
     }));
     let mut index = AbortedIndex::new(base);
-    let entries = entries.iter().zip(0u64..).map(move |(entry, number)| {
-        let position = number * ENTRY_BYTES as u64;
-        let flaw = |bad| Flaw {
+    let mut check = move |entry: &[u8; ENTRY_BYTES], position: u64| {
+        let flaw = |bad: BadIndex| Flaw {
             position,
             what: match bad {
                 BadIndex::Version(_) => "an aborted transaction in an unknown version",
@@ -123,10 +122,10 @@ pub fn aborted_transactions(
             resumes_at: Some(position + ENTRY_BYTES as u64),
         };
         let aborted = AbortedTransaction::decode(entry).map_err(flaw)?;
-        index.push(aborted).map_err(flaw)?;
-        Ok(aborted)
-    });
-    entries.chain(cut)
+        index.push(aborted).map(|()| aborted).map_err(flaw)
+    };
+    let places = (0u64..).step_by(ENTRY_BYTES);
+    entries.iter().zip(places).map(move |(entry, position)| check(entry, position)).chain(cut)
 }
 
 /// How far a `cleaner-state` says that its log was compacted: where the first segment begins that was not rewritten, and
