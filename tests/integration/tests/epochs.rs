@@ -93,8 +93,8 @@ fn begin_epoch(data: &Path, epoch: i32) {
     let logs = files_below(&data.join("metadata"), ".log");
     let [log] = &logs[..] else { panic!("one file: {logs:?}") };
     let mut bytes = fs::read(log).expect("a file");
-    let (mut end, mut offset, mut payload, mut count) = (HEADER_BYTES, 0, Vec::new(), 0_u32);
-    let mut controller_epoch = 0;
+    let (mut end, mut offset, mut count, mut controller_epoch) = (HEADER_BYTES, 0_i64, 0_u32, 0_u32);
+    let mut payload: Vec<u8> = Vec::new();
     while bytes[end..].starts_with(b"FMC1") {
         let frame = &bytes[end..];
         let records = &frame[HEADER_BYTES..HEADER_BYTES + u32_at(frame, 4) as usize];
