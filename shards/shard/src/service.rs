@@ -424,7 +424,12 @@ impl Service {
         believed: LeaderEpoch,
         wanted: LeaderEpoch,
     ) -> Result<(LeaderEpoch, Offset), PartitionError> {
-        Ok(self.led(id, believed)?.epoch_end(wanted))
+        let partition = self.led(id, believed)?;
+        // As in Kafka, an epoch begins with its leader and not with the first record that is appended in it.
+        if wanted == self.epoch(id) {
+            return Ok((wanted, partition.offsets().log_end));
+        }
+        Ok(partition.epoch_end(wanted))
     }
 
     async fn delete_records(&self, id: TopicPartition, before: Offset) -> Result<Offset, PartitionError> {

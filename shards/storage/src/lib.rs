@@ -13,6 +13,7 @@
 //! - [`cleaner`]: compaction, in the background.
 //! - [`recompress`]: batches of another codec than `compression.type` names are compressed anew.
 //! - [`recover()`]: what a start does before any partition is opened.
+//! - [`told`]: how far a long replay has come.
 //! - [`checkpoint`]: where partitions stood, so that a start looks at few files.
 //! - [`inspect`]: what is in the files, from plain bytes.
 //! - [`validate`]: what a produced batch must be like.
@@ -56,6 +57,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod transactions;
 mod unsynced;
 mod upkeep;

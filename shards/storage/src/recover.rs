@@ -15,6 +15,7 @@ use crate::error::{Damage, StorageError};
 use crate::journal::format::{CommitHeader, Entries, Entry};
 use crate::journal::scan::{JournalScan, Said};
 use crate::segment::topic_directory;
+use crate::told::Told;
 use executor::{io, join_some};
 use memory::Pool;
 use model::{TopicId, TopicPartition};
@@ -69,6 +70,7 @@ struct Replay<'a> {
     /// Directories of partitions whose log start the journals move: files may have been deleted there, and made anew by
     /// a replay that was cut short, so that what checkpoints say of their names is not of them.
     moved: BTreeSet<PathBuf>,
+    told: Told,
     outcome: Recovered,
 }
 
@@ -129,6 +131,7 @@ async fn replay(
         replayed: HashMap::new(),
         unsure: BTreeSet::new(),
         moved: BTreeSet::new(),
+        told: Told::new(),
         outcome: Recovered::default(),
     };
     for directory in crashed {
@@ -204,7 +207,8 @@ impl Replay<'_> {
         let gather_bytes = (pool.budget_bytes() / 4).clamp(GATHER_BYTES_MIN, GATHER_BYTES_MAX);
         let Some(mut file) = scan.commits.first().map(|first| first.file) else { return Ok(()) };
         let (mut reader, mut numbers) = (scan.reader(file, pool), declarations(scan, file));
-        for at in &scan.commits {
+        for (number, at) in scan.commits.iter().enumerate() {
+            self.told.replayed(&scan.files[at.file].path, number, scan.commits.len());
             if at.file != file {
                 file = at.file;
                 (reader, numbers) = (scan.reader(file, pool), declarations(scan, file));

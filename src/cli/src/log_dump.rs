@@ -4,11 +4,13 @@
 //! position and what is wrong; then reading goes on behind it where that can be done, and the command ends with
 //! exit code 1. A file is read in pieces: a segment needs no more memory than its largest batch.
 //!
-//! - `segment`: `.log`, Kafka record batches (Kafka's own segments, too).
+//! - `segment`: `.log`, Kafka record batches (Kafka's own segments, too); also of segments that are to be removed or put
+//!   in place.
 //! - `index`: `.index` and `.timeindex`.
 //! - `metadata`: the metadata log and its snapshots, by `controller::inspect`.
 //! - `file`: bytes at positions.
 //! - `journal`: a shard's journal files and checkpoints, by `storage::inspect`.
+//! - `small`: what lies beside segments: aborted transactions, producers, leader epochs, how far a log was compacted.
 //! - `report`: what is printed, as text or JSON.
 
 mod file;
@@ -17,6 +19,7 @@ mod journal;
 mod metadata;
 mod report;
 mod segment;
+mod small;
 
 use crate::args::OutputArgs;
 use crate::failure::Failure;
@@ -64,14 +67,20 @@ enum Kind {
     MetadataSnapshot,
     Journal,
     Checkpoint,
+    Aborted,
+    Producers,
+    Epochs,
+    Cleaner,
 }
 
 /// The first bytes of Flumen's own files, and what they are.
-const MAGICS: [(&[u8], Kind); 4] = [
+const MAGICS: [(&[u8], Kind); 6] = [
     (b"FLUMETAL", Kind::MetadataLog),
     (b"FLUMETAS", Kind::MetadataSnapshot),
     (b"FLMK", Kind::Checkpoint),
     (b"FLMF", Kind::Journal),
+    (b"FLMP", Kind::Producers),
+    (b"FLMC", Kind::Cleaner),
 ];
 
 impl Kind {
@@ -82,10 +91,17 @@ impl Kind {
         if let Some((_, kind)) = of_magic {
             return Ok(Some(*kind));
         }
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("leader-epoch-checkpoint") => return Ok(Some(Kind::Epochs)),
+            Some("cleaner-state") => return Ok(Some(Kind::Cleaner)),
+            _ => {}
+        }
         Ok(match path.extension().and_then(|extension| extension.to_str()) {
-            Some("log") => Some(Kind::Segment),
+            Some("log" | "deleted" | "cleaned" | "swap") => Some(Kind::Segment),
             Some("index") => Some(Kind::OffsetIndex),
             Some("timeindex") => Some(Kind::TimeIndex),
+            Some("txnindex") => Some(Kind::Aborted),
+            Some("snapshot") => Some(Kind::Producers),
             // Zeros, until it is used.
             Some("journal") => Some(Kind::Journal),
             _ => None,
@@ -119,6 +135,10 @@ fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> 
         Some(Kind::MetadataSnapshot) => "metadata snapshot",
         Some(Kind::Journal) => "journal",
         Some(Kind::Checkpoint) => "checkpoint",
+        Some(Kind::Aborted) => "aborted transactions",
+        Some(Kind::Producers) => "producers",
+        Some(Kind::Epochs) => "leader epochs",
+        Some(Kind::Cleaner) => "cleaner state",
         None => {
             let what = "neither its name nor its first bytes are those of a segment, an index, a journal or a metadata file";
             return report.unreadable(path, what);
@@ -130,6 +150,10 @@ fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> 
         Some(Kind::TimeIndex) => index::dump_times(&file, report),
         Some(Kind::Journal) => journal::dump(&file, records, report),
         Some(Kind::Checkpoint) => journal::dump_checkpoint(&file, report),
+        Some(Kind::Aborted) => small::dump_aborted(path, &file, report),
+        Some(Kind::Producers) => small::dump_producers(path, &file, report),
+        Some(Kind::Epochs) => small::dump_epochs(&file, report),
+        Some(Kind::Cleaner) => small::dump_cleaner(&file, report),
         Some(Kind::MetadataLog | Kind::MetadataSnapshot) => metadata::dump(&file, records, report),
         _ => segment::dump(path, &file, records, report),
     };
@@ -141,6 +165,11 @@ fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> 
             report.end()
         }
     }
+}
+
+/// The offset in a file's name, behind which there may be more than one extension.
+fn base_offset(path: &Path) -> Option<i64> {
+    path.file_name()?.to_str()?.split(['.', '-']).next()?.parse().ok()
 }
 
 /// Why a dump ends early.

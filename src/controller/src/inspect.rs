@@ -75,7 +75,7 @@ pub fn header(file: &[u8]) -> Result<FileHeader, HeaderError> {
     FileHeader::decode(file)
 }
 
-/// The commits of a file, whose header is passed over unread.
+/// The commits of a file, whose header is passed over unread. Zeros up to the file's end are no flaw.
 pub fn commits(file: &[u8]) -> Commits<'_> {
     Commits { file, at: FILE_HEADER_BYTES.min(file.len()) }
 }
@@ -140,6 +140,11 @@ impl<'a> Iterator for Commits<'a> {
         if let Some(commit) = self.commit_at(self.at) {
             self.at = commit.end() as usize;
             return Some(Ok(commit));
+        }
+        if self.file[self.at..].iter().all(|byte| *byte == 0) {
+            // Space that is reserved for commits to come.
+            self.at = self.file.len();
+            return None;
         }
         let position = self.at as u64;
         let next = self.search(self.search_from(self.at));

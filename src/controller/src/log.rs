@@ -25,6 +25,8 @@ pub(crate) struct MetadataLog {
     file: Handle,
     base_offset: i64,
     end: u64,
+    /// So many bytes of the file have their place on the device.
+    reserved: u64,
     broken: bool,
     /// What replay read from the files after the last snapshot: bytes and records.
     replayed: (u64, u64),
@@ -103,8 +105,10 @@ struct Replayed {
     headed: bool,
     /// Where the last whole commit ends.
     end: u64,
-    /// Bytes behind that.
+    /// Bytes behind that, of which some were written.
     torn: u64,
+    /// Or bytes behind it that were only reserved.
+    reserved: u64,
 }
 
 impl MetadataLog {
@@ -163,30 +167,40 @@ impl MetadataLog {
         let image = builder.finish();
         let mut log = match active {
             Some((base, replayed)) if replayed.headed => {
-                MetadataLog::resume(directory, base, replayed.end).await?
+                MetadataLog::resume(directory, base, &replayed).await?
             }
             _ => MetadataLog::create(directory, image.offset(), image.epoch())
                 .await
                 .map_err(io_error(&log_path(directory, image.offset()), "create"))?,
         };
+        // Without it changes are refused until there is room; topics can still be deleted where a part is there.
+        let _ = log.keep_room().await;
         log.replayed = (replayed_bytes, (image.offset() - began) as u64);
         Ok((log, image))
     }
 
-    async fn resume(directory: &Path, base_offset: i64, end: u64) -> Result<MetadataLog, MetadataError> {
+    async fn resume(
+        directory: &Path,
+        base_offset: i64,
+        replayed: &Replayed,
+    ) -> Result<MetadataLog, MetadataError> {
         let path = log_path(directory, base_offset);
         let file = io::open(&path, OpenOptions::WRITE).await.map_err(io_error(&path, "open"))?;
         // What replay has just read may be in the page cache only, if the broker was killed before its sync;
         // it counts from now on, so it must be on the device.
         io::sync(file).await.map_err(io_error(&path, "sync"))?;
         io::sync_directory(directory).await.map_err(io_error(directory, "sync"))?;
-        Ok(MetadataLog::at(directory, path, file, base_offset, end))
+        let mut log = MetadataLog::at(directory, path, file, base_offset, replayed.end);
+        // What was reserved before the start stays so, though there may be no more.
+        let _ = log.claim(replayed.end + replayed.reserved).await;
+        Ok(log)
     }
 
     /// A log that is appended to from `end` on.
     fn at(directory: &Path, path: PathBuf, file: Handle, base_offset: i64, end: u64) -> MetadataLog {
         let directory = directory.to_owned();
-        MetadataLog { directory, path, file, base_offset, end, broken: false, replayed: (0, 0) }
+        let (reserved, broken, replayed) = (end, false, (0, 0));
+        MetadataLog { directory, path, file, base_offset, end, reserved, broken, replayed }
     }
 
     /// A new file with its header, durable under its name.
@@ -226,9 +240,10 @@ impl MetadataLog {
         self.broken
     }
 
-    /// Appends a commit, durably.
-    pub(crate) async fn append(&mut self, pieces: Vec<Vec<u8>>) -> Result<(), AppendError> {
+    /// Appends a commit, durably; one that is `urgent` also in the space that others leave alone.
+    pub(crate) async fn append(&mut self, pieces: Vec<Vec<u8>>, urgent: bool) -> Result<(), AppendError> {
         let bytes: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.room_for(bytes, urgent).await.map_err(AppendError::NoSpace)?;
         match self.write(pieces).await {
             Ok(()) => {
                 self.end += bytes;
@@ -262,6 +277,7 @@ impl MetadataLog {
                 Err(errno) => Err(errno),
             };
             if cut.is_ok() {
+                self.lost_room().await;
                 return AppendError::NoSpace(errno);
             }
         }
@@ -275,8 +291,16 @@ impl MetadataLog {
         if offset == self.base_offset {
             return Ok(());
         }
-        let next = MetadataLog::create(&self.directory, offset, epoch).await?;
+        let mut next = MetadataLog::create(&self.directory, offset, epoch).await?;
+        if let Err(errno) = next.keep_room().await {
+            // The old file has more.
+            io::close(next.file).await?;
+            io::remove(&next.path).await?;
+            return Err(errno);
+        }
         let last = std::mem::replace(self, next);
+        // What it has behind its end may serve the snapshot. If this fails, it goes with the file.
+        let _ = io::truncate(last.file, last.end).await;
         io::close(last.file).await
     }
 
@@ -312,10 +336,10 @@ fn replay(path: &Path, bytes: &[u8], base: i64, builder: &mut Builder) -> Result
         }
         // The file was being made when the broker went down.
         Err(HeaderError::Damaged) => {
-            return Ok(Replayed { headed: false, end: 0, torn: 0 });
+            return Ok(Replayed { headed: false, end: 0, torn: 0, reserved: 0 });
         }
     }
-    let mut end = FILE_HEADER_BYTES as u64;
+    let (mut end, mut torn) = (FILE_HEADER_BYTES as u64, 0);
     for commit in inspect::commits(bytes) {
         match commit {
             Ok(commit) => {
@@ -327,11 +351,14 @@ fn replay(path: &Path, bytes: &[u8], base: i64, builder: &mut Builder) -> Result
                     let what = format!("no whole commit is here, but one is at byte {next}");
                     return Err(damaged(flaw.position, &what));
                 }
-                None => break,
+                None => {
+                    torn = bytes.len() as u64 - end;
+                    break;
+                }
             },
         }
     }
-    Ok(Replayed { headed: true, end, torn: bytes.len() as u64 - end })
+    Ok(Replayed { headed: true, end, torn, reserved: bytes.len() as u64 - end - torn })
 }
 
 fn apply(path: &Path, commit: &Commit<'_>, builder: &mut Builder) -> Result<(), MetadataError> {
@@ -357,5 +384,6 @@ fn apply(path: &Path, commit: &Commit<'_>, builder: &mut Builder) -> Result<(), 
     Ok(())
 }
 
+mod room;
 #[cfg(test)]
 mod tests;

@@ -107,7 +107,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8], offset: i64) -> Result<Image, Me
         }
     };
     let mut builder = Builder::new(&Image::default(), header.epoch);
-    let (mut index, mut ended) = (0i64, false);
+    let (mut index, mut ended, mut end) = (0i64, false, FILE_HEADER_BYTES as u64);
     for commit in inspect::commits(bytes) {
         let commit = commit.map_err(|flaw| damaged(flaw.position, "a checksum does not match".to_owned()))?;
         let position = commit.position;
@@ -123,10 +123,10 @@ pub(crate) fn decode(path: &Path, bytes: &[u8], offset: i64) -> Result<Image, Me
         if index - commit.base_offset != i64::from(commit.record_count) {
             return Err(damaged(position, "a frame has another number of records than it says".to_owned()));
         }
-        ended = commit.record_count == 0;
+        (ended, end) = (commit.record_count == 0, commit.end());
     }
-    if !ended {
-        return Err(damaged(bytes.len() as u64, "the end is missing".to_owned()));
+    if !ended || end != bytes.len() as u64 {
+        return Err(damaged(end, "this is not its end".to_owned()));
     }
     builder.set_offset(header.offset);
     Ok(builder.finish())

@@ -41,12 +41,14 @@ pub(crate) struct Writer {
     log_bytes: u64,
     log_records: u64,
     snapshot: Option<JoinHandle<()>>,
+    /// There is no room but for what must go on, and that was said.
+    scarce: bool,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Rc<Shared>, options: Options, log: MetadataLog, epoch: i32) -> Writer {
         let (log_bytes, log_records) = log.replayed();
-        Writer { shared, options, log, epoch, log_bytes, log_records, snapshot: None }
+        Writer { shared, options, log, epoch, log_bytes, log_records, snapshot: None, scarce: false }
     }
 
     pub(crate) async fn run(mut self) {
@@ -79,41 +81,66 @@ impl Writer {
         let mut plan = Plan::new(&context, &image, self.epoch);
         plan_start(&self.options, &mut plan, || new_id().to_string()).await?;
         let (records, next) = plan.finish();
-        self.commit(image.offset(), &records, next).await
+        self.commit(image.offset(), &records, next, true).await
     }
 
     fn next_job(&self) -> Option<Job> {
         self.shared.queue.borrow_mut().pop_front()
     }
 
+    /// Whether only what must go on finds room. Says so when that begins.
+    async fn is_scarce(&mut self) -> bool {
+        let scarce = !self.log.is_broken() && self.log.keep_room().await.is_err();
+        if scarce && !self.scarce {
+            log::warn!(
+                "metadata: no room is left for {}: until there is, topics can be deleted and nothing else is changed",
+                self.log.path().display()
+            );
+        }
+        self.scarce = scarce;
+        scarce
+    }
+
     /// Plans the changes that wait, and those that come meanwhile, and makes one commit of them.
     async fn commit_group(&mut self) {
+        let scarce = self.is_scarce().await;
         let new_id = || random_id(executor::random);
         let image = self.shared.image();
         let context = context(&self.options, &new_id);
         let mut plan = Plan::new(&context, &image, self.epoch);
-        let mut answers = Vec::new();
+        let mut answers: Vec<(Job, Answer)> = Vec::new();
         while answers.len() < GROUP_MAX && plan.bytes() < GROUP_BYTES {
             let Some(job) = self.next_job() else { break };
-            let answer =
-                if self.log.is_broken() { Err(offline(&self.log)) } else { job.change.plan(&mut plan).await };
+            let answer = if self.log.is_broken() {
+                Err(offline(&self.log))
+            } else if scarce && !makes_room(&job.change) {
+                Err(full())
+            } else {
+                job.change.plan(&mut plan).await
+            };
             answers.push((job, answer));
         }
+        let urgent = answers.iter().all(|(job, _)| makes_room(&job.change));
         let (records, next) = plan.finish();
-        let committed =
-            if records.is_empty() { Ok(()) } else { self.commit(image.offset(), &records, next).await };
+        let committed = if records.is_empty() {
+            Ok(())
+        } else {
+            self.commit(image.offset(), &records, next, urgent).await
+        };
         for (job, answer) in answers {
             // Without the commit not even a refusal is right: it may rest on a change that is not to be.
             job.reply.send(committed.clone().and(answer));
         }
     }
 
-    /// Writes the records as one commit, durably, and publishes the image that has them.
+    /// Writes the records as one commit, durably, and publishes the image that has them. What is `urgent` may take the
+    /// last room.
     async fn commit(
         &mut self,
         base_offset: i64,
         records: &[Record],
         next: Image,
+        urgent: bool,
     ) -> Result<(), ControlError> {
         let mut frame = FrameBuilder::new(base_offset, self.epoch);
         for portion in records.chunks(PORTION) {
@@ -124,7 +151,7 @@ impl Writer {
         }
         self.log_bytes += frame.payload_bytes() as u64;
         self.log_records += records.len() as u64;
-        match self.log.append(frame.finish()).await {
+        match self.log.append(frame.finish(), urgent).await {
             Ok(()) => {
                 self.shared.publish(Arc::new(next));
                 Ok(())
@@ -183,6 +210,16 @@ fn context<'a>(options: &'a Options, new_id: &'a dyn Fn() -> model::TopicId) -> 
         new_id,
         yields: true,
     }
+}
+
+/// Changes that go on when there is no room for others.
+fn makes_room(change: &Change) -> bool {
+    matches!(change, Change::DeleteTopics(_))
+}
+
+fn full() -> ControlError {
+    let message = "The device is full: until there is room, topics can only be deleted. Nothing was changed.";
+    ControlError::new(ErrorKind::KafkaStorageError, message)
 }
 
 fn offline(log: &MetadataLog) -> ControlError {

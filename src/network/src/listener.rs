@@ -2,6 +2,7 @@
 
 use crate::limits::Crowd;
 use crate::traffic::Traffic;
+use base::Instant;
 use driver::{Errno, Handle};
 use executor::{io, sleep};
 use std::cell::Cell;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 /// How long to wait when the process has no descriptor left for a connection.
 const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
+/// And how often that is said, at most.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// The connections of all cores together; every core's [`Listener`] has the same one. Touched when a connection comes
 /// and goes, and at no other time.
@@ -137,6 +140,7 @@ impl Listener {
     where
         F: Future<Output = ()> + 'static,
     {
+        let mut told: Option<Instant> = None;
         loop {
             match io::accept(self.socket).await {
                 Ok((socket, peer)) => {
@@ -149,7 +153,11 @@ impl Listener {
                 }
                 // EMFILE, ENFILE, ENOBUFS, ENOMEM: others will close; try again.
                 Err(Errno(24 | 23 | 105 | 12)) => {
-                    log::warn!("no descriptor or memory for another connection; raise ulimit -n");
+                    let now = executor::now();
+                    if told.is_none_or(|last| now.since(last) >= TOLD_EVERY) {
+                        told = Some(now);
+                        log::warn!("no descriptor or memory for another connection; raise ulimit -n");
+                    }
                     sleep(DESCRIPTOR_WAIT).await;
                 }
                 // The peer was gone before it was accepted.

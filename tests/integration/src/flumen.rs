@@ -240,6 +240,11 @@ impl Flumen {
 
     /// A metric of its page, added up over the cores and whatever else it is told apart by.
     pub fn metric(&self, name: &str) -> f64 {
+        self.samples(name).iter().sum()
+    }
+
+    /// What a metric of its page is on each core, and for each of whatever else it is told apart by.
+    pub fn samples(&self, name: &str) -> Vec<f64> {
         let line = self.until_logged("metrics at http://");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         let address = address.expect("an address");
@@ -252,7 +257,7 @@ impl Flumen {
         let samples = samples.filter(|rest| rest.starts_with(['{', ' ']));
         let numbers: Vec<f64> = samples.filter_map(|rest| rest.rsplit(' ').next()?.parse().ok()).collect();
         assert!(!numbers.is_empty(), "no metric {name}");
-        numbers.iter().sum()
+        numbers
     }
 
     /// Descriptors that are open now.

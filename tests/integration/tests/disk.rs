@@ -12,11 +12,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
 
 /// A broker whose data directory is a small file system of its own: ext4 on a loop device where this process may
 /// mount one, else tmpfs. Both take direct writes, and both are really full.
-fn on_small_disk(scratch: &Scratch, mib: usize) -> Setup {
+pub(crate) fn on_small_disk(scratch: &Scratch, mib: usize) -> Setup {
     let data = scratch.join("data");
     fs::create_dir(&data).expect("made");
     let small = setup(scratch).set("flumen.journal.file.bytes", MIB).set("flumen.journal.files", 2);
@@ -44,7 +44,7 @@ fn numbered(number: usize) -> Vec<u8> {
 }
 
 /// Writes until the broker refuses, and returns what it acknowledged and what it said.
-fn fill(address: SocketAddr, topic: &str, limit: usize) -> (Vec<Vec<u8>>, Option<ErrorCode>) {
+pub(crate) fn fill(address: SocketAddr, topic: &str, limit: usize) -> (Vec<Vec<u8>>, Option<ErrorCode>) {
     // The error is one to try again after: not for long here.
     let mut client = client(address, Duration::from_millis(300));
     let mut producer = plain_producer(&mut client, topic);
@@ -64,7 +64,7 @@ fn values(records: Vec<Read>) -> Vec<Vec<u8>> {
 }
 
 /// Tries until a record is acknowledged. A refused batch may not be sent again by the same producer.
-fn until_written(flumen: &Flumen, topic: &str) {
+pub(crate) fn until_written(flumen: &Flumen, topic: &str) {
     eventually("it takes records again by itself", Duration::from_secs(30), || {
         let mut client: Client = client(flumen.address, Duration::from_millis(300));
         let mut producer: Producer = plain_producer(&mut client, topic);

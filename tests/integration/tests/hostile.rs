@@ -143,20 +143,28 @@ fn every_api_survives_every_cut_of_a_request() {
 
 #[test]
 fn refusals_are_told_at_most_once_a_second_and_core() {
-    let scratch = Scratch::new("told");
-    let flumen = setup(&scratch).start();
-    let began = Instant::now();
-    for _ in 0..500 {
-        let mut connection = Raw::connect(flumen.address).expect("it listens");
-        let _ = connection.send(b"GET / HTTP/1.1\r\n\r\n");
-        assert!(connection.is_closed_within(SOON));
+    // What is sent, and what the line says of it.
+    let kinds = [
+        ("HTTP", "HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ("TLS", "TLS", vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]),
+        ("an unknown API", "9999", raw::request(9999, 0, 7, &[])),
+    ];
+    for (kind, word, bytes) in kinds {
+        let scratch = Scratch::new("told");
+        let flumen = setup(&scratch).start();
+        let began = Instant::now();
+        for _ in 0..500 {
+            let mut connection = Raw::connect(flumen.address).expect("it listens");
+            let _ = connection.send(&bytes);
+            assert!(connection.is_closed_within(SOON), "{kind}");
+        }
+        let seconds = began.elapsed().as_secs() as usize + 1;
+        let lines = flumen.log_with("closed the connection of");
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(word)), "{kind}: {lines:#?}");
+        // A second begins at another moment on each core.
+        assert!(lines.len() <= (seconds + 1) * integration::host::cores().len(), "{kind}: {lines:#?}");
+        flumen.stop();
     }
-    let seconds = began.elapsed().as_secs() as usize + 1;
-    let lines = flumen.log_with("closed the connection of");
-    assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("HTTP")), "{lines:#?}");
-    // A second begins at another moment on each core.
-    assert!(lines.len() <= (seconds + 1) * integration::host::cores().len(), "{lines:#?}");
-    flumen.stop();
 }
 
 #[test]

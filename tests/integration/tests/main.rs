@@ -5,20 +5,27 @@
 //!
 //! Two rows are the simulator's (tests/sim) and not here: an EIO of the device's own making, of which
 //! `disk::a_failed_write_takes_the_log_offline` shows the consequences by a write that the kernel refuses, and
-//! clocks that jump, which would jump for everyone on this machine.
+//! clocks that jump, which would jump for everyone on this machine: what a jump does to a log is in
+//! `shards/storage/src/tests/clock.rs`.
 
 mod connections;
 mod consume;
 mod damage;
 mod disk;
 mod dynamic;
+mod dump;
+mod epochs;
+mod full;
 mod groups;
 mod hostile;
+mod json;
 mod kill9;
 mod large;
+mod many;
 mod quotas;
 mod recompress;
 mod restart;
+mod shards;
 mod share;
 mod start;
 mod strain;

@@ -3,7 +3,8 @@
 //! - [`journal()`]: a journal file's header and commits.
 //! - [`segment()`]: a segment's batches.
 //! - [`offset_index`], [`time_index`]: the entries of a segment's indexes.
-//! - [`checkpoint()`], [`leader_epochs`], [`producer_snapshot`]: the small files.
+//! - [`checkpoint()`], [`leader_epochs`], [`producer_snapshot`], [`aborted_transactions`], [`cleaner_state`]: the small
+//!   files.
 //!
 //! Nothing here panics, whatever the bytes are, and no number in them sizes an allocation. What is wrong is told
 //! with its place as a [`Flaw`]; reading then goes on where something whole begins, if anything does.
@@ -17,7 +18,8 @@ pub use crate::journal::format::{CommitHeader, Entries, Entry, FileHeader, Journ
 pub use journal::{Commit, Commits, Header, Journal, journal};
 pub use segment::{Batch, Batches, segment};
 pub use small::{
-    OffsetEntry, TimeEntry, checkpoint, leader_epochs, offset_index, producer_snapshot, time_index,
+    OffsetEntry, TimeEntry, aborted_transactions, checkpoint, cleaner_state, leader_epochs, offset_index,
+    producer_snapshot, time_index,
 };
 
 /// A place where something is wrong.

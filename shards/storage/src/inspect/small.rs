@@ -1,10 +1,13 @@
-//! The small files: indexes, checkpoints, leader epochs, producers.
+//! The small files: indexes, checkpoints, leader epochs, producers, aborted transactions, the cleaner's state.
 
 use super::Flaw;
 use crate::checkpoint::{self, Checkpoint};
+use crate::cleaner::CleanerState;
 use crate::epochs::Epochs;
 use crate::producers::{ProducerDescription, Producers};
 use crate::segment::index_files;
+use crate::transactions::aborted::ENTRY_BYTES;
+use crate::transactions::{AbortedIndex, AbortedTransaction, BadIndex};
 use model::{LeaderEpoch, Offset};
 
 /// An entry of an `.index`.
@@ -94,4 +97,41 @@ pub fn producer_snapshot(bytes: &[u8]) -> Result<(Vec<ProducerDescription>, Offs
     let what = "not a snapshot of producers, or its checksum does not match";
     let (producers, next) = Producers::decode(bytes).ok_or(Flaw { position: 0, what, resumes_at: None })?;
     Ok((producers.describe(), Offset(next)))
+}
+
+/// The entries of a `.txnindex` of a segment that begins at `base`. One that does not fit behind those before is a flaw
+/// and left out.
+pub fn aborted_transactions(
+    base: i64,
+    bytes: &[u8],
+) -> impl Iterator<Item = Result<AbortedTransaction, Flaw>> {
+    let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
+    let cut: Option<Result<AbortedTransaction, Flaw>> = (!rest.is_empty()).then_some(Err(Flaw {
+        position: (bytes.len() - rest.len()) as u64,
+        what: "a part of an entry",
+        resumes_at: None,
+    }));
+    let mut index = AbortedIndex::new(base);
+    let mut check = move |entry: &[u8; ENTRY_BYTES], position: u64| {
+        let flaw = |bad: BadIndex| Flaw {
+            position,
+            what: match bad {
+                BadIndex::Version(_) => "an aborted transaction in an unknown version",
+                _ => "an aborted transaction with offsets that do not fit",
+            },
+            resumes_at: Some(position + ENTRY_BYTES as u64),
+        };
+        let aborted = AbortedTransaction::decode(entry).map_err(flaw)?;
+        index.push(aborted).map(|()| aborted).map_err(flaw)
+    };
+    let places = (0u64..).step_by(ENTRY_BYTES);
+    entries.iter().zip(places).map(move |(entry, position)| check(entry, position)).chain(cut)
+}
+
+/// How far a `cleaner-state` says that its log was compacted: where the first segment begins that was not rewritten, and
+/// the first offset that no compaction has gone through.
+pub fn cleaner_state(bytes: &[u8]) -> Result<(Offset, Offset), Flaw> {
+    let what = "not the state of a compacted log, or its checksum does not match";
+    let state = CleanerState::decode(bytes).ok_or(Flaw { position: 0, what, resumes_at: None })?;
+    Ok((Offset(state.boundary), Offset(state.first_dirty)))
 }

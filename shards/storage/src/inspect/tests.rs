@@ -3,6 +3,7 @@ use crate::batch;
 use crate::journal::format::{BLOCK_BYTES, COMMIT_HEADER_BYTES};
 use crate::tests::{batch_of, id};
 use base::Random;
+use model::Offset;
 
 const FILE_BLOCKS: usize = 12;
 
@@ -207,4 +208,40 @@ fn no_bytes_make_anything_panic() {
         look(&bytes);
     }
     assert!(look(&file()) > 10);
+}
+
+#[test]
+fn an_index_of_aborted_transactions_is_read_around_what_does_not_fit() {
+    use crate::transactions::AbortedTransaction;
+    let aborted = |first_offset, last_offset| AbortedTransaction {
+        producer_id: 7,
+        first_offset,
+        last_offset,
+        last_stable_offset: first_offset,
+    };
+    let all = [aborted(90, 110), aborted(105, 120), aborted(121, 130)];
+    let bytes: Vec<u8> = all.iter().flat_map(AbortedTransaction::encode).collect();
+    let read = |bytes: &[u8]| aborted_transactions(100, bytes).collect::<Vec<_>>();
+    assert_eq!(read(&bytes), all.map(Ok::<_, Flaw>));
+    // Of another version; its marker before the one before; its marker behind all others.
+    let changed = |at: usize, byte: u8| {
+        let mut changed = bytes.clone();
+        changed[34 + at] = byte;
+        read(&changed)
+    };
+    for found in [changed(0, 1), changed(25, 109)] {
+        assert!(matches!(found[1], Err(Flaw { position: 34, resumes_at: Some(68), .. })), "{found:?}");
+        assert_eq!((found[0], found[2]), (Ok(all[0]), Ok(all[2])));
+    }
+    let found = changed(25, 140);
+    assert!(matches!(found[2], Err(Flaw { position: 68, .. })), "{found:?}");
+    let found = read(&bytes[..70]);
+    assert!(matches!(found[2], Err(Flaw { position: 68, resumes_at: None, .. })), "{found:?}");
+}
+
+#[test]
+fn a_cleaners_state_is_whole_or_none() {
+    let bytes = crate::cleaner::CleanerState { boundary: 30, first_dirty: 35 }.encode();
+    assert_eq!(cleaner_state(&bytes), Ok((Offset(30), Offset(35))));
+    assert_eq!(cleaner_state(&bytes[1..]).map_err(|flaw| flaw.position), Err(0));
 }

@@ -60,7 +60,8 @@ impl AbortedTransaction {
         out
     }
 
-    fn decode(entry: &[u8; ENTRY_BYTES]) -> Result<AbortedTransaction, BadIndex> {
+    /// The transaction in an entry's bytes.
+    pub(crate) fn decode(entry: &[u8; ENTRY_BYTES]) -> Result<AbortedTransaction, BadIndex> {
         let version = u16::from_be_bytes([entry[0], entry[1]]);
         if version != VERSION {
             return Err(BadIndex::Version(version));

@@ -10,7 +10,8 @@ use storage::inspect::{self, Batch, CheckpointEntry, Commit, Entry, FileHeader, 
 /// A larger file is not read: no journal file or checkpoint is.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
-fn read(file: &DumpFile, report: &mut Report) -> Result<Option<Vec<u8>>, DumpError> {
+/// All of a small file; `None` if it is none.
+pub(super) fn read(file: &DumpFile, report: &mut Report) -> Result<Option<Vec<u8>>, DumpError> {
     if file.length() > FILE_BYTES_MAX {
         let what = format!("no file of this kind has more than {FILE_BYTES_MAX} bytes");
         report.damage(FILE_BYTES_MAX, what, "nothing of it is printed")?;

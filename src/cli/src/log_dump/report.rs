@@ -4,8 +4,10 @@
 
 use crate::failure::Failure;
 use crate::output::{Output, byte_size, thousands};
+use crate::progress::Progress;
 use serde_json::{Value, json};
 use std::fmt::Display;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 /// Prints, and counts what is wrong.
@@ -16,6 +18,10 @@ pub(super) struct Report {
     flaws_of_file: u64,
     flaws: u64,
     files_with_flaws: u64,
+    progress: Progress,
+    /// Records and bytes of the files before, and those of this one so far.
+    passed: (u64, u64),
+    here: (u64, u64),
 }
 
 /// Where lines go.
@@ -36,12 +42,24 @@ impl Sink for Output {
 
 impl Report {
     pub fn new(json: bool) -> Report {
-        Report::to(Box::new(Output::stdout()), json)
+        // Between lines on a terminal it would disturb.
+        let progress = Progress::new(!io::stdout().is_terminal());
+        Report { progress, ..Report::to(Box::new(Output::stdout()), json) }
     }
 
     /// A report that is printed somewhere else.
     pub fn to(output: Box<dyn Sink>, json: bool) -> Report {
-        Report { output, json, file: PathBuf::new(), flaws_of_file: 0, flaws: 0, files_with_flaws: 0 }
+        Report {
+            output,
+            json,
+            file: PathBuf::new(),
+            flaws_of_file: 0,
+            flaws: 0,
+            files_with_flaws: 0,
+            progress: Progress::new(false),
+            passed: (0, 0),
+            here: (0, 0),
+        }
     }
 
     /// A file comes.
@@ -52,6 +70,12 @@ impl Report {
             || format!("{}: {kind}, {} bytes", path.display(), thousands(length)),
             || json!({ "file": path.to_string_lossy(), "kind": kind, "bytes": length }),
         )
+    }
+
+    /// So many records and bytes of the file are read. Shows that where it disturbs nobody.
+    pub fn progress(&mut self, records: u64, bytes: u64) {
+        self.here = (records, bytes);
+        self.progress.show(self.passed.0 + records, self.passed.1 + bytes);
     }
 
     /// Something in the file, as text or as JSON.
@@ -98,6 +122,8 @@ impl Report {
 
     /// The file is done.
     pub fn end(&mut self) -> Result<(), Failure> {
+        let (records, bytes) = std::mem::take(&mut self.here);
+        self.passed = (self.passed.0 + records, self.passed.1 + bytes);
         self.flaws += self.flaws_of_file;
         self.files_with_flaws += u64::from(self.flaws_of_file > 0);
         let (file, flaws) = (self.file.clone(), self.flaws_of_file);

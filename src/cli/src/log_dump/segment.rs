@@ -1,8 +1,8 @@
 //! Segments: Kafka record batches of magic 2, one behind the other.
 
-use super::DumpError;
 use super::file::DumpFile;
 use super::report::{Report, size};
+use super::{DumpError, base_offset};
 use crate::output::{headers_json, put_bytes};
 use crate::timestamp;
 use client::compression;
@@ -43,21 +43,22 @@ pub(super) fn dump(
     records: bool,
     report: &mut Report,
 ) -> Result<(), DumpError> {
-    let base = path.file_stem().and_then(|stem| stem.to_str()?.parse::<i64>().ok());
     let mut cursor = Cursor {
         file,
         position: 0,
-        next_offset: base.unwrap_or(0),
+        next_offset: base_offset(path).unwrap_or(0),
         totals: Totals::default(),
         scratch: Vec::new(),
     };
     let mut bytes = Vec::new();
     while cursor.position < file.length() {
+        report.progress(cursor.totals.records, cursor.position);
         match cursor.read_batch(&mut bytes)? {
             Ok(()) => cursor.print_batch(&bytes, records, report)?,
             Err(what) => cursor.skip_damage(&what, report)?,
         }
     }
+    report.progress(cursor.totals.records, cursor.position);
     let Totals { batches, records, bytes } = cursor.totals;
     report.print(
         || format!("  {batches} batches, {records} records, {}", size(bytes)),

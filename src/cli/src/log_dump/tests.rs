@@ -331,3 +331,107 @@ fn a_checkpoint_and_its_damage() {
     assert_eq!(positions(&objects, "damage"), [0]);
     assert_eq!(objects.iter().filter(|object| object.get("partition").is_some()).count(), 1);
 }
+
+#[test]
+fn segments_that_are_to_be_removed_or_put_in_place() {
+    let (bytes, _) = segment();
+    for name in ["00000000000000000100.log.deleted", "00000000000000000100-00000000000000000200.swap"] {
+        let (objects, sound) = dump_bytes(name, &bytes);
+        assert!(sound, "{name}");
+        assert_eq!((&objects[0]["kind"], positions(&objects, "batch").len()), (&json!("segment"), 3));
+    }
+    let (objects, sound) = dump_bytes("00000000000000000101.log.deleted", &bytes);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [0], "offsets below its name");
+}
+
+#[test]
+fn aborted_transactions() {
+    let entry = |first: i64, last: i64| {
+        let numbers = [9, first, last, first].map(i64::to_be_bytes).concat();
+        [&[0_u8, 0][..], &numbers].concat()
+    };
+    let bytes = [entry(90, 110), entry(111, 120), entry(121, 130)].concat();
+    let name = "00000000000000000100.txnindex";
+    let (objects, sound) = dump_bytes(name, &bytes);
+    assert!(sound);
+    assert_eq!(objects[0]["kind"], "aborted transactions");
+    let expected =
+        json!({ "producer_id": 9, "first_offset": 90, "last_offset": 110, "last_stable_offset": 90 });
+    assert_eq!(objects[1]["aborted"], expected);
+    let (objects, sound) = dump_bytes(name, &bytes[..40]);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [34]);
+    // The marker before the segment begins: the two behind it are printed.
+    let (objects, sound) = dump_bytes("00000000000000000111.txnindex", &bytes);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [0]);
+    assert_eq!(objects.iter().filter(|object| object.get("aborted").is_some()).count(), 2);
+}
+
+/// A file of Flumen's own: its first bytes, a checksum of the rest, and the rest.
+fn sealed(magic: &[u8; 4], rest: &[&[u8]]) -> Vec<u8> {
+    let rest = rest.concat();
+    [&magic[..], &crc32c::crc32c(&rest).to_le_bytes(), &rest].concat()
+}
+
+/// Reads the file under its name, and then with each of its bytes changed and cut.
+fn whole_or_damaged(name: &str, bytes: &[u8]) -> Vec<Value> {
+    let (objects, sound) = dump_bytes(name, bytes);
+    assert!(sound, "{objects:?}");
+    for at in 0..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 0x10;
+        assert!(!dump_bytes(name, &changed).1, "byte {at} of {name} is changed");
+        assert!(!dump_bytes(name, &bytes[..at]).1, "{name} is cut at {at}");
+    }
+    objects
+}
+
+#[test]
+fn a_snapshot_of_producers() {
+    let numbers =
+        |numbers: &[i64]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_le_bytes()).collect() };
+    // Version, count, next offset; id, epoch, batches, seen, timestamp, epoch of a coordinator, transaction; a batch.
+    let rest: [&[u8]; 13] = [
+        &2_u32.to_le_bytes(),
+        &1_u32.to_le_bytes(),
+        &numbers(&[42, 7]),
+        &3_i16.to_le_bytes(),
+        &1_u16.to_le_bytes(),
+        &1_700_000_000_u32.to_le_bytes(),
+        &numbers(&[1_700_000_000_123]),
+        &(-1_i32).to_le_bytes(),
+        &numbers(&[40]),
+        &10_i32.to_le_bytes(),
+        &11_i32.to_le_bytes(),
+        &numbers(&[40]),
+        &numbers(&[41]),
+    ];
+    let bytes = sealed(b"FLMP", &rest);
+    let objects = whole_or_damaged("00000000000000000042.snapshot", &bytes);
+    assert_eq!(objects[0]["kind"], "producers");
+    assert_eq!(objects[1]["header"], json!({ "next_offset": 42, "producers": 1 }));
+    let expected = json!({
+        "id": 7, "epoch": 3, "last_sequence": 11, "last_timestamp": 1_700_000_000_123_i64,
+        "coordinator_epoch": -1, "transaction_start": 40,
+    });
+    assert_eq!(objects[2]["producer"], expected);
+    assert!(!dump_bytes("00000000000000000043.snapshot", &bytes).1, "the name says another offset");
+}
+
+#[test]
+fn leader_epochs_and_how_far_a_log_was_compacted() {
+    let (objects, sound) = dump_bytes("leader-epoch-checkpoint", b"0\n2\n0 0\n3 17\n");
+    assert!(sound);
+    assert_eq!(objects[0]["kind"], "leader epochs");
+    assert_eq!(objects[2]["epoch"], json!({ "epoch": 3, "start_offset": 17 }));
+    let (objects, sound) = dump_bytes("leader-epoch-checkpoint", b"0\n2\n3 17\n0 0\n");
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [0]);
+    let rest: [&[u8]; 4] =
+        [&1_u32.to_le_bytes(), &[0; 4], &30_i64.to_le_bytes(), &35_i64.to_le_bytes()];
+    let objects = whole_or_damaged("cleaner-state", &sealed(b"FLMC", &rest));
+    assert_eq!(objects[0]["kind"], "cleaner state");
+    assert_eq!(objects[1]["cleaner"], json!({ "first_dirty": 35, "boundary": 30 }));
+}

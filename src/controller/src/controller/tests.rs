@@ -139,7 +139,7 @@ fn a_full_disk_refuses_changes_until_there_is_room() {
     run(&world, node, async move {
         let controller = open(options(pool())).await;
         other.set_capacity(node, 0);
-        let topic = NewTopic { partitions: 5000, ..NewTopic::named("refused") };
+        let topic = NewTopic { partitions: 50_000, ..NewTopic::named("refused") };
         let error = created(controller.submit(create(vec![topic])).await).expect_err("full");
         assert_eq!(error.kind, ErrorKind::KafkaStorageError);
         assert!(controller.image().topic("refused").is_none());
@@ -151,6 +151,48 @@ fn a_full_disk_refuses_changes_until_there_is_room() {
         let controller = open(options(pool())).await;
         let image = controller.image();
         assert!(image.topic("accepted").is_some() && image.topic("refused").is_none());
+        controller.close().await;
+    });
+}
+
+/// Deletes a topic, and says whether that went well.
+async fn delete(controller: &Controller, name: String) -> bool {
+    let topics = vec![TopicReference { name: Some(name), ..Default::default() }];
+    let change = Change::DeleteTopics(crate::changes::DeleteTopics { topics, budget: None });
+    controller.submit(change).await.is_ok()
+}
+
+#[test]
+fn on_a_full_disk_changes_go_on_for_a_while_and_deletions_longer() {
+    let (world, node) = world(9);
+    let other = world.clone();
+    let left = run(&world, node, async move {
+        let controller = open(options(pool())).await;
+        other.set_capacity(node, 0);
+        let mut made = 0;
+        while made < 10_000 && make(&controller, &format!("t{made}"), 10).await {
+            made += 1;
+        }
+        assert!((200..10_000).contains(&made), "{made} topics in the space that is kept");
+        let error = created(controller.submit(create(vec![NewTopic::named("refused")])).await);
+        assert_eq!(error.map_err(|error| error.kind), Err(ErrorKind::KafkaStorageError));
+        for number in 10..made {
+            assert!(delete(&controller, format!("t{number}")).await, "topic {number} of {made}");
+        }
+        assert!(controller.image().topic("refused").is_none());
+        controller.close().await;
+        controller.image().topic_count()
+    });
+    assert_eq!(left, 10);
+    let other = world.clone();
+    run(&world, node, async move {
+        // A start needs no room of the device either.
+        let controller = open(options(pool())).await;
+        assert_eq!(controller.image().topic_count(), 10);
+        assert!(delete(&controller, "t0".to_owned()).await);
+        assert!(!make(&controller, "refused", 1).await);
+        other.set_capacity(node, 1 << 30);
+        assert!(make(&controller, "accepted", 1).await, "goes on by itself");
         controller.close().await;
     });
 }

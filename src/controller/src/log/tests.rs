@@ -100,6 +100,25 @@ fn a_cut_filled_up_with_zeros_or_old_bytes_is_still_a_cut() {
 }
 
 #[test]
+fn space_that_was_only_reserved_is_no_torn_commit() {
+    let log = written(6, 8);
+    let end = log.bytes.len();
+    let mut bytes = log.bytes.clone();
+    bytes.resize(end + 5000, 0);
+    let (image, found) = replayed(&bytes).expect("no damage");
+    assert_eq!((found.end, found.torn, found.reserved), (end as u64, 0, 5000));
+    assert_eq!(image, log.after[log.after.len() - 1].1);
+    // One byte that was written there was of a commit.
+    bytes[end + 4000] = 1;
+    let (_, found) = replayed(&bytes).expect("no damage");
+    assert_eq!((found.end, found.torn, found.reserved), (end as u64, 5000, 0));
+    // A snapshot has no such space.
+    let mut bytes = snapshot_bytes(&image, 4);
+    bytes.push(0);
+    assert!(snapshot::decode(Path::new("s"), &bytes, image.offset()).is_err());
+}
+
+#[test]
 fn a_changed_byte_is_damage_unless_it_is_in_the_last_commit() {
     let log = written(3, 8);
     let last_begins = log.after[log.after.len() - 2].0 as usize;

@@ -1,0 +1,46 @@
+//! `flumen log dump` of a whole data directory.
+
+use crate::{binary, setup};
+use client::{ProduceOptions, Producer};
+use integration::records::{create, patient, write};
+use integration::{Scratch, files_below};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Not of the log: who the node is, who runs on the directory, and space that is kept.
+const OTHERS: [&str; 3] = ["node.toml", "lock", "reserve"];
+
+#[test]
+fn every_file_that_a_clean_stop_leaves_is_known_and_whole() {
+    let scratch = Scratch::new("dump");
+    let flumen = setup(&scratch).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "dumped", 2, &[]);
+    // Idempotent: so that there are producers to be remembered.
+    let mut producer = Producer::open(&mut client, "dumped", ProduceOptions::default()).expect("a producer");
+    for number in 0..100 {
+        write(&mut client, &mut producer, number % 2, &[number as u8; 2000]).expect("acknowledged");
+    }
+    flumen.stop();
+    let is_other = |file: &PathBuf| OTHERS.iter().any(|other| file.ends_with(other));
+    let mut files = files_below(&scratch.join("data"), "");
+    files.retain(|file| !is_other(file));
+    let mut command = Command::new(binary());
+    let output = command.args(["log", "dump", "--output", "json"]).args(&files).output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{}{text}", String::from_utf8_lossy(&output.stderr));
+    let parse = |line| serde_json::from_str(line).expect("an object");
+    let objects: Vec<Value> = text.lines().map(parse).collect();
+    let begun: Vec<&Value> = objects.iter().filter(|object| object.get("file").is_some()).collect();
+    assert_eq!(begun.len(), files.len());
+    let kinds: BTreeSet<&str> = begun.iter().filter_map(|object| object["kind"].as_str()).collect();
+    for kind in
+        ["segment", "offset index", "time index", "producers", "journal", "checkpoint", "metadata log"]
+    {
+        assert!(kinds.contains(kind), "{kind}: {kinds:?}");
+    }
+    let batches = objects.iter().filter(|object| object.get("batch").is_some()).count();
+    assert_eq!(batches, 100, "each record was a batch of its own");
+}

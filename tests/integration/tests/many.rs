@@ -1,0 +1,57 @@
+//! Ten thousand partitions in one request, and those who work meanwhile.
+
+use crate::setup;
+use integration::Scratch;
+use integration::records::{create, latency, patient, plain_producer, write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PARTITIONS: i32 = 10_000;
+/// No record may wait for so long, on a machine that has much else to do.
+const TOO_LONG: Duration = Duration::from_secs(1);
+/// Nor may cores be held as often as if each portion of the work held one.
+const LONG_POLLS: f64 = 50.0;
+
+#[test]
+fn ten_thousand_partitions_in_one_request_keep_nobody_waiting_and_are_all_there() {
+    let scratch = Scratch::new("many");
+    let flumen = setup(&scratch).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "busy", 4, &[]);
+    let (quiet, _) = latency(&mut client, "busy", 4, 200).expect("it serves");
+    let held = flumen.metric("flumen_core_long_polls_total");
+    let (address, over) = (flumen.address, Arc::new(AtomicBool::new(false)));
+    let seen = over.clone();
+    let beside = thread::spawn(move || {
+        let mut client = patient(address);
+        let mut times = Vec::new();
+        while !seen.load(Ordering::Relaxed) {
+            times.push(latency(&mut client, "busy", 4, 20).expect("others are served"));
+        }
+        times
+    });
+    let began = Instant::now();
+    create(&mut client, "many", PARTITIONS, &[]);
+    let took = began.elapsed();
+    over.store(true, Ordering::Relaxed);
+    let times = beside.join().expect("no panic");
+    let held = flumen.metric("flumen_core_long_polls_total") - held;
+    let slowest = times.iter().map(|(_, slowest)| *slowest).max().expect("at least one round");
+    println!(
+        "{PARTITIONS} partitions in {took:?}; beside it {} records, the slowest in {slowest:?}, {quiet:?} before; \
+         {held} runs of tasks above 5 ms",
+        20 * times.len()
+    );
+    assert!(slowest < TOO_LONG, "a record took {slowest:?}");
+    assert!(held < LONG_POLLS, "{held} times a core was held");
+    // All are there, and can be written to on every core: partitions in a row are on different ones.
+    assert_eq!(client.topic("many").expect("the topic").partitions.len(), PARTITIONS as usize);
+    assert_eq!(flumen.metric("flumen_partitions"), f64::from(PARTITIONS + 4));
+    let mut producer = plain_producer(&mut client, "many");
+    for partition in (0..8).chain((8..PARTITIONS - 8).step_by(997)).chain(PARTITIONS - 8..PARTITIONS) {
+        write(&mut client, &mut producer, partition, b"value").expect("acknowledged");
+    }
+    flumen.stop();
+}
