@@ -12,11 +12,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
 
 /// A broker whose data directory is a small file system of its own: ext4 on a loop device where this process may
 /// mount one, else tmpfs. Both take direct writes, and both are really full.
-fn on_small_disk(scratch: &Scratch, mib: usize) -> Setup {
+pub(crate) fn on_small_disk(scratch: &Scratch, mib: usize) -> Setup {
     let data = scratch.join("data");
     fs::create_dir(&data).expect("made");
     let small = setup(scratch).set("flumen.journal.file.bytes", MIB).set("flumen.journal.files", 2);

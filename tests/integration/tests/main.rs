@@ -11,6 +11,7 @@ mod connections;
 mod consume;
 mod damage;
 mod disk;
+mod disk_commits;
 mod groups;
 mod hostile;
 mod kill9;
