@@ -7,6 +7,7 @@
 //! `disk::a_failed_write_takes_the_log_offline` shows the consequences by a write that the kernel refuses, and
 //! clocks that jump, which would jump for everyone on this machine.
 
+mod commands;
 mod connections;
 mod consume;
 mod damage;
