@@ -3,6 +3,7 @@
 use crate::eventually;
 use crate::offsets::{code, find_coordinator, passes};
 use crate::raw::{ask, read};
+use crate::records::now_ms;
 use kafka_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
 use kafka_wire::messages::add_offsets_to_txn_response::AddOffsetsToTxnResponse;
 use kafka_wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
@@ -123,7 +124,7 @@ impl Transactional {
     /// If the broker refuses one.
     pub fn produce(&self, topic: &str, partitions: Range<i32>) {
         let mut builder = BatchBuilder::new().producer(self.producer.0, self.producer.1, 0).transactional();
-        builder.append(1, None, Some(b"in a transaction"), &[]).expect("a record");
+        builder.append(now_ms(), None, Some(b"in a transaction"), &[]).expect("a record");
         let batch = builder.build().expect("a batch");
         let data = |index| PartitionProduceData { index, records: Records::Bytes(&batch) };
         let request = ProduceRequest {

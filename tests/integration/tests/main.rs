@@ -11,6 +11,7 @@ mod commands;
 mod connections;
 mod consume;
 mod damage;
+mod decisions;
 mod disk;
 mod disk_commits;
 mod groups;
