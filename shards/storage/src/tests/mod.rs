@@ -7,6 +7,7 @@ mod borders;
 mod cold;
 mod compaction;
 mod crash;
+mod jitter;
 mod lying;
 mod more;
 mod producers;
