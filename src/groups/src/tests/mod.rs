@@ -4,9 +4,10 @@
 //! - [`classic`], [`consumer`], [`share`], [`streams`], [`migration`], [`offsets`], [`tools`]: what happens, step by
 //!   step.
 //! - [`topology`]: what topologies come to.
-//! - [`large`]: what is larger than the log takes.
+//! - [`large`], [`bad_days`]: what is larger than the log takes.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
+mod bad_days;
 mod classic;
 mod consumer;
 mod large;
