@@ -270,7 +270,8 @@ mod tests {
             log_cleaner_backoff_ms: 7,
             ..BrokerConfig::default()
         };
-        for (cores, map_bytes, rate) in [(1, 4 << 20, 20_000.0), (2, 2 << 20, 10_000.0), (4, 1 << 20, 5_000.0)] {
+        let shares = [(1, 4 << 20, 20_000.0), (2, 2 << 20, 10_000.0), (4, 1 << 20, 5_000.0)];
+        for (cores, map_bytes, rate) in shares {
             let options = cleaner_options(&broker, cores);
             assert_eq!((options.map_bytes, options.bytes_per_second), (map_bytes, rate), "{cores} cores");
             assert_eq!(options.backoff, Duration::from_millis(7), "each core waits as long");
