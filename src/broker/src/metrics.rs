@@ -197,6 +197,11 @@ impl CoreMetrics {
         })
     }
 
+    /// Runs of the cleaner over logs of this core.
+    pub fn cleaner_runs(&self) -> u64 {
+        self.store.get().map_or(0, |store| store.cleaner_runs.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn note_listening(&self, listening: bool) {
         self.listening.store(listening, Ordering::Relaxed);
     }

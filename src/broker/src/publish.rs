@@ -276,3 +276,24 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cleaners_memory_and_io_are_shared_among_the_cores() {
+        let broker = BrokerConfig {
+            log_cleaner_dedupe_buffer_size: 4 << 20,
+            log_cleaner_max_bytes_per_second: 20_000.0,
+            log_cleaner_backoff_ms: 7,
+            ..BrokerConfig::default()
+        };
+        let shares = [(1, 4 << 20, 20_000.0), (2, 2 << 20, 10_000.0), (4, 1 << 20, 5_000.0)];
+        for (cores, map_bytes, rate) in shares {
+            let options = cleaner_options(&broker, cores);
+            assert_eq!((options.map_bytes, options.bytes_per_second), (map_bytes, rate), "{cores} cores");
+            assert_eq!(options.backoff, Duration::from_millis(7), "each core waits as long");
+        }
+    }
+}

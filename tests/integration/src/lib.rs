@@ -6,7 +6,9 @@
 //! - [`host`]: what this machine lets a test do: descriptors, cores, free ports.
 //! - [`raw`]: bytes to and from a socket, for what no client would send.
 //! - [`joining`]: members of classic groups that wait for others.
+//! - [`offsets`]: committed offsets, request by request.
 //! - [`records`]: topics and records through the blocking client.
+//! - [`transactional`]: a transactional producer, request by request, and what readers of committed records see.
 //! - [`kill9`]: a workload that goes on while the broker is killed again and again, and its judge.
 //!
 //! The tests are in `tests/`, a module a row of bad days. Nothing here knows the broker's code: it sees what a
@@ -16,9 +18,11 @@ mod flumen;
 pub mod host;
 pub mod joining;
 pub mod kill9;
+pub mod offsets;
 pub mod raw;
 pub mod records;
 mod scratch;
+pub mod transactional;
 
 pub use flumen::{Flumen, Setup, closed_pipe};
 pub use scratch::{Scratch, files_below};

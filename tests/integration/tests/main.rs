@@ -8,14 +8,17 @@
 //! clocks that jump, which would jump for everyone on this machine: what a jump does to a log is in
 //! `shards/storage/src/tests/clock.rs`.
 
+mod commands;
 mod connections;
 mod consume;
 mod damage;
+mod decisions;
 mod disk;
 mod dynamic;
 mod dump;
 mod epochs;
 mod full;
+mod disk_commits;
 mod groups;
 mod hostile;
 mod json;

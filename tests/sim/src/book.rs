@@ -91,6 +91,8 @@ pub struct Counts {
     pub refused: u64,
     /// Transactions that were committed, as their clients know.
     pub committed: u64,
+    /// Of these, by the rules of KIP-890.
+    pub committed_v2: u64,
     /// Transactions that were not, or of which nobody knows.
     pub uncommitted: u64,
     /// Commits of offsets that were acknowledged.
@@ -99,6 +101,8 @@ pub struct Counts {
     pub judged: u64,
     /// Anomalies that it found, and that Kafka permits.
     pub permitted: u64,
+    /// Logs that the broker has compacted, each time counted.
+    pub cleaner_runs: u64,
 }
 
 impl Counts {
@@ -118,10 +122,12 @@ impl Counts {
         self.lost_requests += other.lost_requests;
         self.refused += other.refused;
         self.committed += other.committed;
+        self.committed_v2 += other.committed_v2;
         self.uncommitted += other.uncommitted;
         self.offsets += other.offsets;
         self.judged += other.judged;
         self.permitted += other.permitted;
+        self.cleaner_runs += other.cleaner_runs;
     }
 }
 
@@ -144,8 +150,13 @@ impl fmt::Display for Counts {
         )?;
         write!(
             out,
-            "transactions: {} committed, {} not; {} commits of offsets; {} operations judged, {} permitted anomalies",
-            self.committed, self.uncommitted, self.offsets, self.judged, self.permitted
+            "transactions: {} committed, {} of them in V2, {} not; {} commits of offsets; ",
+            self.committed, self.committed_v2, self.uncommitted, self.offsets
+        )?;
+        write!(
+            out,
+            "{} operations judged, {} permitted anomalies; {} runs of the cleaner",
+            self.judged, self.permitted, self.cleaner_runs
         )
     }
 }

@@ -123,6 +123,33 @@ pub(crate) fn apply(plan: &mut Plan) {
         set("share.coordinator.snapshot.update.records.per.snapshot", 5);
     }
     plan.coordination = Some(coordination);
+    if cleans(plan.seed) {
+        clean_often(plan);
+    }
+}
+
+/// Which of these seeds have the coordinators' logs compacted all the time: every second one.
+fn cleans(seed: u64) -> bool {
+    (seed / 3).is_multiple_of(2)
+}
+
+/// Segments end soon, are soon in files, and are compacted as soon as there is anything to be left out.
+fn clean_often(plan: &mut Plan) {
+    // From numbers of its own: all else stays what it was.
+    let mut random = Random::new(plan.seed ^ 0xc1ea_4e55);
+    let mut set = |key: &str, value: String| drop(plan.settings.insert(key.to_owned(), value));
+    set("flumen.drain.interval.ms", "100".to_owned());
+    set("log.roll.ms", random.between(20, 200).to_string());
+    set("log.cleaner.backoff.ms", "10".to_owned());
+    set("log.cleaner.min.cleanable.ratio", "0.01".to_owned());
+    // The least that a topic takes.
+    for key in [
+        "offsets.topic.segment.bytes",
+        "transaction.state.log.segment.bytes",
+        "share.coordinator.state.topic.segment.bytes",
+    ] {
+        set(key, (1 << 20).to_string());
+    }
 }
 
 impl Coordination {

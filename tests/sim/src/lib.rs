@@ -23,6 +23,7 @@
 //! had, and whoever had its instance id before it is fenced. Some groups subscribe to a pattern, and come to have all
 //! topics that match it. The members of some change between the classic and the consumer protocol while others live.
 //! In some seeds a share group reads along: it is given every record, and what it is done with never again.
+//! In every second of these seeds the coordinators' logs are compacted all the time.
 
 mod book;
 mod check;

@@ -2,6 +2,7 @@
 
 use crate::plan::Plan;
 use crate::tamper::{Bug, Earlier, Tamper};
+use broker::metrics::CoreMetrics;
 use broker::{CoreOptions, Identity};
 use executor::{Event, Executor, IdlePolicy, Options};
 use memory::Pool;
@@ -34,6 +35,10 @@ pub(crate) struct Node {
     earlier: Earlier,
     cores: Vec<Executor>,
     life: Rc<Life>,
+    /// What the cores of this life count.
+    metrics: Vec<Arc<CoreMetrics>>,
+    /// Runs of the cleaner in the lives before.
+    cleaner_runs: u64,
 }
 
 impl Node {
@@ -48,6 +53,8 @@ impl Node {
             earlier: Earlier::default(),
             cores: Vec::new(),
             life: Rc::default(),
+            metrics: Vec::new(),
+            cleaner_runs: 0,
         }
     }
 
@@ -74,6 +81,8 @@ impl Node {
             let seed = Some(self.world.random());
             let executor = Executor::new(driver, Options { idle: IdlePolicy::Park, seed });
             let address = self.address();
+            let metrics: Arc<CoreMetrics> = Arc::default();
+            self.metrics.push(metrics.clone());
             let options = CoreOptions {
                 data: DATA.into(),
                 pool,
@@ -88,7 +97,7 @@ impl Node {
                     space: Arc::default(),
                 },
                 cluster_id: Some("sim-sim-sim-sim-sim-si".to_owned()),
-                metrics: Arc::default(),
+                metrics,
                 direct: true,
             };
             let (inner, life) = (executor.clone(), self.life.clone());
@@ -152,7 +161,14 @@ impl Node {
         self.bury();
     }
 
+    /// Runs of the cleaner in all lives.
+    pub(crate) fn cleaner_runs(&self) -> u64 {
+        self.cleaner_runs + self.metrics.iter().map(|core| core.cleaner_runs()).sum::<u64>()
+    }
+
     fn bury(&mut self) {
+        self.cleaner_runs = self.cleaner_runs();
+        self.metrics.clear();
         for core in self.cores.drain(..) {
             core.drop_tasks();
         }

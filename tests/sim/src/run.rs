@@ -96,10 +96,11 @@ pub fn run(seed: u64, options: &RunOptions) -> Result<Report, Failure> {
     run.control.set_phase(Phase::Pause);
     let (log, stage) = (run.world.log(), run.stage.clone());
     let when = format!("{stage}, at {:?}", run.world.now());
+    let cleaner_runs = run.node.cleaner_runs();
     match result {
         Ok(()) => Ok(Report {
             trace_hash: run.world.trace_hash(),
-            counts: run.control.book.borrow().counts,
+            counts: Counts { cleaner_runs, ..run.control.book.borrow().counts },
             time: run.world.now().since(base::Instant::ZERO),
             log,
         }),

@@ -2,10 +2,10 @@
 //!
 //! It is drawn from numbers of its own, so that all else in a plan stays what it was.
 
-use crate::coordination::{Coordination, Group, Protocol};
+use crate::coordination::{Coordination, Group, LEVEL, Protocol};
 use base::Random;
 
-/// Gives the groups of a plan their variety.
+/// Gives the groups of a plan their variety, and its transactions one more level.
 pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
     let mut random = Random::new(seed ^ 0x57a7_1c1d);
     if random.one_in(3) {
@@ -23,6 +23,9 @@ pub(crate) fn apply(coordination: &mut Coordination, seed: u64) {
             classic => classic,
         };
         group.migrates = (!group.by_pattern && random.one_in(3)).then_some(classic);
+    }
+    if coordination.level < LEVEL && random.one_in(2) {
+        coordination.level = 0;
     }
 }
 

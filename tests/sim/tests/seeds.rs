@@ -5,13 +5,15 @@ use sim::{RunOptions, run};
 #[test]
 fn twenty_seeds_break_no_rule() {
     let (mut acknowledged, mut crashes, mut failures) = (0, 0, Vec::new());
-    let (mut committed, mut offsets) = (0, 0);
+    let (mut committed, mut in_v2, mut offsets, mut cleaner_runs) = (0, 0, 0, 0);
     for seed in 0..20 {
         match run(seed, &RunOptions::default()) {
             Ok(report) => {
                 acknowledged += report.counts.acknowledged;
                 crashes += report.counts.crashes;
                 committed += report.counts.committed;
+                in_v2 += report.counts.committed_v2;
+                cleaner_runs += report.counts.cleaner_runs;
                 offsets += report.counts.offsets;
             }
             Err(failure) => failures.push(format!("seed {seed} in {}: {}", failure.when, failure.what)),
@@ -21,6 +23,9 @@ fn twenty_seeds_break_no_rule() {
     assert!(acknowledged > 10_000 && crashes > 10, "{acknowledged} records and {crashes} crashes say little");
     let enough = committed > 50 && offsets > 50;
     assert!(enough, "{committed} transactions and {offsets} commits of offsets say little");
+    let in_v1 = committed - in_v2;
+    assert!(in_v1 > 10 && in_v2 > 10, "{in_v1} transactions in V1 and {in_v2} in V2 say little");
+    assert!(cleaner_runs > 10, "{cleaner_runs} runs of the cleaner say little");
 }
 
 #[test]

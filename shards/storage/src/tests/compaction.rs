@@ -589,3 +589,59 @@ fn both_policies_at_once() {
     });
     no_debris(&rig);
 }
+
+/// What the cleaner reads or writes at once at most, of segments as small as these.
+const AT_ONCE_BYTES: f64 = 16_384.0;
+
+/// Lets the cleaner at a log that is dirty all over. Tells the bytes that it has read and written and how long that
+/// took, during which they are never more than `bytes_per_second` allows.
+fn cleaned_at(bytes_per_second: f64) -> (f64, Duration) {
+    let mut rig = rig(900, |options| {
+        quick(options);
+        options.cleaner.enabled = false;
+    });
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let cleaner = CleanerOptions { enabled: true, bytes_per_second, ..options.cleaner.clone() };
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, config())).await.expect("creates");
+        let (mut history, mut random) = (History::default(), Random::new(900));
+        history.write(&store, &partition, &mut random, 3000, 50).await;
+        // Until all of it is in segments.
+        sleep(Duration::from_secs(5)).await;
+        store.configure_cleaner(cleaner);
+        let stats = store.stats();
+        let moved = || {
+            let read = stats.cleaner_read_bytes.load(Ordering::Relaxed);
+            (read + stats.cleaner_written_bytes.load(Ordering::Relaxed)) as f64
+        };
+        while moved() == 0.0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let began = executor::now();
+        let (mut all, mut ended) = (moved(), began);
+        while executor::now().since(ended) < Duration::from_secs(10) {
+            sleep(Duration::from_millis(10)).await;
+            let (bytes, took) = (moved(), executor::now().since(began));
+            let allowed = bytes_per_second * took.as_secs_f64() * 1.1 + AT_ONCE_BYTES;
+            assert!(bytes <= allowed, "{bytes} bytes within {took:?}");
+            if bytes > all {
+                (all, ended) = (bytes, executor::now());
+            }
+        }
+        assert!(history.check(&partition).await < 1000, "it has cleaned");
+        store.stop().await.expect("stops");
+        (all, ended.since(began))
+    })
+}
+
+#[test]
+fn the_cleaner_keeps_to_its_rate() {
+    let (bytes, took) = cleaned_at(20_000.0);
+    assert!(bytes > 100_000.0, "{bytes} bytes say little");
+    let wanted = bytes / 20_000.0;
+    assert!(took.as_secs_f64() < wanted * 1.5, "{bytes} bytes took {took:?}: it may go faster");
+    let (_, unlimited) = cleaned_at(1e12);
+    assert!(unlimited * 5 < took, "{unlimited:?} without a limit, {took:?} with one");
+}

@@ -99,9 +99,9 @@ fn topics_named_twice_are_refused_once_and_the_others_created() {
     let kinds: Vec<_> = results.into_iter().map(|(name, result)| (name, kind(result))).collect();
     let expected = [("x", Some(InvalidRequest)), ("y", None), ("p.q", None), ("p_q", Some(InvalidTopic))];
     assert_eq!(kinds, expected.map(|(name, kind)| (name.to_owned(), kind)));
-    let internal = internal_topic(names::CONSUMER_OFFSETS, 50, 1).expect("known");
+    let internal = internal_topic(names::CONSUMER_OFFSETS, 50, 1, 1 << 20).expect("known");
     assert_eq!(created(planner.change(create(vec![internal]))).map(|made| made.partitions), Ok(50));
-    assert!(internal_topic("other", 1, 1).is_none());
+    assert!(internal_topic("other", 1, 1, 1 << 20).is_none());
 }
 
 #[test]

@@ -58,27 +58,30 @@ pub struct CreatedTopic {
 }
 
 /// An internal topic as Kafka makes it, or `None` if the name is not one that a broker creates by itself.
-/// The number of partitions and replicas are settings of the broker.
-pub fn internal_topic(name: &str, partitions: i32, replication_factor: i16) -> Option<NewTopic> {
+/// The numbers of partitions and replicas and the size of a segment are settings of the broker.
+pub fn internal_topic(
+    name: &str,
+    partitions: i32,
+    replication_factor: i16,
+    segment_bytes: i32,
+) -> Option<NewTopic> {
     let configs: &[(&str, &str)] = match name {
-        CONSUMER_OFFSETS => {
-            &[("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "104857600")]
-        }
+        CONSUMER_OFFSETS => &[("cleanup.policy", "compact"), ("compression.type", "producer")],
         TRANSACTION_STATE => &[
             ("cleanup.policy", "compact"),
             ("compression.type", "uncompressed"),
-            ("segment.bytes", "104857600"),
             ("unclean.leader.election.enable", "false"),
         ],
         SHARE_GROUP_STATE => &[
             ("cleanup.policy", "delete"),
             ("compression.type", "producer"),
             ("retention.ms", "-1"),
-            ("segment.bytes", "104857600"),
         ],
         _ => return None,
     };
-    let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+    let segment_bytes = segment_bytes.to_string();
+    let configs = configs.iter().copied().chain([("segment.bytes", segment_bytes.as_str())]);
+    let configs = configs.map(|(key, value)| (key.to_owned(), Some(value.to_owned()))).collect();
     Some(NewTopic { partitions, replication_factor, configs, ..NewTopic::named(name) })
 }
 

@@ -5,9 +5,10 @@
 //!   step.
 //! - [`topology`]: what topologies come to.
 //! - [`large`]: what is larger than the log takes; [`outgrown`]: groups that have become so.
-//! - [`extremes`]: very many and very much.
+//! - [`bad_days`], [`extremes`]: very many and very much.
 //! - [`random`], [`streams_random`]: what holds whatever happens.
 
+mod bad_days;
 mod classic;
 mod consumer;
 mod extremes;

@@ -166,6 +166,8 @@ typed! {
         producer_id_expiration_ms: i32 = "producer.id.expiration.ms",
         /// Partitions of the offsets topic.
         offsets_topic_partitions: i32 = "offsets.topic.num.partitions",
+        /// Size of a segment of the offsets topic.
+        offsets_topic_segment_bytes: i32 = "offsets.topic.segment.bytes",
         /// Minutes that offsets outlive their group.
         offsets_retention_minutes: i32 = "offsets.retention.minutes",
         /// Milliseconds between two looks for expired offsets.
@@ -226,12 +228,16 @@ typed! {
         share_lock_ms: i32 = "group.share.record.lock.duration.ms",
         /// Partitions of the share state topic.
         share_state_partitions: i32 = "share.coordinator.state.topic.num.partitions",
+        /// Size of a segment of the share state topic.
+        share_state_segment_bytes: i32 = "share.coordinator.state.topic.segment.bytes",
         /// Milliseconds between two looks at share state that is of no more use.
         share_prune_interval_ms: i32 = "share.coordinator.state.topic.prune.interval.ms",
         /// Updates of a share partition between two snapshots.
         share_updates_per_snapshot: i32 = "share.coordinator.snapshot.update.records.per.snapshot",
         /// Partitions of the transaction topic.
         transaction_log_partitions: i32 = "transaction.state.log.num.partitions",
+        /// Size of a segment of the transaction topic.
+        transaction_log_segment_bytes: i32 = "transaction.state.log.segment.bytes",
         /// Largest transaction timeout.
         transaction_max_timeout_ms: i32 = "transaction.max.timeout.ms",
         /// Milliseconds after which an idle transactional id expires.

@@ -96,6 +96,6 @@ keys! {
         "Partitions of the offsets topic. Not to be changed once it exists.";
     "offsets.topic.replication.factor" Short = "3" [High at_least(1)]
         "Replicas of the offsets topic. It is not created while there are fewer brokers.";
-    "offsets.topic.segment.bytes" Int = "104857600" [High at_least(1)]
+    "offsets.topic.segment.bytes" Int = "104857600" [High honoured at_least(1)]
         "Segment size of the offsets topic in bytes; small ones compact and load faster.";
 }

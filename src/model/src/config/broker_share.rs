@@ -72,7 +72,7 @@ keys! {
         "Milliseconds between two deletions of share state that newer state has replaced.";
     "share.coordinator.state.topic.replication.factor" Short = "3" [High at_least(1)]
         "Replicas of the share state topic. It is not created while there are fewer brokers.";
-    "share.coordinator.state.topic.segment.bytes" Int = "104857600" [High at_least(1)]
+    "share.coordinator.state.topic.segment.bytes" Int = "104857600" [High honoured at_least(1)]
         "Segment size of the share state topic in bytes.";
     "share.coordinator.threads" Int = "1" [Medium at_least(1)]
         "Threads that run the share coordinator.";

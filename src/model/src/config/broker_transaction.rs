@@ -33,7 +33,7 @@ keys! {
         "Partitions of the transaction topic. Not to be changed once it exists.";
     "transaction.state.log.replication.factor" Short = "3" [High at_least(1)]
         "Replicas of the transaction topic. It is not created while there are fewer brokers.";
-    "transaction.state.log.segment.bytes" Int = "104857600" [High at_least(1)]
+    "transaction.state.log.segment.bytes" Int = "104857600" [High honoured at_least(1)]
         "Segment size of the transaction topic in bytes; small ones compact and load faster.";
     "transaction.two.phase.commit.enable" Boolean = "false" [Low]
         "Whether producers may take part in two-phase commit, where an outside coordinator ends the \

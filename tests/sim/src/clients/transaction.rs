@@ -300,7 +300,10 @@ impl Producer {
         }
         let mut book = client.control.book.borrow_mut();
         match outcome {
-            Outcome::Ok => book.counts.committed += 1,
+            Outcome::Ok => {
+                book.counts.committed += 1;
+                book.counts.committed_v2 += u64::from(self.identity.v2);
+            }
             _ => book.counts.uncommitted += 1,
         }
         Ok(outcome == Outcome::Ok)
