@@ -115,8 +115,7 @@ pub(crate) fn find(options: &UringOptions, ring: &mut IoUring, pool: &Pool) -> F
     let arena = decisions.decide("registered_buffers", || Arena::register(&ring.submitter(), pool));
     let mut handles = Handles::new();
     decisions.decide("registered_files", || handles.register(&ring.submitter()).map_err(told));
-    let send_zc =
-        decisions.decide("send_zc", || known.has(&[opcode::SendZc::CODE, opcode::SendMsgZc::CODE]));
+    let send_zc = decisions.decide("send_zc", || known.has(&[opcode::SendZc::CODE, opcode::SendMsgZc::CODE]));
     let kit = Kit { lending: lend.is_some(), arena: arena.unwrap_or_default(), direct: direct.is_some() };
     Found {
         lend,

@@ -13,6 +13,7 @@ mod damage;
 mod disk;
 mod groups;
 mod hostile;
+mod idle;
 mod kill9;
 mod large;
 mod quotas;
