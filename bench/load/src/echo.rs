@@ -7,7 +7,7 @@ use crate::{
     os::{self, Poll},
 };
 use driver::Handle;
-use executor::{Executor, Options, io, spawn};
+use executor::{Executor, IdlePolicy, Options, io, spawn};
 use memory::Pool;
 use std::{
     io::{Read, Write},
@@ -26,12 +26,19 @@ const POOL_BYTES: usize = 64 << 20;
 /// Most requests in flight on a connection: its bytes fit into a socket's buffer, so that no send waits.
 const INFLIGHT_MAX: usize = 64;
 
+/// The echoing core looks around for so long before it sleeps, so that what is measured is not how it wakes up.
+const SPIN: Duration = Duration::from_micros(20);
+
+fn options() -> Options {
+    Options { idle: IdlePolicy::Spin(SPIN), seed: None }
+}
+
 /// Answered requests a second, with `inflight` of them under way on every connection.
 pub fn per_second(inflight: usize, args: &CeilingArgs) -> Result<f64, Error> {
     if inflight == 0 || inflight > INFLIGHT_MAX {
         return Err(Error::Usage(format!("an echo has 1 to {INFLIGHT_MAX} requests in flight")));
     }
-    beside(Options::default(), args.peer_core, CONNECTIONS, |address| drive(address, inflight, args.seconds))
+    beside(options(), args.peer_core, CONNECTIONS, |address| drive(address, inflight, args.seconds))
 }
 
 /// Runs a client, which is told the address, beside a thread that echoes on a core. The client has closed its
@@ -54,7 +61,7 @@ pub(crate) fn beside<T>(
 /// Tells its address, takes so many connections, and echoes until all are closed. The calling thread becomes the
 /// core.
 pub fn serve(core: Option<usize>, connections: usize, tell: &mpsc::Sender<SocketAddr>) -> Result<(), Error> {
-    serve_with(Options::default(), core, connections, tell)
+    serve_with(options(), core, connections, tell)
 }
 
 fn serve_with(

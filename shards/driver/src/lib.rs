@@ -2,6 +2,7 @@
 //!
 //! - [`operation`]: [`Operation`], a request to the kernel. It owns its buffers.
 //! - [`completion`]: [`Completion`], the answer. It gives the buffers back.
+//! - [`sleeping`]: [`Sleeping`], how a core goes to sleep and others know that they must wake it.
 //! - [`Driver`]: who carries operations out: `uring` on a real kernel, `sim` in a seeded world.
 //!
 //! A driver belongs to one core, and so do the handles it gives out. Above the seam nothing calls the operating
@@ -17,9 +18,14 @@
 
 mod completion;
 mod operation;
+// Under loom `mesh` has it: this crate has no loom to build it with.
+#[cfg(not(loom))]
+mod sleeping;
 
 pub use completion::{Completion, Errno, Outcome};
 pub use operation::{Access, DirectoryEntry, Handle, Metadata, OpenOptions, Operation};
+#[cfg(not(loom))]
+pub use sleeping::Sleeping;
 
 use base::Instant;
 use std::io;

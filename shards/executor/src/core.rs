@@ -5,12 +5,12 @@ use crate::ready::{self, Ready};
 use crate::task::{Class, JoinHandle, Polled, Tasks, spawn_on};
 use crate::timer::Timers;
 use base::{Instant, Random};
-use driver::{Completion, Driver, Operation, Outcome, Token, Wait};
+use driver::{Completion, Driver, Operation, Outcome, Sleeping, Token, Wait};
 use std::cell::{Cell, RefCell, RefMut};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ pub enum IdlePolicy {
 }
 
 /// How an executor behaves.
+///
+/// By default it parks when it idles, as the broker does unless `flumen.idle` says otherwise; how long to spin is that
+/// setting's to say alone.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What it does when it has nothing to do.
@@ -43,7 +46,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { idle: IdlePolicy::Spin(Duration::from_micros(20)), seed: None }
+        Options { idle: IdlePolicy::Park, seed: None }
     }
 }
 
@@ -97,7 +100,7 @@ struct Inner {
     inboxes: RefCell<Vec<Inbox>>,
     chance: RefCell<Option<Random>>,
     idle: IdlePolicy,
-    sleeping: Arc<AtomicBool>,
+    sleeping: Sleeping,
     stats: Arc<Stats>,
     last_busy: Cell<Instant>,
     completions: RefCell<Vec<Completion>>,
@@ -158,7 +161,7 @@ impl Executor {
             inboxes: RefCell::default(),
             chance: RefCell::new(options.seed.map(Random::new)),
             idle: options.idle,
-            sleeping: Arc::default(),
+            sleeping: Sleeping::default(),
             stats: Arc::default(),
             completions: RefCell::default(),
         };
@@ -194,8 +197,8 @@ impl Executor {
         self.inner.inboxes.borrow_mut().push(Box::new(inbox));
     }
 
-    /// True while this core sleeps in the kernel and must be woken to see its inboxes.
-    pub fn sleeping(&self) -> Arc<AtomicBool> {
+    /// Says while this core sleeps in the kernel and must be woken to see its inboxes.
+    pub fn sleeping(&self) -> Sleeping {
         self.inner.sleeping.clone()
     }
 
@@ -269,16 +272,15 @@ impl Executor {
             IdlePolicy::Spin(_) | IdlePolicy::Park => {}
         }
         let _entered = Entered::new(self);
-        // Whoever puts something into an inbox after this store sees it and wakes us; what came before is
-        // seen by the look that follows.
-        self.inner.sleeping.store(true, Ordering::SeqCst);
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if !self.look_into_inboxes() {
-            self.turn_driver(Wait::Until(until));
-            let after = self.inner.driver.borrow().now();
-            add(&self.inner.stats.parked_nanos, after.since(now).as_nanos() as u64);
-        }
-        self.inner.sleeping.store(false, Ordering::SeqCst);
+        // Whoever puts something into an inbox after the last look into them wakes us.
+        self.inner.sleeping.sleep(
+            || self.look_into_inboxes(),
+            || {
+                self.turn_driver(Wait::Until(until));
+                let after = self.inner.driver.borrow().now();
+                add(&self.inner.stats.parked_nanos, after.since(now).as_nanos() as u64);
+            },
+        );
         self.inner.last_busy.set(self.inner.driver.borrow().now());
     }
 

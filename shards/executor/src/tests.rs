@@ -1,5 +1,8 @@
 //! Tests of the loop over a driver that only keeps time.
 
+mod idle;
+mod stall;
+
 use crate::{
     Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, join_some, oneshot,
     race, sleep, spawn, spawn_class, timeout, yield_now,
@@ -16,7 +19,12 @@ use std::time::Duration;
 /// A clock that jumps to where the executor wants to wait until, and syncs that succeed at once.
 #[derive(Default)]
 struct Clock {
-    now: Instant,
+    /// Tasks may move it on: so long they held the core.
+    now: Rc<Cell<Instant>>,
+    /// How much time each turn takes that does not wait.
+    turn: Duration,
+    /// The waits: when each began, and how long it might have lasted at most.
+    waits: Rc<RefCell<Vec<(Instant, Instant)>>>,
     done: Vec<Completion>,
     capabilities: Capabilities,
 }
@@ -42,15 +50,20 @@ impl Driver for Clock {
     }
 
     fn turn(&mut self, wait: Wait, completions: &mut Vec<Completion>) {
-        if let Wait::Until(until) = wait {
-            assert_ne!(until, Instant::NEVER, "asleep for ever: a lost wake-up");
-            self.now = self.now.max(until);
+        let now = self.now.get();
+        match wait {
+            Wait::No => self.now.set(now + self.turn),
+            Wait::Until(until) => {
+                assert_ne!(until, Instant::NEVER, "asleep for ever: a lost wake-up");
+                self.waits.borrow_mut().push((now, until));
+                self.now.set(now.max(until));
+            }
         }
         completions.append(&mut self.done);
     }
 
     fn now(&self) -> Instant {
-        self.now
+        self.now.get()
     }
 
     fn wall_clock_ms(&self) -> i64 {
@@ -75,7 +88,11 @@ impl Driver for Clock {
 }
 
 fn executor() -> Executor {
-    Executor::new(Box::<Clock>::default(), Options { idle: IdlePolicy::Park, seed: None })
+    executor_over(Clock::default(), IdlePolicy::Park)
+}
+
+fn executor_over(clock: Clock, idle: IdlePolicy) -> Executor {
+    Executor::new(Box::new(clock), Options { idle, seed: None })
 }
 
 #[test]

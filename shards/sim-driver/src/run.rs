@@ -2,12 +2,12 @@
 
 use crate::world::World;
 use base::Instant;
-use driver::Wake;
+use driver::{Sleeping, Wake};
 use executor::{Executor, Progress};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Why a run ended before it was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ struct Runner<'a> {
     executor: &'a Executor,
     /// Its driver's, by which the world knows it.
     waker: Arc<dyn Wake>,
-    sleeping: Arc<AtomicBool>,
+    sleeping: Sleeping,
     next_timer: Instant,
 }
 
@@ -163,20 +163,21 @@ impl World {
         let mut busy = false;
         for index in order {
             let runner = &mut runners[index];
-            if check_wakes && runner.sleeping.load(Ordering::SeqCst) && !self.must_wake(runner) {
+            if check_wakes && runner.sleeping.is_raised() && !self.must_wake(runner) {
                 continue;
             }
             *steps += 1;
-            let was_asleep = runner.sleeping.swap(false, Ordering::SeqCst);
+            let was_asleep = runner.sleeping.is_raised();
+            runner.sleeping.lower();
             match runner.executor.turn() {
                 Progress::Busy => busy = true,
                 Progress::Idle(next) => {
                     runner.next_timer = next;
                     if check_wakes {
                         // As a core that goes to sleep: it says so, and looks into its inboxes once more.
-                        runner.sleeping.store(true, Ordering::SeqCst);
+                        runner.sleeping.raise();
                         if !was_asleep && runner.executor.turn() == Progress::Busy {
-                            runner.sleeping.store(false, Ordering::SeqCst);
+                            runner.sleeping.lower();
                             busy = true;
                         }
                     }
@@ -217,7 +218,7 @@ impl<'a> Runner<'a> {
     fn new(executor: &'a Executor) -> Runner<'a> {
         let sleeping = executor.sleeping();
         // Tasks may have been started between two runs.
-        sleeping.store(false, Ordering::SeqCst);
+        sleeping.lower();
         let waker = executor.with_driver(|driver| driver.waker());
         Runner { executor, waker, sleeping, next_timer: Instant::NEVER }
     }

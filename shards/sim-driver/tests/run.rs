@@ -10,7 +10,6 @@ use sim_driver::{RunError, WorldOptions};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -98,7 +97,7 @@ fn message(wakes: bool, check_wakes: bool) -> Result<(), RunError> {
     drop(executors[0].spawn("sender", async move {
         sleep(10 * SECOND).await;
         queue.borrow_mut().push_back(7);
-        if wakes && sleeping.load(Ordering::SeqCst) {
+        if wakes && sleeping.must_wake() {
             waker.wake();
         }
     }));

@@ -2,6 +2,13 @@
 
 /// Which optional features are in use.
 ///
+/// A ring as ours is made only since Linux 6.1, and most of these are older; they are asked for all the same, since who
+/// builds or patches a kernel may leave out or add what its version does not say. Kinds of requests (`msg_ring`,
+/// `send_zc`) are in the list that the kernel gives of them. Flags of requests (`multishot_accept`,
+/// `multishot_receive`) are in no list: each is tried, on a handle that is none. `no_iowait` is a bit that the kernel
+/// sets when the ring is made. What must be registered is registered, and the data directory's device is asked about
+/// `direct_io`.
+///
 /// | name | what for | without it |
 /// |---|---|---|
 /// | `buffer_ring` | the kernel picks a receive buffer when data is there (5.19) | poll, then receive |

@@ -37,7 +37,7 @@ pub(crate) const RECEIVES: u64 = 2 << 40;
 pub(crate) const SENDS: u64 = 3 << 40;
 /// User data of what belongs to no operation.
 const WAKE: u64 = u64::MAX;
-const CANCEL: u64 = u64::MAX - 1;
+pub(crate) const CANCEL: u64 = u64::MAX - 1;
 const MESSAGE: u64 = u64::MAX - 2;
 
 const ENTER_GETEVENTS: u32 = 1;
@@ -99,7 +99,7 @@ pub struct UringDriver {
 impl UringDriver {
     /// A driver for this thread that lends blocks of `pool` for receiving.
     pub fn new(options: &UringOptions, pool: Pool) -> Result<UringDriver, UringError> {
-        let ring = IoUring::builder()
+        let mut ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
@@ -107,7 +107,7 @@ impl UringDriver {
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)
             .map_err(UringError::Setup)?;
-        let found = setup::find(options, &ring, &pool);
+        let found = setup::find(options, &mut ring, &pool);
         // SAFETY: makes a descriptor; touches no memory of ours.
         let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
         if event < 0 {

@@ -5,9 +5,11 @@ use crate::direct::{ALIGNMENT_MAX, Direct};
 use crate::features::Features;
 use crate::flight::Kit;
 use crate::handles::Handles;
-use crate::lend::LendRing;
+use crate::lend::{GROUP, LendRing};
+use crate::ring::CANCEL;
 use driver::Capabilities;
-use io_uring::{IoUring, Probe, opcode};
+use io_uring::squeue::Entry;
+use io_uring::{IoUring, Probe, opcode, types};
 use memory::Pool;
 use std::fmt;
 use std::io;
@@ -39,7 +41,9 @@ impl fmt::Display for UringError {
                 Some(libc::EPERM | libc::EACCES) => out.write_str(
                     "io_uring is forbidden here: allow it in the container's seccomp profile (io_uring_setup, io_uring_enter, io_uring_register), or set sysctl kernel.io_uring_disabled=0",
                 ),
-                Some(libc::ENOSYS) => out.write_str("this kernel has no io_uring; Linux 6.1 or newer is needed"),
+                Some(libc::ENOSYS) => out.write_str(
+                    "there is no io_uring here: this kernel has none (Linux 6.1 or newer is needed), or the container's seccomp profile hides it (allow io_uring_setup, io_uring_enter, io_uring_register)",
+                ),
                 Some(libc::EINVAL) => {
                     out.write_str("this kernel's io_uring is too old; Linux 6.1 or newer is needed")
                 }
@@ -94,28 +98,24 @@ fn told(error: io::Error) -> String {
     error.to_string()
 }
 
-/// Finds and registers all that the options allow.
-pub(crate) fn find(options: &UringOptions, ring: &IoUring, pool: &Pool) -> Found {
-    let submitter = ring.submitter();
+/// Finds and registers all that the options allow. The ring is new: nothing is under way in it.
+pub(crate) fn find(options: &UringOptions, ring: &mut IoUring, pool: &Pool) -> Found {
+    let known = Known::ask(ring);
     let mut decisions = Decisions { features: &options.features, noted: Vec::new() };
-    let lend = decisions.decide("buffer_ring", || LendRing::register(&submitter).map_err(told));
+    let lend = decisions.decide("buffer_ring", || LendRing::register(&ring.submitter()).map_err(told));
     let direct = decisions.decide("direct_io", || probe_direct(options));
-    let messages = decisions.decide("msg_ring", || Ok(()));
-    let multishot_accept = decisions.decide("multishot_accept", || since(6, 0));
-    let multishot_receive = decisions.decide("multishot_receive", || {
-        if lend.is_some() { since(6, 0) } else { Err("it needs buffer_ring".into()) }
+    let messages = decisions.decide("msg_ring", || known.has(&[opcode::MsgRingData::CODE]));
+    let multishot_accept =
+        decisions.decide("multishot_accept", || takes(ring, opcode::AcceptMulti::new(NOBODY).build()));
+    let multishot_receive = decisions.decide("multishot_receive", || match lend {
+        Some(_) => takes(ring, opcode::RecvMulti::new(NOBODY, GROUP).build()),
+        None => Err("it needs buffer_ring".into()),
     });
-    let no_iowait = decisions.decide("no_iowait", || since(6, 15));
-    let arena = decisions.decide("registered_buffers", || Arena::register(&submitter, pool));
+    let no_iowait = decisions.decide("no_iowait", || there(ring.params().is_feature_no_iowait()));
+    let arena = decisions.decide("registered_buffers", || Arena::register(&ring.submitter(), pool));
     let mut handles = Handles::new();
-    decisions.decide("registered_files", || handles.register(&submitter).map_err(told));
-    let send_zc = decisions.decide("send_zc", || {
-        let mut probe = Probe::new();
-        submitter.register_probe(&mut probe).map_err(told)?;
-        let known =
-            [opcode::SendZc::CODE, opcode::SendMsgZc::CODE].iter().all(|code| probe.is_supported(*code));
-        if known { Ok(()) } else { Err("not in this kernel".into()) }
-    });
+    decisions.decide("registered_files", || handles.register(&ring.submitter()).map_err(told));
+    let send_zc = decisions.decide("send_zc", || known.has(&[opcode::SendZc::CODE, opcode::SendMsgZc::CODE]));
     let kit = Kit { lending: lend.is_some(), arena: arena.unwrap_or_default(), direct: direct.is_some() };
     Found {
         lend,
@@ -146,10 +146,98 @@ fn probe_direct(options: &UringOptions) -> Result<usize, String> {
     }
 }
 
-/// Whether the kernel is at least this one.
-fn since(major: u32, minor: u32) -> Result<(), String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found >= (major, minor) { Ok(()) } else { Err(format!("kernel before {major}.{minor}")) }
+fn there(known: bool) -> Result<(), String> {
+    if known { Ok(()) } else { Err("not in this kernel".into()) }
+}
+
+/// The kinds of requests that the kernel has.
+struct Known(Result<Probe, String>);
+
+impl Known {
+    fn ask(ring: &IoUring) -> Known {
+        let mut probe = Probe::new();
+        let asked = ring.submitter().register_probe(&mut probe);
+        Known(asked.map(|()| probe).map_err(told))
+    }
+
+    /// Whether it has all of these.
+    fn has(&self, codes: &[u8]) -> Result<(), String> {
+        let probe = self.0.as_ref().map_err(String::clone)?;
+        there(codes.iter().all(|code| probe.is_supported(*code)))
+    }
+}
+
+/// A handle that is none.
+const NOBODY: types::Fd = types::Fd(-1);
+
+/// Whether the kernel takes this request for [`NOBODY`] with all its flags, which no probe lists. They are looked at
+/// before the handle is: a kernel that knows them finds fault with the handle (EBADF), another one with the request
+/// (EINVAL). For a ring in which nothing else is under way.
+pub(crate) fn takes(ring: &mut IoUring, request: Entry) -> Result<(), String> {
+    // Should its completion come later than it must, the driver passes over it.
+    let request = request.user_data(CANCEL);
+    // SAFETY: the request names no memory.
+    let pushed = unsafe { ring.submission().push(&request) };
+    pushed.map_err(|_| "the ring has no room to ask".to_owned())?;
+    ring.submit_and_wait(1).map_err(told)?;
+    let answer = ring.completion().next().map(|completion| completion.result());
+    match answer {
+        Some(code) if code == -libc::EBADF => Ok(()),
+        Some(code) if code == -libc::EINVAL => there(false),
+        Some(code) => Err(told(io::Error::from_raw_os_error(-code))),
+        None => Err("the kernel did not answer".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(code: i32) -> String {
+        UringError::Setup(io::Error::from_raw_os_error(code)).to_string()
+    }
+
+    #[test]
+    fn every_error_says_what_to_change() {
+        let cases: [(i32, &[&str]); 6] = [
+            (libc::EPERM, &["forbidden", "seccomp profile", "io_uring_setup", "kernel.io_uring_disabled=0"]),
+            (libc::EACCES, &["forbidden", "seccomp profile", "io_uring_setup", "kernel.io_uring_disabled=0"]),
+            (libc::ENOSYS, &["kernel has none", "Linux 6.1", "seccomp profile", "io_uring_setup"]),
+            (libc::EINVAL, &["too old", "Linux 6.1"]),
+            (libc::ENOMEM, &["locked memory", "ulimit -l", "LimitMEMLOCK="]),
+            (libc::EMFILE, &["cannot set up io_uring", "os error 24"]),
+        ];
+        for (code, words) in cases {
+            let line = setup(code);
+            for word in words {
+                assert!(line.contains(word), "'{word}' is missing: {line}");
+            }
+            assert!(!line.contains('\n'), "one line: {line}");
+        }
+        let event = UringError::Event(io::Error::from_raw_os_error(libc::EMFILE)).to_string();
+        assert!(event.contains("eventfd") && event.contains("ulimit -n"), "{event}");
+    }
+
+    #[test]
+    fn flags_that_the_kernel_knows_are_told_from_others() {
+        let mut ring = IoUring::new(8).expect("a ring");
+        let receive = || opcode::RecvMulti::new(NOBODY, GROUP);
+        for _ in 0..2 {
+            assert_eq!(takes(&mut ring, opcode::AcceptMulti::new(NOBODY).build()), Ok(()));
+            assert_eq!(takes(&mut ring, receive().build()), Ok(()));
+            // To receive again and again and to wait until all is there exclude each other.
+            let refused = takes(&mut ring, receive().flags(libc::MSG_WAITALL).build());
+            assert_eq!(refused, there(false));
+        }
+        assert!(ring.completion().is_empty(), "each question took its answer");
+    }
+
+    #[test]
+    fn kinds_of_requests_are_found_or_not() {
+        let ring = IoUring::new(8).expect("a ring");
+        let known = Known::ask(&ring);
+        assert_eq!(known.has(&[opcode::Nop::CODE, opcode::MsgRingData::CODE]), Ok(()));
+        // The last number there is: no kernel has so many kinds.
+        assert_eq!(known.has(&[opcode::Nop::CODE, u8::MAX]), there(false));
+    }
 }

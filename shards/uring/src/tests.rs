@@ -194,6 +194,16 @@ fn memory_that_waits_for_the_network_is_bounded() {
 }
 
 #[test]
+fn what_every_kernel_has_that_makes_our_rings_is_found() {
+    let options = UringOptions::default();
+    let driver = UringDriver::new(&options, Pool::new(POOL_BYTES).expect("maps")).expect("a ring");
+    for name in ["buffer_ring", "msg_ring", "multishot_accept", "multishot_receive", "send_zc"] {
+        let found = driver.capabilities().features.iter().find(|(one, _)| *one == name);
+        assert_eq!(found, Some(&(name, None)));
+    }
+}
+
+#[test]
 fn handles_are_registered_from_their_opening_to_their_close() {
     let (mut driver, _) = driver();
     let (socket, _peer) = connect(&mut driver);

@@ -17,6 +17,7 @@ use crate::request::SERVED;
 use base::Instant;
 use base::metrics::{Counter, Gauge, Histogram};
 use controller::QuotaKey;
+use driver::Sleeping;
 use executor::Executor;
 use kafka_wire::{ApiKey, ErrorCode};
 use memory::{Pool, PoolUse};
@@ -114,7 +115,7 @@ pub(crate) struct ThrottleMetrics {
 #[derive(Debug)]
 pub(crate) struct ExecutorMetrics {
     pub(crate) stats: Arc<executor::Stats>,
-    sleeping: Arc<AtomicBool>,
+    sleeping: Sleeping,
 }
 
 /// One core in numbers. Made before the core is, so that others can see it come up.
@@ -193,7 +194,7 @@ impl CoreMetrics {
     /// Turns of the core's loop so far and whether it sleeps in the kernel; before it has a loop, it is as if asleep.
     pub fn beat(&self) -> (u64, bool) {
         self.executor.get().map_or((0, true), |executor| {
-            (executor.stats.turns.load(Ordering::Relaxed), executor.sleeping.load(Ordering::Relaxed))
+            (executor.stats.turns.load(Ordering::Relaxed), executor.sleeping.is_raised())
         })
     }
 

@@ -274,3 +274,26 @@ fn announce(executor: &Executor) {
         .collect();
     log::info!("{}: {}", capabilities.driver, features.join(", "));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::config::{Layers, Settings};
+
+    /// How a core idles by these settings.
+    fn idle_by(pairs: &[(&str, &str)]) -> IdlePolicy {
+        let settings: Settings =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        idle(&BrokerConfig::resolve(&Layers::fixed(&settings)).expect("resolves"))
+    }
+
+    #[test]
+    fn cores_idle_as_the_settings_say() {
+        assert_eq!(idle_by(&[]), Options::default().idle, "the executor's default is the setting's");
+        assert_eq!(idle_by(&[("flumen.idle", "park")]), IdlePolicy::Park);
+        assert_eq!(idle_by(&[("flumen.idle", "poll")]), IdlePolicy::Poll);
+        assert_eq!(idle_by(&[("flumen.idle", "spin")]), IdlePolicy::Spin(Duration::from_micros(50)));
+        let spin = idle_by(&[("flumen.idle", "spin"), ("flumen.idle.spin.us", "7")]);
+        assert_eq!(spin, IdlePolicy::Spin(Duration::from_micros(7)));
+    }
+}

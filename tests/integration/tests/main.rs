@@ -22,6 +22,7 @@ mod disk_commits;
 mod groups;
 mod hostile;
 mod json;
+mod idle;
 mod kill9;
 mod large;
 mod many;

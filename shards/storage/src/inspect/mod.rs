@@ -14,7 +14,9 @@ mod segment;
 mod small;
 
 pub use crate::checkpoint::{Checkpoint, CheckpointEntry, LogPlace};
-pub use crate::journal::format::{CommitHeader, Entries, Entry, FileHeader, JournalFormatError};
+pub use crate::journal::format::{
+    COMMIT_HEADER_BYTES, CommitHeader, Entries, Entry, FileHeader, JournalFormatError,
+};
 pub use journal::{Commit, Commits, Header, Journal, journal};
 pub use segment::{Batch, Batches, segment};
 pub use small::{

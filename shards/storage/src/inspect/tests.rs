@@ -1,6 +1,6 @@
 use super::*;
 use crate::batch;
-use crate::journal::format::{BLOCK_BYTES, COMMIT_HEADER_BYTES};
+use crate::journal::format::BLOCK_BYTES;
 use crate::tests::{batch_of, id};
 use base::Random;
 use model::Offset;

@@ -22,7 +22,7 @@ fn busy_core() -> Arc<CoreMetrics> {
     store.flush_latency.sum_nanos.store(600_000, Ordering::Relaxed);
     core.store.set(Arc::new(store)).expect("not set yet");
     core.executor
-        .set(ExecutorMetrics { stats: Arc::default(), sleeping: Arc::default() })
+        .set(ExecutorMetrics { stats: Arc::default(), sleeping: Sleeping::default() })
         .expect("not set yet");
     core.pool.set((Arc::default(), 1 << 20)).expect("not set yet");
     Arc::new(core)
