@@ -72,6 +72,7 @@ const SOURCES: &[&str] = &[
     "Compat.java",
     "Copier.java",
     "Groups.java",
+    "Hanging.java",
     "Internals.java",
     "Member.java",
     "Program.java",
