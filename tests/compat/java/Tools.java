@@ -20,6 +20,7 @@ final class Tools {
         performance();
         cluster();
         groups();
+        Features.tests();
         TransactionTools.tests();
         Compat.end();
     }

@@ -71,6 +71,7 @@ const SOURCES: &[&str] = &[
     "Clients.java",
     "Compat.java",
     "Copier.java",
+    "Features.java",
     "Groups.java",
     "Hanging.java",
     "Internals.java",
@@ -81,6 +82,7 @@ const SOURCES: &[&str] = &[
     "Telemetry.java",
     "Tools.java",
     "TransactionTools.java",
+    "Transactions.java",
 ];
 
 /// The jars of Kafka 4.3.1, which hold a broker too.
