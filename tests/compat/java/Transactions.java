@@ -55,7 +55,7 @@ final class Transactions {
             Clients.send(topic, 0, 0, 1);
             expectValues(topic, Clients.value(0));
             expectFenced(Clients.failure(producer::commitTransaction));
-            Clients.fails(ProducerFencedException.class, producer::beginTransaction);
+            expectFenced(Clients.failure(producer::beginTransaction));
         }
         try (var producer = begun(topic, id, "kept")) {
             producer.commitTransaction();
