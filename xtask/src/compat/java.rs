@@ -56,7 +56,7 @@ pub const SEGMENTS: Suite = Suite {
 
 pub const COPIER: Suite = Suite {
     name: "copier",
-    about: "Kafka's TransactionalMessageCopier with random aborts, and kill -9 of the broker: see --rounds",
+    about: "Kafka's TransactionalMessageCopier and its VerifiableConsumer under kill -9: see --rounds",
     settings: &[],
     fixed: None,
     limit: Duration::from_secs(900),
