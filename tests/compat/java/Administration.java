@@ -4,25 +4,31 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
+import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
 import org.apache.kafka.common.errors.InvalidReplicationFactorException;
 import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.LogDirNotFoundException;
+import org.apache.kafka.common.errors.NoReassignmentInProgressException;
 import org.apache.kafka.common.errors.OffsetOutOfRangeException;
 import org.apache.kafka.common.errors.ResourceNotFoundException;
 import org.apache.kafka.common.errors.ThrottlingQuotaExceededException;
@@ -84,7 +90,7 @@ final class Administration {
             Compat.check(!Clients.admin.listTopics().names().get().contains(topic.name()), "the topic was made");
         });
         Compat.test("create-topics-defaults", () -> {
-            NewTopic topic = new NewTopic(Compat.topic("defaults"), java.util.Optional.empty(), java.util.Optional.empty());
+            NewTopic topic = new NewTopic(Compat.topic("defaults"), Optional.empty(), Optional.empty());
             var made = Clients.admin.createTopics(List.of(topic));
             made.all().get();
             Compat.equal(made.numPartitions(topic.name()).get(), 1, "partitions");
@@ -223,6 +229,32 @@ final class Administration {
             Compat.equal(sizes.size(), 2, "partitions");
             Compat.check(sizes.stream().mapToLong(s -> s).sum() > 10_000, "sizes " + sizes);
         });
+        Compat.test("alter-replica-log-dirs", () -> {
+            String name = Clients.create("directory", 1);
+            Clients.send(name, 0, 0, 10);
+            int id = Clients.admin.describeCluster().nodes().get().iterator().next().id();
+            var replica = new TopicPartitionReplica(name, 0, id);
+            String own = Clients.admin.describeReplicaLogDirs(List.of(replica)).all().get().get(replica)
+                    .getCurrentReplicaLogDir();
+            Clients.admin.alterReplicaLogDirs(Map.of(replica, own)).all().get();
+            Clients.fails(LogDirNotFoundException.class,
+                    () -> Clients.admin.alterReplicaLogDirs(Map.of(replica, own + "-other")).all().get());
+            var after = Clients.admin.describeReplicaLogDirs(List.of(replica)).all().get().get(replica);
+            Compat.equal(after.getCurrentReplicaLogDir(), own, "directory");
+            Compat.check(after.getFutureReplicaLogDir() == null, "it moves to " + after.getFutureReplicaLogDir());
+            Clients.expectInOrder(Clients.read(name, 0, 10), 0, 0);
+        });
+        Compat.test("alter-partition-reassignments", () -> {
+            String name = Clients.create("placed", 1);
+            var tp = new TopicPartition(name, 0);
+            int id = Clients.admin.describeCluster().nodes().get().iterator().next().id();
+            Clients.admin.alterPartitionReassignments(Map.of(tp, to(id))).all().get();
+            Clients.fails(InvalidReplicaAssignmentException.class,
+                    () -> Clients.admin.alterPartitionReassignments(Map.of(tp, to(id + 76))).all().get());
+            Clients.fails(NoReassignmentInProgressException.class,
+                    () -> Clients.admin.alterPartitionReassignments(Map.of(tp, Optional.empty())).all().get());
+            Compat.equal(Clients.admin.listPartitionReassignments().reassignments().get(), Map.of(), "reassignments");
+        });
         Compat.test("features", () -> Compat.check(Clients.admin.describeFeatures().featureMetadata().get()
                 .finalizedFeatures().containsKey("metadata.version"), "no metadata.version"));
         Compat.test("config-resources", () -> {
@@ -230,6 +262,10 @@ final class Administration {
             Compat.eventually("the topic is listed", () -> Clients.admin.listConfigResources().all().get()
                     .contains(new ConfigResource(ConfigResource.Type.TOPIC, name)));
         });
+    }
+
+    private static Optional<NewPartitionReassignment> to(int node) {
+        return Optional.of(new NewPartitionReassignment(List.of(node)));
     }
 
     private static void quotas() {

@@ -38,6 +38,7 @@ final class Clients {
         consuming();
         Administration.tests();
         Groups.tests();
+        Transactions.tests();
         Telemetry.tests();
         Compat.end();
     }

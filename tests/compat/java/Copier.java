@@ -14,12 +14,15 @@ import org.apache.kafka.common.TopicPartition;
 
 /**
  * Kafka's TransactionalMessageCopier, which reads, writes and commits in transactions and aborts one in three, while
- * the broker is killed twice in every round. What it has copied in all rounds must be there once, in order.
+ * the broker is killed twice in every round. What it has copied in all rounds must be there once, in order. Then a
+ * consumer of Kafka's, which commits what it has read, while the broker is killed.
  */
 final class Copier {
     private static final int RECORDS = 5000;
     private static final String TRANSACTION_SIZE = "20";
     private static final Pattern REMAINING = Pattern.compile("\"remaining\":(\\d+)");
+    private static final Pattern FIRST = Pattern.compile("\"minOffset\":(\\d+)");
+    private static final Pattern LAST = Pattern.compile("\"maxOffset\":(\\d+)");
 
     private static String from;
     private static String to;
@@ -38,6 +41,7 @@ final class Copier {
             Compat.test("round-" + round, () -> round(new Random(seed)));
         }
         Compat.test("each-once-in-order", Copier::compare);
+        Compat.test("verifiable-consumer", Copier::consumerKilledUnder);
         Compat.end();
     }
 
@@ -100,5 +104,54 @@ final class Copier {
         Compat.equal(read.size(), copied, "records");
         var committed = Clients.admin.listConsumerGroupOffsets("copier" + Compat.RUN).partitionsToOffsetAndMetadata().get();
         Compat.equal(committed.get(new TopicPartition(from, 0)).offset(), (long) copied, "the committed offset");
+    }
+
+    /** Kafka's VerifiableConsumer goes on through kills of the broker: it may see records again, and misses none. */
+    private static void consumerKilledUnder() throws Exception {
+        String topic = Clients.create("verified", 1);
+        String group = "verified" + Compat.RUN;
+        Random chance = new Random(3);
+        long end = 0;
+        try (Program consumer = Program.java("verifiable-consumer", System.getProperty("java.class.path"),
+                "org.apache.kafka.tools.VerifiableConsumer", "--bootstrap-server", Compat.address, "--topic", topic,
+                "--group-id", group, "--reset-policy", "earliest");
+                var producer = Clients.producer("linger.ms=5", "delivery.timeout.ms=60000")) {
+            for (int round = 0; round < 3; round++) {
+                List<Future<RecordMetadata>> sent = new ArrayList<>();
+                for (int n = 0; n < RECORDS; n++) {
+                    sent.add(producer.send(new ProducerRecord<>(topic, 0, "k", "v")));
+                }
+                long before = end;
+                consumer.await("records of round " + round, 60, line -> number(LAST, line) >= before);
+                Thread.sleep(chance.nextInt(200));
+                Brokers.crash(Brokers.TESTED);
+                for (var each : sent) {
+                    end = each.get().offset() + 1;
+                }
+            }
+            Compat.equal(end, 3L * RECORDS, "the topic's end");
+            long last = end - 1;
+            consumer.await("the last record", 60, line -> number(LAST, line) == last);
+            Compat.eventually("the last offset is committed", () -> {
+                var found = Clients.admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get()
+                        .get(new TopicPartition(topic, 0));
+                return found != null && found.offset() == last + 1;
+            });
+            consumer.stop();
+            long next = 0;
+            for (String line : consumer.lines()) {
+                if (number(FIRST, line) >= 0) {
+                    Compat.check(number(FIRST, line) <= next, "offset " + next + " is missed before: " + line);
+                    next = Math.max(next, number(LAST, line) + 1);
+                }
+            }
+            Compat.equal(next, end, "offsets seen without a gap");
+        }
+    }
+
+    /** The number that a line names; -1 if it names none. */
+    private static long number(Pattern pattern, String line) {
+        Matcher found = pattern.matcher(line);
+        return found.find() ? Long.parseLong(found.group(1)) : -1;
     }
 }

@@ -54,10 +54,10 @@ final class Segments {
     }
 
     /** What is read of a topic. */
-    private record Seen(List<String> all, List<String> committed, Map<Long, Long> offsetsOfTimes) {}
+    record Seen(List<String> all, List<String> committed, Map<Long, Long> offsetsOfTimes) {}
 
     /** One of the two brokers. */
-    private record Side(String name, Brokers.Place place, Admin admin, Map<String, Seen> seen) {
+    record Side(String name, Brokers.Place place, Admin admin, Map<String, Seen> seen) {
         Side(String name, Brokers.Place place) {
             this(name, place, Admin.create(Map.of("bootstrap.servers", place.address())), new HashMap<>());
         }
@@ -66,9 +66,12 @@ final class Segments {
             return Compat.topic(name + "-" + kind.name);
         }
 
+        boolean isKafka() {
+            return Files.exists(place.data().resolve("meta.properties"));
+        }
+
         Path directory(String topic, Uuid id) {
-            boolean kafka = Files.exists(place.data().resolve("meta.properties"));
-            return kafka ? place.data().resolve(topic + "-0")
+            return isKafka() ? place.data().resolve(topic + "-0")
                     : place.data().resolve("topics").resolve(topic + "." + id).resolve("0");
         }
 
@@ -119,6 +122,7 @@ final class Segments {
             Compat.test("served-from-kafka-" + kind.name, () -> serves(tested, kafka.topic(kind), kafka));
             Compat.test("times-from-kafka-" + kind.name, () -> times(tested, kafka.topic(kind), kafka));
         }
+        Compat.test("hanging-from-kafka", () -> Hanging.foundAndAborted(tested));
         Compat.end();
     }
 
@@ -153,8 +157,8 @@ final class Segments {
                     Thread.sleep(1000);
                 }
                 side.seen.put(topic, see(side, topic));
-                IDS.put(side.name + topic, side.id(topic));
-                IDS.put(other.name + topic, other.id(topic));
+                remember(side, topic);
+                remember(other, topic);
             }
         }
         try (var producer = tested.producer("transactional.id=segments" + Compat.RUN);
@@ -169,11 +173,22 @@ final class Segments {
         }
         String first = tested.topic(KINDS.get(0));
         tested.seen.put(first, see(tested, first));
+        Hanging.write(kafka, tested);
         Brokers.stop(Brokers.TESTED);
         Brokers.stop(Brokers.KAFKA);
     }
 
-    private static void create(Side side, String topic, Map<String, String> settings) throws Exception {
+    /** Keeps the id of a topic for when its broker is stopped. */
+    static void remember(Side side, String topic) throws Exception {
+        IDS.put(side.name + topic, side.id(topic));
+    }
+
+    /** The directory of a topic's only partition. */
+    static Path directory(Side side, String topic) {
+        return side.directory(topic, IDS.get(side.name + topic));
+    }
+
+    static void create(Side side, String topic, Map<String, String> settings) throws Exception {
         Map<String, String> all = new HashMap<>(settings);
         all.put("segment.bytes", SEGMENT_BYTES);
         all.put("index.interval.bytes", "4096");
@@ -275,7 +290,7 @@ final class Segments {
         }
     }
 
-    private static List<ConsumerRecord<String, String>> read(Side side, String topic, String isolation) {
+    static List<ConsumerRecord<String, String>> read(Side side, String topic, String isolation) {
         var tp = new TopicPartition(topic, 0);
         List<ConsumerRecord<String, String>> read = new ArrayList<>();
         try (var consumer = side.consumer("isolation.level=" + isolation, "max.poll.records=5000")) {
@@ -405,13 +420,14 @@ final class Segments {
             copy(tested, kafka, tested.topic(kind));
             copy(kafka, tested, kafka.topic(kind));
         }
+        Hanging.move(kafka, tested);
         Brokers.start(Brokers.KAFKA);
         Brokers.start(Brokers.TESTED);
     }
 
-    private static void copy(Side from, Side to, String topic) throws IOException {
-        Path source = from.directory(topic, IDS.get(from.name + topic));
-        Path target = to.directory(topic, IDS.get(to.name + topic));
+    static void copy(Side from, Side to, String topic) throws IOException {
+        Path source = directory(from, topic);
+        Path target = directory(to, topic);
         Files.createDirectories(target);
         try (Stream<Path> there = Files.list(target)) {
             for (Path file : there.filter(Segments::moves).toList()) {

@@ -8,17 +8,21 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.Future;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.LongDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
@@ -32,19 +36,26 @@ final class Streams {
     private static final int WORDS_A_LINE = 10;
     private static final String EXACTLY_ONCE = "exactly_once_v2";
     private static final String AT_LEAST_ONCE = "at_least_once";
+    /** What follows the application in the names of the topics that Streams makes. */
+    private static final String REPARTITION = "-counts-store-repartition";
+    private static final String CHANGELOG = "-counts-store-changelog";
 
     public static void main(String[] args) {
         Compat.begin(args);
         Clients.admin = Admin.create(Map.of("bootstrap.servers", Compat.address));
         Compat.test("at-least-once", () -> plain("at-least-once", AT_LEAST_ONCE));
         Compat.test("exactly-once", () -> plain("exactly-once", EXACTLY_ONCE));
-        Compat.test("streams-protocol", () -> plain("streams-protocol", EXACTLY_ONCE, "group.protocol=streams"));
+        Compat.test("streams-protocol", Streams::streamsProtocol);
         Compat.test("program-killed", Streams::programKilled);
         Compat.test("program-killed-at-least-once", Streams::programKilledAtLeastOnce);
-        Compat.test("broker-killed", Streams::brokerKilled);
+        Compat.test("broker-killed", () -> brokerKilled("broker", EXACTLY_ONCE, true));
+        Compat.test("broker-killed-at-least-once", () -> brokerKilled("broker-alo", AT_LEAST_ONCE, false));
         Compat.test("state-lost", Streams::stateLost);
         Compat.test("standby-takes-over", Streams::standby);
         Compat.test("closed-and-started", Streams::restarted);
+        Compat.test("internal-topics", Streams::internalTopics);
+        Compat.test("equal-to-kafka", () -> equalToKafka("equal", EXACTLY_ONCE));
+        Compat.test("equal-to-kafka-at-least-once", () -> equalToKafka("equal-alo", AT_LEAST_ONCE));
         Compat.end();
     }
 
@@ -58,6 +69,8 @@ final class Streams {
         private final Random chance = new Random(11);
         private final Map<String, Long> wanted = new HashMap<>();
         private final Map<String, Long> told = new HashMap<>();
+        /** Words with their counts, as they came. */
+        private final List<String> seen = new ArrayList<>();
         private final KafkaProducer<String, String> producer = Clients.producer("linger.ms=5");
         private final KafkaConsumer<String, Long> consumer;
         private final List<Program> programs = new ArrayList<>();
@@ -118,6 +131,7 @@ final class Streams {
 
         private void read() {
             for (ConsumerRecord<String, Long> record : consumer.poll(Duration.ofMillis(100))) {
+                seen.add(record.key() + " " + record.value());
                 Long before = told.put(record.key(), record.value());
                 long expected = before == null ? 1 : before + 1;
                 if (exact) {
@@ -145,6 +159,17 @@ final class Streams {
             } else {
                 Compat.equal(told.keySet(), wanted.keySet(), "words");
             }
+        }
+
+        /** Waits until the group has committed all that there is to read. */
+        void awaitCommitted() throws Exception {
+            Compat.eventually("all is committed", () -> {
+                Map<TopicPartition, Long> ends = new HashMap<>(offsets(input, OffsetSpec.latest()));
+                ends.putAll(offsets(application + REPARTITION, OffsetSpec.latest()));
+                var committed = Clients.admin.listConsumerGroupOffsets(application).partitionsToOffsetAndMetadata().get();
+                return ends.entrySet().stream().allMatch(end -> committed.get(end.getKey()) != null
+                        && committed.get(end.getKey()).offset() == end.getValue());
+            });
         }
 
         private void await(String what, BooleanSupplier there) {
@@ -178,13 +203,30 @@ final class Streams {
         program.await("the state RUNNING", 60, "state RUNNING"::equals);
     }
 
-    private static void plain(String name, String guarantee, String... settings) throws Exception {
+    private static void plain(String name, String guarantee) throws Exception {
         try (var count = new Count(name, guarantee, true)) {
             count.feed(2000);
-            count.start(1, settings);
+            count.start(1);
             count.awaitPart(0.5);
             count.feed(2000);
             count.awaitAll();
+        }
+    }
+
+    /** The protocol of Streams' own, and what Kafka's tool says of such a group. */
+    private static void streamsProtocol() throws Exception {
+        try (var count = new Count("streams-protocol", EXACTLY_ONCE, true)) {
+            count.feed(2000);
+            count.start(1, "group.protocol=streams");
+            count.awaitPart(0.5);
+            count.feed(2000);
+            count.awaitAll();
+            String group = count.application;
+            String command = "streams.StreamsGroupCommand";
+            Compat.tool(command, "--list").ok().has(group);
+            Compat.tool(command, "--describe", "--group", group, "--state").ok().has(group, "Stable");
+            Compat.tool(command, "--describe", "--group", group, "--members").ok().has(group, "ACTIVE-TASKS:");
+            Compat.tool(command, "--describe", "--group", group).ok().has(group, count.input);
         }
     }
 
@@ -213,8 +255,8 @@ final class Streams {
         }
     }
 
-    private static void brokerKilled() throws Exception {
-        try (var count = new Count("broker", EXACTLY_ONCE, true)) {
+    private static void brokerKilled(String name, String guarantee, boolean exact) throws Exception {
+        try (var count = new Count(name, guarantee, exact)) {
             count.feed(1000);
             Program program = count.start(1);
             count.awaitPart(0.5);
@@ -279,6 +321,89 @@ final class Streams {
                 Compat.check(program.lines().contains("closed"), "it did not close: " + program.errors());
                 Compat.equal(restored(program), 0L, "records restored from after a clean end");
             }
+        }
+    }
+
+    private static Map<TopicPartition, Long> offsets(String topic, OffsetSpec which) throws Exception {
+        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+        for (int partition = 0; partition < PARTITIONS; partition++) {
+            wanted.put(new TopicPartition(topic, partition), which);
+        }
+        return Clients.admin.listOffsets(wanted).all().get().entrySet().stream()
+                .collect(Collectors.toMap(Map.Entry::getKey, found -> found.getValue().offset()));
+    }
+
+    /** The topics that Streams makes for itself: their settings, and that what was read of the one is deleted. */
+    private static void internalTopics() throws Exception {
+        try (var count = new Count("internal", EXACTLY_ONCE, true)) {
+            count.feed(1000);
+            count.start(1, "repartition.purge.interval.ms=500");
+            count.awaitAll();
+            String application = count.application;
+            Set<String> made = Clients.admin.listTopics().names().get().stream()
+                    .filter(name -> name.startsWith(application)).collect(Collectors.toSet());
+            Compat.equal(made, Set.of(application + REPARTITION, application + CHANGELOG), "topics made");
+            expectSettings(application + CHANGELOG, Map.of("cleanup.policy", "compact"));
+            expectSettings(application + REPARTITION,
+                    Map.of("cleanup.policy", "delete", "retention.ms", "-1", "segment.bytes", "52428800"));
+            // Behind the last word of each partition lies the marker of its transaction.
+            Compat.eventually("every word that was counted is deleted from the repartition topic", () -> {
+                var first = offsets(application + REPARTITION, OffsetSpec.earliest());
+                return offsets(application + REPARTITION, OffsetSpec.latest()).entrySet().stream()
+                        .allMatch(end -> first.get(end.getKey()) > 0 && end.getValue() - first.get(end.getKey()) <= 1);
+            });
+            var counts = offsets(application + CHANGELOG, OffsetSpec.earliest());
+            Compat.check(counts.values().stream().allMatch(first -> first == 0), "the changelog begins at " + counts);
+        }
+    }
+
+    private static void expectSettings(String topic, Map<String, String> wanted) throws Exception {
+        var resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+        var described = Clients.admin.describeConfigs(List.of(resource)).all().get().get(resource);
+        for (var each : wanted.entrySet()) {
+            Compat.equal(described.get(each.getKey()).value(), each.getValue(), each.getKey() + " of " + topic);
+        }
+    }
+
+    /** What a word count has told: the last count of each word, and all of them in an order that says nothing. */
+    private record Told(Map<String, Long> last, List<String> all) {}
+
+    /** The same lines give the same counts here and under Kafka, though the program is killed on the way. */
+    private static void equalToKafka(String name, String guarantee) throws Exception {
+        Told ours = toldDespiteKill(name, guarantee);
+        String address = Compat.address;
+        Admin admin = Clients.admin;
+        Told theirs;
+        Compat.address = Brokers.start(Brokers.KAFKA).address();
+        try (var kafka = Admin.create(Map.of("bootstrap.servers", Compat.address))) {
+            Clients.admin = kafka;
+            theirs = toldDespiteKill(name + "-kafka", guarantee);
+        } finally {
+            Compat.address = address;
+            Clients.admin = admin;
+            Brokers.stop(Brokers.KAFKA);
+        }
+        Compat.equal(ours.last, theirs.last, "the last count of each word");
+        Compat.equal(ours.all, theirs.all, "words with their counts");
+    }
+
+    private static Told toldDespiteKill(String name, String guarantee) throws Exception {
+        try (var count = new Count(name, guarantee, true)) {
+            count.feed(1000);
+            Program first = count.start(1);
+            if (guarantee.equals(AT_LEAST_ONCE)) {
+                // What is not committed when the program is killed would be counted twice, here or there.
+                count.awaitAll();
+                count.awaitCommitted();
+            } else {
+                count.awaitPart(0.5);
+                count.feed(1000);
+            }
+            first.kill();
+            count.feed(1000);
+            count.start(1);
+            count.awaitAll();
+            return new Told(Map.copyOf(count.told), count.seen.stream().sorted().toList());
         }
     }
 }

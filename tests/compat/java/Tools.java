@@ -20,6 +20,7 @@ final class Tools {
         performance();
         cluster();
         groups();
+        Features.tests();
         TransactionTools.tests();
         Compat.end();
     }
@@ -293,6 +294,36 @@ final class Tools {
                 Compat.address, "--election-type", "preferred", "--all-topic-partitions").ok());
         Compat.test("reassign-list", () -> Compat.tool("reassign.ReassignPartitionsCommand", "--list").ok()
                 .has("No partition reassignments found"));
+        Compat.test("reassign", () -> {
+            String topic = topic("reassigned");
+            create(topic, 2);
+            int id = Integer.parseInt(brokerId());
+            Path file = Files.createTempFile("compat", ".json");
+            try {
+                // Where it is already it may go, and is at once.
+                Files.writeString(file, assignment(topic, id));
+                reassign("--execute", file).ok().has("Successfully started partition reassignments for");
+                reassign("--verify", file).ok().has("Reassignment of partition " + topic + "-0 is completed.",
+                        "Reassignment of partition " + topic + "-1 is completed.");
+                Files.writeString(file, assignment(topic, id + 76));
+                Compat.Said elsewhere = reassign("--execute", file);
+                Compat.equal(elsewhere.code(), 1, "exit code for a node that is not there");
+                elsewhere.has("" + (id + 76));
+                Compat.tool("TopicCommand", "--describe", "--topic", topic).ok().has("Replicas: " + id);
+            } finally {
+                Files.delete(file);
+            }
+        });
+    }
+
+    private static String assignment(String topic, int node) {
+        String partitions = IntStream.range(0, 2).mapToObj(number -> "{\"topic\":\"" + topic + "\",\"partition\":" + number
+                + ",\"replicas\":[" + node + "]}").collect(joining(","));
+        return "{\"version\":1,\"partitions\":[" + partitions + "]}";
+    }
+
+    private static Compat.Said reassign(String action, Path file) throws Exception {
+        return Compat.tool("reassign.ReassignPartitionsCommand", action, "--reassignment-json-file", file.toString());
     }
 
     private static void groups() {

@@ -15,6 +15,8 @@ pub struct Published {
     pub version: &'static str,
     /// The integration tests to build and run, without `.rs`.
     pub tests: &'static [&'static str],
+    /// Whether the tests inside the library are run too; their file is `lib`.
+    pub unit_tests: bool,
 }
 
 /// Without debug information the target directory is a third of the size. In every call the
@@ -48,6 +50,9 @@ impl Published {
     fn cargo(&self, source: &Path, dir: &Path) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.args(["test", "--locked", "--no-run", "--quiet", "--target-dir"]).arg(dir.join("target"));
+        if self.unit_tests {
+            cargo.arg("--lib");
+        }
         for test in self.tests {
             cargo.args(["--test", test]);
         }
@@ -81,17 +86,20 @@ impl Published {
     fn binaries(&self, messages: &str) -> Result<String, String> {
         let mut lines = String::new();
         for message in messages.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok()) {
-            if let (Some(name), Some(path)) =
-                (message["target"]["name"].as_str(), message["executable"].as_str())
-                && self.tests.contains(&name)
-            {
-                lines += &format!("{name} {path}\n");
+            let target = &message["target"];
+            if let (Some(name), Some(path)) = (target["name"].as_str(), message["executable"].as_str()) {
+                if self.unit_tests && name == self.name && target["kind"][0] == "lib" {
+                    lines += &format!("lib {path}\n");
+                } else if self.tests.contains(&name) {
+                    lines += &format!("{name} {path}\n");
+                }
             }
         }
-        if lines.lines().count() == self.tests.len() {
+        let expected = self.tests.len() + usize::from(self.unit_tests);
+        if lines.lines().count() == expected {
             return Ok(lines);
         }
-        Err(format!("{}: {} test binaries expected, built: {lines}", self.name, self.tests.len()))
+        Err(format!("{}: {expected} test binaries expected, built: {lines}", self.name))
     }
 
     /// Runs every binary. Where a test fails that is in `racy`, up to four times more, and once is

@@ -1,30 +1,49 @@
-//! franz-go's own tests, compiled from the published module.
+//! franz-go's own tests, compiled from the published modules: of the client and of its admin package.
 //!
-//! Only tests that need a broker are run; `tests/compat/franz-go/tests.txt` names them. The
-//! others pass without one and would tell nothing about us.
+//! All of them run. Those that need a broker are named in `tests/compat/franz-go/tests.txt`, so that none
+//! of them can go missing; the others pass without one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use super::{Job, Outcome, Place, Suite, process};
 
+const LIMIT: Duration = Duration::from_secs(600);
+
 pub const SUITE: Suite = Suite {
     name: "franz-go",
-    about: "the tests of franz-go 1.22.2 that need a broker",
+    about: "the tests of franz-go 1.22.2 and of its kadm 1.19.0",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(600),
+    limit: LIMIT,
     prepare,
     run,
 };
 
+/// A package whose tests are run.
+struct Package {
+    /// Below `github.com/twmb/franz-go/pkg`.
+    name: &'static str,
+    /// Stands before the names of its tests, in what is told and in the left-out file.
+    prefix: &'static str,
+    limit: Duration,
+}
+
+const KGO: Package = Package { name: "kgo", prefix: "", limit: LIMIT };
+/// None of its tests asks a broker.
+const KADM: Package = Package { name: "kadm", prefix: "kadm/", limit: Duration::from_secs(60) };
+
 fn prepare(place: &Place) -> Result<(), String> {
-    let binary = place.build_dir("franz-go")?.join("kgo.test");
-    let mut go = Command::new("go");
-    go.args(["test", "-c", "-mod=readonly", "-o"]).arg(&binary).arg("github.com/twmb/franz-go/pkg/kgo");
-    go.current_dir(place.tests.join("franz-go"));
-    process::step(&mut go, &place.target.join("logs/go"), Duration::from_secs(600)).map(drop)
+    let dir = place.build_dir("franz-go")?;
+    for Package { name, .. } in [KGO, KADM] {
+        let mut go = Command::new("go");
+        go.args(["test", "-c", "-mod=readonly", "-o"]).arg(dir.join(format!("{name}.test")));
+        go.arg(format!("github.com/twmb/franz-go/pkg/{name}")).current_dir(place.tests.join("franz-go"));
+        process::step(&mut go, &place.target.join(format!("logs/go-{name}")), Duration::from_secs(600))?;
+    }
+    Ok(())
 }
 
 /// The program in `tests/compat/franz-go/offsets`, which decodes `__consumer_offsets`.
@@ -39,29 +58,50 @@ pub fn prepare_reader(place: &Place) -> Result<(), String> {
 fn run(job: &Job<'_>) -> Result<Outcome, String> {
     let list = job.place.tests.join("franz-go/tests.txt");
     let text = fs::read_to_string(&list).map_err(|e| format!("{}: {e}", list.display()))?;
-    let names = || text.split_whitespace().filter(|n| n.starts_with("Test"));
-    let chosen: Vec<_> = names().filter(|n| !job.left_out.contains_key(*n)).collect();
+    let mut outcome = run_package(job, &KGO, text.split_whitespace().collect())?;
+    outcome.add(run_package(job, &KADM, BTreeSet::new())?);
+    Ok(outcome)
+}
 
-    let mut command = Command::new(job.place.target.join("franz-go/kgo.test"));
-    command.args(["-test.v", "-test.count=1"]).arg(format!("-test.run=^({})$", chosen.join("|")));
-    command.arg(format!("-test.timeout={}s", job.limit.as_secs().saturating_sub(10)));
+/// Runs a package's tests, except for what is left out. Each that the program lists must have come to an
+/// end, and so must the ones that are `wanted`.
+fn run_package(job: &Job<'_>, package: &Package, wanted: BTreeSet<&str>) -> Result<Outcome, String> {
+    let Package { name, prefix, limit } = *package;
+    let binary = job.place.target.join(format!("franz-go/{name}.test"));
+    let mut lister = Command::new(&binary);
+    lister.arg("-test.list=^Test").current_dir(&job.scratch);
+    let listed = process::step(&mut lister, &job.logs.join(format!("{name}-list")), Duration::from_secs(60))?;
+    let listed = listed.lines().map(str::trim).filter(|line| line.starts_with("Test"));
+    let (left_out, chosen): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .chain(listed)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .partition(|test| job.left_out.contains_key(&format!("{prefix}{test}")));
+
+    let mut command = Command::new(&binary);
+    command.args(["-test.v", "-test.count=1"]);
+    command.arg(format!("-test.timeout={}s", limit.as_secs().saturating_sub(10)));
+    if !left_out.is_empty() {
+        command.arg(format!("-test.skip=^({})$", left_out.join("|")));
+    }
     command.env("KGO_SEEDS", &job.address).env("KGO_TEST_RF", "1").env("KGO_LOG_LEVEL", "none");
     // The ETL tests' number of records; their default of 500,000 takes half a minute more.
     command.env("KGO_TEST_RECORDS", "50000").current_dir(&job.scratch);
-    let finished = process::run(&mut command, &job.logs.join("tests"), job.limit)?;
+    let finished = process::run(&mut command, &job.logs.join(name), limit)?;
 
-    let mut outcome = read(&finished.stdout);
-    for name in names().filter(|n| job.left_out.contains_key(*n)) {
-        outcome.leave_out(name);
+    let mut outcome = read(&finished.stdout, prefix);
+    for test in left_out {
+        outcome.leave_out(&format!("{prefix}{test}"));
     }
-    for name in chosen {
-        let seen = |n: &str| n == name;
-        if !outcome.passed.iter().any(|n| seen(n)) && !outcome.failed.iter().any(|(n, _)| seen(n)) {
-            outcome.fail(name, format!("did not run to its end: {}", finished.why));
+    for test in chosen {
+        let test = format!("{prefix}{test}");
+        if !outcome.passed.contains(&test) && !outcome.failed.iter().any(|(failed, _)| *failed == test) {
+            outcome.fail(&test, format!("did not run to its end: {}", finished.why));
         }
     }
-    if !finished.success && outcome.failed.is_empty() {
-        outcome.fail("program", finished.why);
+    if outcome.passed.is_empty() || !finished.success && outcome.failed.is_empty() {
+        outcome.fail(&format!("{prefix}program"), finished.why);
     }
     Ok(outcome)
 }
@@ -69,18 +109,19 @@ fn run(job: &Job<'_>) -> Result<Outcome, String> {
 /// Reads the lines `--- PASS: Name (0.01s)`; those of subtests are indented. A test that skips
 /// itself has failed: it found something missing, and what may be missing stands in the
 /// left-out file.
-fn read(output: &str) -> Outcome {
+fn read(output: &str, prefix: &str) -> Outcome {
     let mut outcome = Outcome::default();
     for line in output.lines() {
         let Some((verdict, rest)) = line.trim_start().strip_prefix("--- ").and_then(|l| l.split_once(": "))
         else {
             continue;
         };
-        let name = rest.split_whitespace().next().unwrap_or(rest);
+        let test = rest.split_whitespace().next().unwrap_or(rest);
+        let name = format!("{prefix}{test}");
         match verdict {
-            "PASS" => outcome.pass(name),
-            "SKIP" => outcome.fail(name, "skipped itself"),
-            _ => outcome.fail(name, message(output, name)),
+            "PASS" => outcome.pass(&name),
+            "SKIP" => outcome.fail(&name, "skipped itself"),
+            _ => outcome.fail(&name, message(output, test)),
         }
     }
     // Without this the ETL tests pass although they did not compare what they consumed.
@@ -125,7 +166,7 @@ mod tests {
 
     #[test]
     fn verdicts_and_messages_are_read() {
-        let outcome = read(OUTPUT);
+        let outcome = read(OUTPUT, "");
         assert_eq!(outcome.passed, ["TestB", "TestB/sub"]);
         let failed = [("TestA", "a_test.go:1: wrong"), ("TestC", "skipped itself")];
         assert_eq!(outcome.failed, failed.map(|(name, why)| (name.to_owned(), why.to_owned())));

@@ -56,7 +56,7 @@ pub const SEGMENTS: Suite = Suite {
 
 pub const COPIER: Suite = Suite {
     name: "copier",
-    about: "Kafka's TransactionalMessageCopier with random aborts, and kill -9 of the broker: see --rounds",
+    about: "Kafka's TransactionalMessageCopier and its VerifiableConsumer under kill -9: see --rounds",
     settings: &[],
     fixed: None,
     limit: Duration::from_secs(900),
@@ -71,7 +71,9 @@ const SOURCES: &[&str] = &[
     "Clients.java",
     "Compat.java",
     "Copier.java",
+    "Features.java",
     "Groups.java",
+    "Hanging.java",
     "Internals.java",
     "Member.java",
     "Program.java",
@@ -80,6 +82,7 @@ const SOURCES: &[&str] = &[
     "Telemetry.java",
     "Tools.java",
     "TransactionTools.java",
+    "Transactions.java",
 ];
 
 /// The jars of Kafka 4.3.1, which hold a broker too.

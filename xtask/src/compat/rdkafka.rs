@@ -1,4 +1,4 @@
-//! The integration tests of the crate rdkafka.
+//! The tests of the crate rdkafka; those inside it and of its lists of partitions need no broker.
 
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ const CRATE: Published = Published {
         "test_low_consumers",
         "test_low_producers",
         "test_metadata",
+        "test_topic_partition_list",
         "test_transactions",
     ],
+    unit_tests: true,
 };
 
 /// They fail now and then on Kafka too. The first expects that nothing is delivered within 100 ms
@@ -29,7 +31,7 @@ const RACY: &[&str] = &[
 
 pub const SUITE: Suite = Suite {
     name: "rdkafka",
-    about: "the integration tests of the crate rdkafka 0.39.0 (librdkafka 2.12.1)",
+    about: "the tests of the crate rdkafka 0.39.0 (librdkafka 2.12.1)",
     // test_configs alters broker 0, and many tests expect three partitions.
     settings: &[("node.id", "0"), ("num.partitions", "3")],
     // Some tests ignore KAFKA_HOST, and test_metadata compares the port.

@@ -9,6 +9,7 @@ const CRATE: Published = Published {
     name: "rskafka",
     version: "0.6.0",
     tests: &["client", "consumer", "produce_consume", "producer"],
+    unit_tests: false,
 };
 
 pub const SUITE: Suite = Suite {
