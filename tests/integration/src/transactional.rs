@@ -6,7 +6,9 @@ use crate::raw::{ask, read};
 use crate::records::now_ms;
 use kafka_wire::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
 use kafka_wire::messages::add_offsets_to_txn_response::AddOffsetsToTxnResponse;
-use kafka_wire::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
+use kafka_wire::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnRequest, AddPartitionsToTxnTopic,
+};
 use kafka_wire::messages::add_partitions_to_txn_response::AddPartitionsToTxnResponse;
 use kafka_wire::messages::end_txn_request::EndTxnRequest;
 use kafka_wire::messages::end_txn_response::EndTxnResponse;
@@ -197,8 +199,11 @@ pub struct Seen {
 /// # Panics
 /// If one cannot be read.
 pub fn seen_committed(address: SocketAddr, topic: &str, count: i32) -> Vec<Seen> {
-    let partitions = (0..count)
-        .map(|partition| FetchPartition { partition, partition_max_bytes: 1 << 20, ..Default::default() });
+    let partitions = (0..count).map(|partition| FetchPartition {
+        partition,
+        partition_max_bytes: 1 << 20,
+        ..Default::default()
+    });
     let request = FetchRequest {
         max_wait_ms: 100,
         min_bytes: 0,

@@ -23,11 +23,8 @@ fn counts_attributes_and_timestamps_that_cannot_be_are_refused() {
     rig.run(&run, async move {
         let (store, _) = start(options).await;
         let lenient = store.create_partition(spec(0)).await.expect("creates");
-        let narrow = LogConfig {
-            timestamp_before_max_ms: 5000,
-            timestamp_after_max_ms: 1000,
-            ..LogConfig::default()
-        };
+        let narrow =
+            LogConfig { timestamp_before_max_ms: 5000, timestamp_after_max_ms: 1000, ..LogConfig::default() };
         let narrow = store.create_partition(spec_with(1, narrow)).await.expect("creates");
         let refusal = |partition: &Partition, batch: &[u8]| partition.append(batch, &context()).err();
         for count in [0, -1, i32::MIN + 1] {

@@ -429,8 +429,7 @@ fn leader_epochs_and_how_far_a_log_was_compacted() {
     let (objects, sound) = dump_bytes("leader-epoch-checkpoint", b"0\n2\n3 17\n0 0\n");
     assert!(!sound);
     assert_eq!(positions(&objects, "damage"), [0]);
-    let rest: [&[u8]; 4] =
-        [&1_u32.to_le_bytes(), &[0; 4], &30_i64.to_le_bytes(), &35_i64.to_le_bytes()];
+    let rest: [&[u8]; 4] = [&1_u32.to_le_bytes(), &[0; 4], &30_i64.to_le_bytes(), &35_i64.to_le_bytes()];
     let objects = whole_or_damaged("cleaner-state", &sealed(b"FLMC", &rest));
     assert_eq!(objects[0]["kind"], "cleaner state");
     assert_eq!(objects[1]["cleaner"], json!({ "first_dirty": 35, "boundary": 30 }));

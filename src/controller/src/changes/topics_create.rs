@@ -72,11 +72,9 @@ pub fn internal_topic(
             ("compression.type", "uncompressed"),
             ("unclean.leader.election.enable", "false"),
         ],
-        SHARE_GROUP_STATE => &[
-            ("cleanup.policy", "delete"),
-            ("compression.type", "producer"),
-            ("retention.ms", "-1"),
-        ],
+        SHARE_GROUP_STATE => {
+            &[("cleanup.policy", "delete"), ("compression.type", "producer"), ("retention.ms", "-1")]
+        }
         _ => return None,
     };
     let segment_bytes = segment_bytes.to_string();
