@@ -1,7 +1,9 @@
 //! From a fuzzer's bytes to what a client does: requests with right headers, so that handlers are reached, beside frames
 //! and bytes that are none.
 
-use kafka_wire::{API_VERSIONS, ApiKey, ApiVersions, Encode, RequestHeader, Writer, fill, request_header_version};
+use kafka_wire::{
+    API_VERSIONS, ApiKey, ApiVersions, Encode, RequestHeader, Writer, fill, request_header_version,
+};
 
 /// More are not looked at.
 const TURNS_MAX: usize = 32;
