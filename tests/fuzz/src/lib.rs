@@ -4,9 +4,13 @@
 //! Every target's first demand is that nothing panics, and that no memory is taken by a length that the input merely
 //! claims: libFuzzer is told to refuse one allocation of 256 MiB. What else each demands stands at its function.
 
+pub mod append;
 pub mod compression;
 pub mod config;
+pub mod coordinator_records;
 pub mod frames;
+pub mod front_door;
+pub mod inspect;
 pub mod metadata;
 pub mod otlp;
 pub mod record_batch;

@@ -16,7 +16,7 @@ const INPUT_BYTES_MAX: usize = 64 << 10;
 const DATA: &str = "/data";
 const TOPIC: TopicId = TopicId([7; 16]);
 /// The files that a start may read: the input's first byte chooses one.
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "shard-0/journal/0.journal",
     "checkpoint",
     "shard-0/checkpoint",
@@ -24,7 +24,9 @@ const FILES: [&str; 8] = [
     "topics/t.{topic}/0/00000000000000000000.index",
     "topics/t.{topic}/0/00000000000000000000.timeindex",
     "topics/t.{topic}/0/00000000000000000000.snapshot",
-    "topics/t.{topic}/0/00000000000000000000.log",
+    "topics/t.{topic}/0/00000000000000000000.txnindex",
+    "topics/t.{topic}/0/leader-epoch-checkpoint",
+    "topics/t.{topic}/0/cleaner-state",
 ];
 
 fn id() -> TopicPartition {
@@ -156,5 +158,10 @@ async fn start_and_read(pool: Pool) {
         at = next;
     }
     let _ = partition.offset_for_timestamp(0).await;
+    let _ = partition.load_producers().await;
+    if let Ok(aborted) = partition.aborted(offsets.log_start, offsets.log_end).await {
+        assert!(aborted.iter().all(|(_, first)| *first < offsets.log_end), "{aborted:?}");
+    }
+    let _ = (partition.epoch_end(LeaderEpoch(0)), partition.epoch_at(offsets.log_start));
     let _ = store.stop().await;
 }

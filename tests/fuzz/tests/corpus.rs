@@ -1,5 +1,7 @@
 //! The committed inputs: how they are made, and that every target takes them.
 
+mod seeds;
+
 use controller::frame::{FileHeader, FileKind, FrameHeader};
 use controller::record::PartitionRecord;
 use controller::{Endpoint, QuotaEntity, QuotaKey, QuotaLimit, Record, Resource, ResourceKind};
@@ -12,9 +14,13 @@ use std::path::PathBuf;
 type Target = (&'static str, fn(&[u8]), fn() -> Vec<Vec<u8>>);
 
 const TARGETS: &[Target] = &[
+    ("append", fuzz::append::run, seeds::append),
     ("compression", fuzz::compression::run, compression),
     ("config", fuzz::config::run, config),
+    ("coordinator_records", fuzz::coordinator_records::run, seeds::coordinator_records),
     ("frames", fuzz::frames::run, frames),
+    ("front_door", fuzz::front_door::run, seeds::front_door),
+    ("inspect", fuzz::inspect::run, seeds::inspect),
     ("metadata", fuzz::metadata::run, metadata),
     ("otlp", fuzz::otlp::run, pushes),
     ("record_batch", fuzz::record_batch::run, record_batches),
@@ -174,12 +180,15 @@ fn all_records() -> Vec<Record> {
 fn recovery() -> Vec<Vec<u8>> {
     let batch = batch(3).build().unwrap();
     let contents = |which: u8| match which {
-        3 | 7 => vec![vec![], batch.clone(), [&batch[..], &[0; 100]].concat()],
+        3 => vec![vec![], batch.clone(), [&batch[..], &[0; 100]].concat()],
         4 => vec![vec![], vec![0; 8], vec![0, 0, 0, 9, 0, 0, 0, 61]],
         5 => vec![vec![], vec![0; 12]],
+        7 => vec![vec![], vec![0; 34]],
+        8 => vec![vec![], b"0\n1\n0 0\n".to_vec()],
+        9 => vec![vec![], cleaner_state()],
         _ => vec![vec![], vec![0; 4096], b"FLMK".to_vec()],
     };
-    let inputs = (0..8u8).flat_map(|which| {
+    let inputs = (0..10u8).flat_map(|which| {
         let befores = [0, 3, 131].into_iter();
         befores
             .flat_map(move |before| {
@@ -188,6 +197,12 @@ fn recovery() -> Vec<Vec<u8>> {
             .collect::<Vec<_>>()
     });
     inputs.collect()
+}
+
+/// A log that was compacted up to its third record.
+fn cleaner_state() -> Vec<u8> {
+    let said = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &0i64.to_le_bytes(), &3i64.to_le_bytes()].concat();
+    [&b"FLMC"[..], &crc32c::crc32c(&said).to_le_bytes(), &said].concat()
 }
 
 /// Pushes of a gauge and of a sum with an attribute.
