@@ -185,6 +185,7 @@ fn failed(shared: &Shared, error: &StorageError) {
 
 /// The syncer's task; ends when the store stops or goes offline.
 pub(crate) async fn run_sync(shared: Rc<Shared>) {
+    let mut waiting: Option<Waiting<'_>> = None;
     while !shared.stopping.get() && shared.offline.borrow().is_none() {
         let (seen, stop) = (shared.sync_now.count(), shared.stop.count());
         if !shared.has_unsynced() {
@@ -202,9 +203,11 @@ pub(crate) async fn run_sync(shared: Rc<Shared>) {
             return;
         }
         match sync_pass(&shared).await {
-            Ok(()) => {}
+            Ok(()) => waiting = None,
             // A checkpoint found no room; what it would have said is still in the journal.
             Err(StorageError::NoSpace) => {
+                let what = "the journal keeps what is in segments until there is";
+                waiting.get_or_insert_with(|| Waiting::new(&shared.stats, what));
                 let seen = shared.stop.count();
                 race(sleep(NO_SPACE_PAUSE), shared.stop.after(seen)).await;
             }

@@ -1,6 +1,13 @@
 //! At which offsets a partition's leader epochs began: `leader-epoch-checkpoint`, in Kafka's text format.
 
+use crate::error::StorageError;
+use crate::window::{read_file, replace_file};
+use memory::Pool;
 use model::{LeaderEpoch, Offset};
+use std::path::Path;
+
+/// The file's name in a partition's directory.
+const FILE: &str = "leader-epoch-checkpoint";
 
 /// More are not kept: the oldest go.
 const EPOCHS_MAX: usize = 4096;
@@ -26,6 +33,16 @@ impl Epochs {
             self.entries.remove(0);
         }
         true
+    }
+
+    /// Takes in what a start has found by reading batches. Those that were to begin behind the log's end are of records
+    /// that a crash has taken; what begins before everything that was read, begins with the log.
+    pub fn take_in(&mut self, seen: &Epochs, log_start: i64, log_end: i64) {
+        self.entries.retain(|&(_, start)| start < log_end);
+        for &(epoch, start) in &seen.entries {
+            let start = if self.entries.is_empty() { start.min(log_start) } else { start };
+            self.begin(epoch, start);
+        }
     }
 
     /// The newest epoch that is not after `wanted`, and where it ends, as Kafka's OffsetForLeaderEpoch has it:
@@ -98,6 +115,22 @@ impl Epochs {
         }
         (epochs.len() == count).then_some(epochs)
     }
+}
+
+/// The epochs that a partition's directory tells of; `None`: there is no file, or one that is none of these.
+pub(crate) async fn read(directory: &Path, pool: &Pool) -> Result<Option<Epochs>, StorageError> {
+    let path = directory.join(FILE);
+    let Some(bytes) = read_file(&path, pool, 1 << 20).await? else { return Ok(None) };
+    let epochs = Epochs::decode(&bytes);
+    if epochs.is_none() {
+        log::warn!("{}: not a file of leader epochs; going on without", path.display());
+    }
+    Ok(epochs)
+}
+
+/// Puts the file in place, synced.
+pub(crate) async fn write(directory: &Path, epochs: &Epochs) -> Result<(), StorageError> {
+    replace_file(&directory.join(FILE), epochs.encode().into_bytes()).await
 }
 
 #[cfg(test)]

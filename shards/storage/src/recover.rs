@@ -11,6 +11,7 @@ mod segments;
 use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
 use crate::cleaner::CleanerState;
+use crate::epochs::{self, Epochs};
 use crate::error::{Damage, StorageError};
 use crate::journal::format::{CommitHeader, Entries, Entry};
 use crate::journal::scan::{JournalScan, Said};
@@ -56,6 +57,8 @@ struct Replay<'a> {
     /// Segments before these may have been compacted, and need nothing of the journal.
     boundaries: BTreeMap<TopicPartition, i64>,
     entries: HashMap<TopicPartition, CheckpointEntry>,
+    /// Leader epochs that began since the checkpoint, in what was replayed.
+    epochs: BTreeMap<TopicPartition, Epochs>,
     /// Segments whose names are on the device, for a checkpoint says that something in them is.
     named: BTreeSet<(TopicPartition, i64)>,
     /// What is to be written to each segment.
@@ -125,6 +128,7 @@ async fn replay(
         boundaries: BTreeMap::new(),
         named: named(&entries),
         entries,
+        epochs: BTreeMap::new(),
         runs: BTreeMap::new(),
         gathered: 0,
         touched: BTreeMap::new(),
@@ -309,6 +313,7 @@ impl Replay<'_> {
                     offset: header.last_offset().saturating_add(1),
                 };
                 if self.claim(id, end, header.leader_epoch) {
+                    self.note_epoch(id, header.leader_epoch, header.base_offset);
                     let before = self.replayed.insert(id, end);
                     if before.is_some_and(|last| last.segment == segment && last.position != position) {
                         // Something else lies between.
@@ -357,9 +362,37 @@ impl Replay<'_> {
             older_bytes: 0,
         });
         entry.exact = false;
-        entry.leader_epoch = entry.leader_epoch.max(leader_epoch);
         entry.claimed = entry.claimed.max(place);
         true
+    }
+
+    /// A batch of an epoch was appended here.
+    fn note_epoch(&mut self, id: TopicPartition, epoch: i32, offset: i64) {
+        if self.entries.get(&id).is_some_and(|entry| epoch > entry.leader_epoch) {
+            self.epochs.entry(id).or_default().begin(epoch, offset);
+        }
+    }
+
+    /// Writes down the leader epochs that only the journal knew: nobody reads it again.
+    async fn save_epochs(&mut self) -> Result<(), StorageError> {
+        for (id, seen) in std::mem::take(&mut self.epochs) {
+            let (Some(directory), Some(entry)) = (self.directory(id), self.entries.get_mut(&id)) else {
+                continue;
+            };
+            let mut all = epochs::read(&directory, self.pool).await?.unwrap_or_default();
+            if all.len() == 0 {
+                all.begin(entry.leader_epoch, entry.log_start);
+            }
+            all.take_in(&seen, entry.log_start, entry.claimed.offset);
+            match epochs::write(&directory, &all).await {
+                // Nothing of it went into a segment: all of it was deleted.
+                Err(error) if error.is_gone() => continue,
+                written => written?,
+            }
+            entry.epoch_history = true;
+            entry.leader_epoch = all.latest().map_or(-1, |(epoch, _)| epoch.0);
+        }
+        Ok(())
     }
 
     fn gather(&mut self, id: TopicPartition, segment: i64, position: u32, batch: &[u8]) {
@@ -448,6 +481,7 @@ impl Replay<'_> {
         for id in gone {
             self.entries.remove(&id);
         }
+        self.save_epochs().await?;
         let mut entries: Vec<CheckpointEntry> = self.entries.into_values().collect();
         entries.sort_by_key(|entry| entry.id);
         self.outcome.epoch = epoch;

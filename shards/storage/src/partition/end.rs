@@ -8,6 +8,7 @@ use super::read::describe;
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::drain::ALIGN;
+use crate::epochs::Epochs;
 use crate::error::{Damage, StorageError};
 use crate::open_files::OpenFile;
 use crate::segment::cursor::{Cursor, Found};
@@ -53,6 +54,7 @@ pub(super) async fn follow(
     size: u64,
     end: &mut LogPlace,
     holes: &mut Vec<Damage>,
+    seen: &mut Epochs,
 ) -> Result<Stop, StorageError> {
     let begin = *end;
     if size <= u64::from(begin.position) {
@@ -63,7 +65,7 @@ pub(super) async fn follow(
     let limit = written_part(&file, begin.position, size).await.min(u64::from(u32::MAX));
     let position = u64::from(begin.position);
     let mut cursor = Cursor::new(file.clone(), shared.options.pool.clone(), position, limit);
-    let why = follow_batches(&mut cursor, log, entry, end, holes).await?;
+    let why = follow_batches(&mut cursor, log, entry, end, holes, seen).await?;
     if *end > begin {
         secure(log, &file, begin.position == 0).await?;
     }
@@ -88,12 +90,14 @@ async fn follow_batches(
     entry: &CheckpointEntry,
     end: &mut LogPlace,
     holes: &mut Vec<Damage>,
+    seen: &mut Epochs,
 ) -> Result<&'static str, StorageError> {
     loop {
         let what = match cursor.next().await? {
             Found::Batch(header, _) if header.base_offset >= end.offset => {
                 end.position = cursor.position as u32;
                 end.offset = header.last_offset() + 1;
+                seen.begin(header.leader_epoch, header.base_offset);
                 continue;
             }
             Found::Batch(..) => "a batch with an offset that was before",

@@ -2,10 +2,10 @@
 //! into files.
 
 use super::{Log, aborted, index_pair};
+use crate::epochs;
 use crate::error::StorageError;
 use crate::segment::index_files;
 use crate::store::Shared;
-use crate::window::replace_file;
 use driver::Errno;
 use executor::io;
 use std::rc::Rc;
@@ -71,15 +71,15 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
 
 /// Writes the file of leader epochs, if there is more than one and the file does not have them all.
 pub(crate) async fn save_epochs(log: &Rc<Log>) -> Result<(), StorageError> {
-    let (text, count) = {
+    let (epochs, count) = {
         let state = log.state.borrow();
         let count = state.epochs.len();
         if state.deleted || count < 2 || state.epochs_saved == count {
             return Ok(());
         }
-        (state.epochs.encode(), count)
+        (state.epochs.clone(), count)
     };
-    match replace_file(&log.directory.join("leader-epoch-checkpoint"), text.into_bytes()).await {
+    match epochs::write(&log.directory, &epochs).await {
         Ok(()) => log.state.borrow_mut().epochs_saved = count,
         // The partition was deleted, or has no directory yet.
         Err(StorageError::Io { errno: Errno::NOENT, .. }) => {}

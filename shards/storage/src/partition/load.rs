@@ -5,12 +5,11 @@ use super::{Log, LogState, PartitionSpec, delete, index_pair, leftovers, produce
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::cleaner::{CleanerState, state};
-use crate::epochs::Epochs;
+use crate::epochs::{self, Epochs};
 use crate::error::StorageError;
 use crate::segment::cursor::Cursor;
 use crate::segment::{Segment, file_name, offset_of_name, topic_directory};
 use crate::store::Shared;
-use crate::window::read_file;
 use driver::{DirectoryEntry, Errno};
 use executor::io;
 use std::path::Path;
@@ -62,32 +61,35 @@ pub(crate) async fn open(
     let directory = topic_directory(&shared.options.data, &spec.topic_name, spec.id.topic)
         .join(spec.id.partition.to_string());
     let log = Log::new(spec, directory, Rc::downgrade(shared));
-    match entry {
-        Some(entry) if entry.exact => log.state.borrow_mut().begin(&entry, entry.verified),
-        entry => look(shared, &log, spec, entry).await?,
-    }
+    let seen = match entry {
+        Some(entry) if entry.exact => {
+            log.state.borrow_mut().begin(&entry, entry.verified);
+            None
+        }
+        entry => Some(look(shared, &log, spec, entry).await?),
+    };
     if entry.is_none_or(|entry| entry.epoch_history || entry.leader_epoch < 0) {
         load_epochs(shared, &log).await?;
+    }
+    if let Some(seen) = seen {
+        log.state.borrow_mut().take_epochs(&seen, spec.leader_epoch.0);
     }
     Ok(log)
 }
 
-/// Finds out from its files where a log ends that was not stopped cleanly. Its directory is listed once: there may be
-/// many logs.
+/// Finds out from its files where a log ends that was not stopped cleanly, and the leader epochs of what it reads. Its
+/// directory is listed once: there may be many logs.
 async fn look(
     shared: &Rc<Shared>,
     log: &Log,
     spec: &PartitionSpec,
     entry: Option<CheckpointEntry>,
-) -> Result<(), StorageError> {
+) -> Result<Epochs, StorageError> {
     let entries = leftovers::remove(log).await?;
     let bases = segments_among(&entries);
+    let mut seen = Epochs::default();
     match entry {
         Some(mut entry) => {
-            if entry.leader_epoch < 0 {
-                // Known from a direct write only.
-                entry.leader_epoch = spec.leader_epoch.0;
-            }
             let cleaned = match entries.iter().any(|found| found.name == state::FILE) {
                 true => CleanerState::read(&log.directory, &shared.options.pool).await?,
                 false => None,
@@ -96,7 +98,7 @@ async fn look(
                 log.cleaned.set(Some(cleaned));
                 entry.begin_behind(cleaned.boundary);
             }
-            let bases = find_end(shared, log, entry, bases).await?;
+            let bases = find_end(shared, log, entry, bases, &mut seen).await?;
             remove_deleted(shared, log, entry.log_start, &bases).await?;
             if cleaned.is_some() {
                 // What the checkpoint says of their size may be from before a compaction.
@@ -109,18 +111,19 @@ async fn look(
                 let entry = CheckpointEntry {
                     id: spec.id,
                     exact: false,
-                    leader_epoch: spec.leader_epoch.0,
+                    leader_epoch: -1,
                     epoch_history: true,
                     log_start: first,
                     verified,
                     claimed: verified,
                     older_bytes: 0,
                 };
-                find_end(shared, log, entry, bases).await?;
+                find_end(shared, log, entry, bases, &mut seen).await?;
             }
         }
     }
-    producers::remove_beyond(log, &entries).await
+    producers::remove_beyond(log, &entries).await?;
+    Ok(seen)
 }
 
 impl CheckpointEntry {
@@ -151,6 +154,19 @@ impl LogState {
         let first = self.segments.first().map_or(end.offset, |segment| segment.base);
         self.older_unknown = first > entry.log_start;
         self.older_bytes = entry.older_bytes;
+    }
+
+    /// Takes in the epochs of what was read, which no file may have; a log that tells of none is of the current one.
+    fn take_epochs(&mut self, seen: &Epochs, current: i32) {
+        let known = self.epochs.clone();
+        self.epochs.take_in(seen, self.log_start, self.log_end);
+        if self.epochs.len() == 0 {
+            let epoch = known.latest().map_or(current, |(epoch, _)| epoch.0);
+            self.epochs.begin(epoch, self.log_start);
+        }
+        if self.epochs != known {
+            self.epochs_saved = 0;
+        }
     }
 }
 
@@ -193,13 +209,14 @@ async fn find_end(
     log: &Log,
     entry: CheckpointEntry,
     mut bases: Vec<i64>,
+    seen: &mut Epochs,
 ) -> Result<Vec<i64>, StorageError> {
     let mut end = first_there(&entry, &bases);
     let (mut segments, mut holes) = (Vec::<Segment>::new(), Vec::new());
     let why = loop {
         let path = log.directory.join(file_name(end.segment, "log"));
         let size = file_bytes(&path).await?;
-        let Stop { why, reserved } = follow(shared, log, &entry, size, &mut end, &mut holes).await?;
+        let Stop { why, reserved } = follow(shared, log, &entry, size, &mut end, &mut holes, seen).await?;
         if end.position > 0 {
             let mut segment = Segment::stored(end.segment, end.position, end.offset);
             segment.created_ms = executor::wall_clock_ms();
@@ -361,20 +378,12 @@ pub(crate) async fn locate(
     }
 }
 
-/// The epochs in the partition's file, if that is longer than what is known.
+/// Takes the epochs of the partition's file, if there is one.
 async fn load_epochs(shared: &Rc<Shared>, log: &Log) -> Result<(), StorageError> {
-    let path = log.directory.join("leader-epoch-checkpoint");
-    let Some(bytes) = read_file(&path, &shared.options.pool, 1 << 20).await? else { return Ok(()) };
-    match Epochs::decode(&bytes) {
-        Some(epochs) => {
-            let mut state = log.state.borrow_mut();
-            let known = std::mem::replace(&mut state.epochs, epochs);
-            state.epochs_saved = state.epochs.len();
-            if let Some((epoch, start)) = known.latest() {
-                state.epochs.begin(epoch.0, start.0);
-            }
-        }
-        None => log::warn!("{}: not a file of leader epochs; going on without", path.display()),
+    if let Some(epochs) = epochs::read(&log.directory, &shared.options.pool).await? {
+        let mut state = log.state.borrow_mut();
+        state.epochs = epochs;
+        state.epochs_saved = state.epochs.len();
     }
     Ok(())
 }

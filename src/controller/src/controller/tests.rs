@@ -174,7 +174,9 @@ fn on_a_full_disk_changes_go_on_for_a_while_and_deletions_longer() {
             made += 1;
         }
         assert!((200..10_000).contains(&made), "{made} topics in the space that is kept");
-        let error = created(controller.submit(create(vec![NewTopic::named("refused")])).await);
+        let error = created(
+            controller.submit(create(vec![NewTopic { partitions: 10, ..NewTopic::named("refused") }])).await,
+        );
         assert_eq!(error.map_err(|error| error.kind), Err(ErrorKind::KafkaStorageError));
         for number in 10..made {
             assert!(delete(&controller, format!("t{number}")).await, "topic {number} of {made}");

@@ -4,8 +4,9 @@ use crate::rig;
 use base::Instant;
 use executor::{io, now, sleep};
 use memory::Slice;
-use network::{Answer, Handling, Left, Limits, Requests, Traffic};
+use network::{Answer, Crowd, Handling, Left, Limits, Requests, Traffic};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +77,8 @@ fn exchange_within(
     requests: &'static [u8],
     answer_bytes: usize,
 ) -> (Vec<(Left, Instant)>, Arc<Traffic>) {
-    let limits = Limits { idle_max, ..Limits::default() };
+    let (crowd, limits) = (Crowd::default(), Limits { idle_max, ..Limits::default() });
+    crowd.limit(1, usize::MAX, BTreeMap::new());
     let asking = move |site: rig::Site<Bytes>| async move {
         let socket = site.ask(requests).await;
         let mut received = 0;
@@ -96,7 +98,7 @@ fn exchange_within(
         sleep(Duration::from_secs(5)).await;
         (open, site.broker, site.traffic)
     };
-    let (open, broker, traffic) = rig::run(7, limits, Bytes::default(), asking);
+    let (open, broker, traffic) = rig::run(7, crowd, limits, Bytes::default(), asking);
     assert_eq!(open, u64::from(!requests.contains(&b'x')));
     (broker.left.take(), traffic)
 }

@@ -3,7 +3,7 @@
 use driver::Handle;
 use executor::{Executor, IdlePolicy, Options, io};
 use memory::{Pool, Slice};
-use network::{Gathering, Limits, Listener, Outgoing, Requests, Traffic};
+use network::{Crowd, Gathering, Limits, Listener, Outgoing, Requests, Traffic};
 use sim_driver::{World, WorldOptions};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -31,7 +31,13 @@ impl<B> Site<B> {
 }
 
 /// Runs a client against a broker with these limits.
-pub(crate) fn run<B, T, F>(seed: u64, limits: Limits, broker: B, client: impl FnOnce(Site<B>) -> F) -> T
+pub(crate) fn run<B, T, F>(
+    seed: u64,
+    crowd: Crowd,
+    limits: Limits,
+    broker: B,
+    client: impl FnOnce(Site<B>) -> F,
+) -> T
 where
     B: Requests + 'static,
     T: 'static,
@@ -50,7 +56,7 @@ where
     let (broker, traffic) = (Rc::new(broker), Arc::new(Traffic::default()));
     let outgoing = Outgoing::attach(&cores[1], pool.clone(), traffic.clone());
     let (gathering, limits) = (Gathering::new(pool.clone()), Rc::new(limits));
-    let listener = Listener::new(socket, Rc::default(), Arc::default(), traffic.clone());
+    let listener = Listener::new(socket, Rc::new(crowd), Arc::default(), traffic.clone());
     let (door, counts) = (broker.clone(), traffic.clone());
     let accepting = cores[1].spawn(
         "listener",

@@ -6,7 +6,7 @@ use base::Instant;
 use driver::Handle;
 use executor::{io, now, sleep};
 use memory::{Block, Slice};
-use network::{Answer, Handling, Left, Limits, Requests};
+use network::{Answer, Crowd, Handling, Left, Limits, Requests};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn run<T: 'static, F>(limits: Limits, client: impl FnOnce(Site<Sizes>) -> F) -> 
 where
     F: Future<Output = T> + 'static,
 {
-    rig::run(11, limits, Sizes::default(), client)
+    rig::run(11, Crowd::default(), limits, Sizes::default(), client)
 }
 
 #[test]
