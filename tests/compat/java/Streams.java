@@ -225,7 +225,7 @@ final class Streams {
             String command = "streams.StreamsGroupCommand";
             Compat.tool(command, "--list").ok().has(group);
             Compat.tool(command, "--describe", "--group", group, "--state").ok().has(group, "Stable");
-            Compat.tool(command, "--describe", "--group", group, "--members").ok().has(group, "ACTIVE-TASKS:");
+            Compat.tool(command, "--describe", "--group", group, "--members").ok().has(group, "ACTIVE");
             Compat.tool(command, "--describe", "--group", group).ok().has(group, count.input);
         }
     }
