@@ -81,6 +81,15 @@ impl TailCache {
         }
     }
 
+    /// Something may be added to a block after all. False if it was let go.
+    pub fn reopen(&mut self, block: u64) -> bool {
+        let kept = self.find(block);
+        kept.is_some_and(|kept| {
+            kept.last_commit = None;
+            true
+        })
+    }
+
     fn find(&mut self, block: u64) -> Option<&mut Kept> {
         let index = self.kept.binary_search_by_key(&block, |kept| kept.number).ok()?;
         self.kept.get_mut(index)

@@ -232,6 +232,11 @@ impl Journal {
         self.block = block;
     }
 
+    /// Builds nothing more in the memory block that it has: that belongs to the logs alone.
+    pub fn drop_memory(&mut self) {
+        self.tail = None;
+    }
+
     /// The memory block that commits are built in now.
     pub fn memory_block(&self) -> u64 {
         self.block

@@ -498,16 +498,16 @@ impl Shared {
     /// Makes room for entries of `needed` bytes in the commit that is being built.
     pub(crate) fn make_room(&self, needed: usize) -> Result<(), AppendError> {
         let mut journal = self.journal.borrow_mut();
-        let file = journal.file_sequence();
+        let mut file = journal.file_sequence();
         loop {
-            match journal.reserve(needed) {
-                Ok(()) => {
-                    if journal.file_sequence() != file {
-                        // The next one must be made ready before this one is full.
-                        self.activate.notify();
-                    }
-                    return Ok(());
-                }
+            let reserved = journal.reserve(needed);
+            if journal.file_sequence() != file {
+                // The next one must be made ready before this one is full, whether there is memory or not.
+                file = journal.file_sequence();
+                self.activate.notify();
+            }
+            match reserved {
+                Ok(()) => return Ok(()),
                 Err(Lack::Memory(bytes)) => {
                     let size = bytes.max(self.block_bytes);
                     let (full, last) = (journal.memory_block(), journal.next_sequence() - 1);
@@ -515,7 +515,13 @@ impl Shared {
                     let taken = self.cache.borrow_mut().take(size, self.written_through.get(), &self.stats);
                     match taken {
                         Some((block, number)) => journal.add_memory(block, number),
-                        None => break,
+                        None => {
+                            // Smaller appends may still find room in the old one; then it must not go yet.
+                            if !self.cache.borrow_mut().reopen(full) {
+                                journal.drop_memory();
+                            }
+                            break;
+                        }
                     }
                 }
                 Err(Lack::File) => break,

@@ -89,7 +89,6 @@ impl Log {
                     drop(state);
                     let number = self.number(&mut journal, segment);
                     journal.put(&Entry::LogStart { number, offset });
-                    // Files go after this, whether it is waited for or not.
                     journal.hurry();
                     break journal.building_done();
                 }
@@ -100,8 +99,10 @@ impl Log {
         };
         shared.work.notify();
         match done {
-            Some(done) if shared.waits_for_device() => done.wait().await,
-            _ => Ok(()),
+            // Whatever acknowledgements wait for: files go after this, and a process that ends between the two must not
+            // leave a log whose files are missing.
+            Some(done) => done.wait().await,
+            None => Ok(()),
         }
     }
 

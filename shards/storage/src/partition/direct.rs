@@ -142,12 +142,15 @@ async fn run(shared: Rc<Shared>, log: Rc<Log>) {
     loop {
         let next = log.direct.borrow_mut().pop_front();
         let Some(write) = next else { break };
-        let done = write.done.clone();
+        let (done, number) = (write.done.clone(), write.number);
         match perform(&shared, &log, write).await {
             Ok(()) => done.end(Ok(())),
             Err(error) => {
+                // The memory goes home: it is not to be counted as that of a log.
+                shared.cache.borrow_mut().close(number, 0);
                 done.end(Err(error.clone()));
                 for write in log.direct.borrow_mut().drain(..) {
+                    shared.cache.borrow_mut().close(write.number, 0);
                     write.done.end(Err(error.clone()));
                 }
                 break;

@@ -315,6 +315,8 @@ impl Log {
         let Ok(shared) = self.shared() else { return };
         let mut state = self.state.borrow_mut();
         if state.deleted {
+            // Who deleted it counted off what was in the tail.
+            shared.undrained_less(bytes.len() as u64);
             return;
         }
         state.commit = commit;

@@ -18,6 +18,7 @@ mod relaxed;
 mod restart;
 mod retention;
 mod secured;
+mod short;
 mod transactions;
 
 use crate::batch;

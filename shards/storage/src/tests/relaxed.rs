@@ -175,6 +175,28 @@ fn a_log_start_does_not_gather() {
     });
 }
 
+/// A process that ends between the two must not leave a log whose files are gone, and which is to begin with them.
+#[test]
+fn a_log_start_is_in_the_journal_before_files_may_go() {
+    let mut rig = rig(97);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, partition) = ready(options).await;
+        append_seen(&store, &partition, 0).await;
+        append_seen(&store, &partition, 1).await;
+        let start = partition.delete_records(Offset(1)).await.expect("deletes");
+        assert_eq!(start, Offset(1));
+        {
+            let shared = partition.log.shared().expect("it runs");
+            let journal = shared.journal.borrow();
+            let written = journal.durable_through + 1 == journal.next_sequence();
+            assert!(journal.building_bytes() == 0 && written, "it is still on its way");
+        }
+        store.stop().await.expect("stops");
+    });
+}
+
 /// A large append takes the drain's place for what came before it.
 #[test]
 fn what_goes_into_a_segment_is_on_its_way_into_the_journal_first() {
