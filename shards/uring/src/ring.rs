@@ -107,6 +107,8 @@ impl UringDriver {
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)
             .map_err(UringError::Setup)?;
+        // Whoever forbids less than the whole may let a ring be made that cannot be entered.
+        ring.submit().map_err(UringError::Setup)?;
         let found = setup::find(options, &mut ring, &pool);
         // SAFETY: makes a descriptor; touches no memory of ours.
         let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };

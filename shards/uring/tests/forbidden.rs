@@ -11,13 +11,13 @@ const fn statement(code: u32, value: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: 0, jf: 0, k: value }
 }
 
-/// From now on `io_uring_setup` answers with this error on the calling thread.
-fn forbid(errno: i32) {
-    let setup = u32::try_from(libc::SYS_io_uring_setup).expect("a number of a system call");
+/// From now on this system call answers with this error on the calling thread.
+fn forbid(call: libc::c_long, errno: i32) {
+    let call = u32::try_from(call).expect("a number of a system call");
     // The number of the call is the first word of what the filter sees. If it is another, the error is jumped over.
     let mut program = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        libc::sock_filter { jf: 1, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, setup) },
+        libc::sock_filter { jf: 1, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call) },
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno.unsigned_abs()),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
@@ -34,8 +34,13 @@ fn forbid(errno: i32) {
 
 /// What a driver says where `io_uring_setup` gives this error.
 fn refusal(errno: i32) -> String {
+    refusal_of(libc::SYS_io_uring_setup, errno)
+}
+
+/// What a driver says where this system call gives this error.
+fn refusal_of(call: libc::c_long, errno: i32) -> String {
     let refused = std::thread::spawn(move || {
-        forbid(errno);
+        forbid(call, errno);
         let pool = Pool::new(64 << 20).expect("maps");
         UringDriver::new(&UringOptions::default(), pool).err().map(|error| error.to_string())
     });
@@ -52,6 +57,15 @@ fn assert_says(line: &str, words: &[&str]) {
 fn a_filter_that_forbids_io_uring_is_named_and_so_is_the_sysctl() {
     assert_says(&refusal(libc::EPERM), &["forbidden", "seccomp profile", "kernel.io_uring_disabled=0"]);
     assert_says(&refusal(libc::EACCES), &["forbidden", "seccomp profile", "kernel.io_uring_disabled=0"]);
+}
+
+/// A profile may name only the call that makes the ring.
+#[test]
+fn a_filter_that_lets_rings_be_made_and_not_entered_is_named_too() {
+    let line = refusal_of(libc::SYS_io_uring_enter, libc::EPERM);
+    assert_says(&line, &["forbidden", "seccomp profile", "io_uring_enter"]);
+    let line = refusal_of(libc::SYS_io_uring_enter, libc::ENOSYS);
+    assert_says(&line, &["seccomp profile", "io_uring_enter"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::sharing::ShareCore;
 use crate::space::Space;
 use controller::{Change, ControlError, Controller, ErrorKind, Image, Outcome};
 use executor::Either;
-use model::config::{BrokerConfig, Layers, Settings, TopicConfig};
+use model::config::{BrokerConfig, CleanupPolicy, Layers, Settings, TopicConfig};
 use model::{NodeId, ShardId};
 use network::Crowd;
 use shard::{Operation, Service};
@@ -79,6 +79,16 @@ pub(crate) fn layers<'a>(node: NodeId, fixed: &'a Settings, image: &'a Image) ->
         default: image.broker_configs(None).unwrap_or(NO_SETTINGS),
         fixed,
     }
+}
+
+/// What is set of a topic was checked when it was stored; should a value be refused all the same, after an upgrade, the
+/// defaults hold and the log says so. Whether records may go is then not known, and all are kept.
+fn topic_config(name: &str, configs: &Settings, layers: &Layers<'_>) -> TopicConfig {
+    TopicConfig::in_force(configs, layers).unwrap_or_else(|error| {
+        log::error!("topic {name}: {error}; its defaults are used, and all of its records kept");
+        let cleanup_policy = CleanupPolicy { delete: false, compact: false };
+        TopicConfig { cleanup_policy, ..TopicConfig::default() }
+    })
 }
 
 impl Broker {
@@ -155,13 +165,9 @@ impl Broker {
         layers(self.identity.node, &self.fixed, image)
     }
 
-    /// A topic's settings in force. What was stored was checked; should it be refused all the same, after an
-    /// upgrade, the defaults hold and the log says so.
+    /// A topic's settings in force.
     pub fn topic_config(&self, image: &Image, topic: &controller::Topic) -> TopicConfig {
-        TopicConfig::resolve(&topic.configs, &self.layers(image)).unwrap_or_else(|error| {
-            log::error!("topic {}: {error}; its defaults are used", topic.name);
-            TopicConfig::default()
-        })
+        topic_config(&topic.name, &topic.configs, &self.layers(image))
     }
 
     /// The port told to clients.
@@ -204,5 +210,19 @@ impl Broker {
             Some(CoreAnswer::Changed(result)) => result,
             _ => Err(ControlError::new(ErrorKind::NotController, "the broker is stopping")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_whose_settings_cannot_be_read_keeps_its_records() {
+        let settings = |age: &str| Settings::from([("retention.ms".to_owned(), age.to_owned())]);
+        let config = topic_config("t", &settings("5"), &Layers::empty());
+        assert!(config.cleanup_policy.delete && config.retention_ms == Some(5));
+        let config = topic_config("t", &settings("soon"), &Layers::empty());
+        assert_eq!(config.cleanup_policy, CleanupPolicy { delete: false, compact: false });
     }
 }

@@ -158,14 +158,21 @@ fn resolve(listener: &Listener) -> Result<SocketAddr, String> {
         .ok_or_else(|| format!("'{host}' is not an address: change listeners or --listen"))
 }
 
-/// Who the node is to clients: what `advertised.listeners` says, else the address that it listens on, else, where
-/// that is every address, the machine's name.
-fn identity(config: &BrokerConfig, directory: &Directory, listen: SocketAddr) -> Identity {
-    let (host, port) = match config.client_address() {
-        Some(listener) => (listener.host.clone(), listener.port),
-        None if listen.ip().is_unspecified() => (machine_name(), listen.port()),
-        None => (listen.ip().to_string(), listen.port()),
+/// Where clients are told to go, as in Kafka: what `advertised.listeners` says, else what `listeners` does, names of
+/// hosts as they are written, since what one means here it need not mean to clients. For no host at all, and where
+/// every address is listened on, it is the machine's name.
+fn told(config: &BrokerConfig, listen: SocketAddr) -> (String, u16) {
+    let (host, port) = match (config.client_address(), config.client_listener()) {
+        (Some(listener), _) => (listener.host.as_str(), listener.port),
+        (None, Some(listener)) if !listen.ip().is_unspecified() => (listener.host.as_str(), listen.port()),
+        (None, _) => ("", listen.port()),
     };
+    (if host.is_empty() { machine_name() } else { host.to_owned() }, port)
+}
+
+/// Who the node is to clients.
+fn identity(config: &BrokerConfig, directory: &Directory, listen: SocketAddr) -> Identity {
+    let (host, port) = told(config, listen);
     Identity {
         node: NodeId(directory.node_id),
         host,
@@ -280,11 +287,39 @@ mod tests {
     use super::*;
     use model::config::{Layers, Settings};
 
-    /// How a core idles by these settings.
-    fn idle_by(pairs: &[(&str, &str)]) -> IdlePolicy {
+    fn config(pairs: &[(&str, &str)]) -> BrokerConfig {
         let settings: Settings =
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        idle(&BrokerConfig::resolve(&Layers::fixed(&settings)).expect("resolves"))
+        BrokerConfig::resolve(&Layers::fixed(&settings)).expect("resolves")
+    }
+
+    /// How a core idles by these settings.
+    fn idle_by(pairs: &[(&str, &str)]) -> IdlePolicy {
+        idle(&config(pairs))
+    }
+
+    #[test]
+    fn clients_are_told_a_host_that_is_theirs() {
+        let name = machine_name();
+        let (machine, every, one) = (name.as_str(), "0.0.0.0:9092", "127.0.0.1:9092");
+        // Listeners and advertised listeners, the address that is listened on, the host and port that are told.
+        let cases = [
+            ("PLAINTEXT://127.0.0.1:9092", "", one, "127.0.0.1", 9092),
+            ("PLAINTEXT://[::1]:9092", "", "[::1]:9092", "::1", 9092),
+            ("PLAINTEXT://a.host:9092", "", one, "a.host", 9092),
+            ("PLAINTEXT://:9092", "", every, machine, 9092),
+            ("PLAINTEXT://0.0.0.0:9092", "", every, machine, 9092),
+            ("PLAINTEXT://[::]:9092", "", "[::]:9092", machine, 9092),
+            ("PLAINTEXT://:9092", "PLAINTEXT://b.host:1", every, "b.host", 1),
+            ("PLAINTEXT://:9092", "PLAINTEXT://:1", every, machine, 1),
+            ("PLAINTEXT://127.0.0.1:9092", "PLAINTEXT://:0", one, machine, 0),
+        ];
+        for (listeners, advertised, listen, host, port) in cases {
+            let mut pairs = vec![("listeners", listeners), ("advertised.listeners", advertised)];
+            pairs.retain(|(_, value)| !value.is_empty());
+            let listen: SocketAddr = listen.parse().expect("an address");
+            assert_eq!(told(&config(&pairs), listen), (host.to_owned(), port), "{pairs:?}");
+        }
     }
 
     #[test]

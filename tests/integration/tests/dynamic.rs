@@ -147,6 +147,33 @@ fn old_records_go(flumen: &Flumen, expected: bool) {
     }
 }
 
+/// What all topics inherit may contradict what one of them has: that one stays what it is, and above all compacted.
+#[test]
+fn what_contradicts_a_topics_own_settings() {
+    let scratch = Scratch::new("contradiction");
+    let setup = setup(&scratch).set("log.retention.check.interval.ms", 50);
+    let setup = setup.set("flumen.drain.interval.ms", 50);
+    let flumen = setup.start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "kept", 1, &[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "3600000")]);
+    let mut producer = plain_producer(&mut client, "kept");
+    // Older than what is deleted by default.
+    let old = now_ms() - 10 * 24 * HOUR_MS;
+    producer.send(&mut client, Some(0), old, Some(b"key"), Some(b"value"), &[]).expect("sent");
+    producer.flush(&mut client).expect("acknowledged");
+    assert_eq!(alter(&mut connect(&flumen), "log.cleaner.min.compaction.lag.ms", Some("7200000")), 0);
+    let still_there = |flumen: &Flumen| {
+        thread::sleep(Duration::from_millis(1_000));
+        let begin = patient(flumen.address).offsets("kept", &[0], OffsetAt::Beginning).expect("an offset");
+        assert_eq!(begin[0].offset, 0, "a compacted topic's records do not grow too old");
+    };
+    still_there(&flumen);
+    flumen.stop();
+    let flumen = setup.start();
+    still_there(&flumen);
+    flumen.stop();
+}
+
 #[test]
 fn the_pace_of_the_cleaner() {
     const RUNS: &str = "flumen_cleaner_runs_total";

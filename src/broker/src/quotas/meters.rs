@@ -74,6 +74,8 @@ impl<T> Known<T> {
 #[derive(Debug)]
 pub struct Meters {
     windows: Windows,
+    /// Of connections of whatever address: apart from those of addresses, which may be too many.
+    connections: Meter,
     known: Mutex<Known<Meter>>,
     bucket_time: Duration,
     buckets: Mutex<Known<Bucket>>,
@@ -82,12 +84,18 @@ pub struct Meters {
 impl Meters {
     /// No meters yet. A full bucket holds what comes into it in `bucket_time`.
     pub(crate) fn new(windows: Windows, bucket_time: Duration) -> Meters {
-        Meters { windows, known: Known::none(), bucket_time, buckets: Known::none() }
+        let connections = Meter::new(&windows, Moment::ZERO);
+        Meters { windows, connections, known: Known::none(), bucket_time, buckets: Known::none() }
     }
 
     /// How time is cut.
     pub(super) fn windows(&self) -> &Windows {
         &self.windows
+    }
+
+    /// The meter of all connections that are taken.
+    pub(super) fn connections(&self) -> &Meter {
+        &self.connections
     }
 
     /// The meter of a key, the same one for everybody.

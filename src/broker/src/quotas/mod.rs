@@ -38,6 +38,9 @@ use toll::USER;
 const OF_REQUESTS: [QuotaKey; 3] =
     [QuotaKey::ProducerByteRate, QuotaKey::ConsumerByteRate, QuotaKey::RequestPercentage];
 
+/// How long a core that takes no connections waits at most before it asks whether it may.
+const PACE_WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// A core's clock beside the one that all cores count windows by. Their drivers begin their time when they please.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
@@ -151,14 +154,12 @@ impl Quotas {
             return Duration::ZERO;
         }
         let Some((meters, at)) = self.at(now) else { return Duration::ZERO };
-        // A user that no connection has: those of addresses have none at all.
-        let meter = meters.meter(MeterKey::new(QuotaKey::ConnectionCreationRate, Some(""), None), at);
-        let windows = meters.windows();
+        let (meter, windows) = (meters.connections(), meters.windows());
         if taken > 0 {
             meter.add(windows, at, taken);
         }
-        // Asked again after a window at most, as another limit may hold by then.
-        meter.wait(windows, f64::from(per_second), at, 0).min(windows.length())
+        // Asked again soon, however long a window is, as another limit may hold by then.
+        meter.wait(windows, f64::from(per_second), at, 0).min(PACE_WAIT_MAX)
     }
 }
 
@@ -245,7 +246,7 @@ mod tests {
         assert!((0..100).all(|_| quotas.pace(1, i32::MAX, now).is_zero()), "no pace, and nothing is counted");
         let at_once = (0..100).take_while(|_| quotas.pace(1, 2, now).is_zero()).count();
         assert_eq!(at_once, 20, "two a second in the ten seconds that are looked at");
-        assert_eq!(quotas.pace(1, 2, now), Duration::from_secs(1), "a window at most");
+        assert_eq!(quotas.pace(1, 2, now), PACE_WAIT_MAX, "asked again soon");
         let (mut taken, mut later) = (0, now + Duration::from_secs(60));
         while later < now + Duration::from_secs(120) {
             taken += 1;
@@ -257,5 +258,28 @@ mod tests {
         }
         assert!((110..=145).contains(&taken), "{taken} in a minute");
         assert!(!quotas.pace(1, 0, later).is_zero(), "of none a second");
+    }
+
+    #[test]
+    fn the_pace_of_a_node_has_a_meter_of_its_own() {
+        let key = QuotaKey::ConnectionCreationRate;
+        let image = set(&Image::default(), QuotaEntity::Ip(None), key, Some(1e6));
+        let quotas = shared(&image);
+        let now = Instant::from_nanos(7);
+        // More than there are meters, so that the last of them share one.
+        let mut addresses = (0..11_000).map(|number: u32| IpAddr::from(number.to_be_bytes()));
+        assert!(addresses.all(|address| quotas.connect(address, now).is_ok()));
+        let at_once = (0..100).take_while(|_| quotas.pace(1, 2, now).is_zero()).count();
+        assert_eq!(at_once, 20, "two a second in the ten seconds that are looked at");
+    }
+
+    #[test]
+    fn a_pace_is_asked_for_soon_though_windows_are_long() {
+        let quotas = Quotas::new(Image::default().quotas());
+        let meters = Arc::new(Meters::new(Windows::new(2, 3600), Duration::from_secs(11)));
+        let now = Instant::from_nanos(7);
+        quotas.share(meters, Moment::ZERO, now);
+        assert_eq!(quotas.pace(10_000, 1, now), PACE_WAIT_MAX);
+        assert_eq!(quotas.pace(0, 10, now), Duration::ZERO, "another pace holds at once");
     }
 }

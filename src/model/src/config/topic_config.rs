@@ -123,7 +123,7 @@ impl TopicConfig {
         for (name, text) in topic {
             require(Scope::Topic, name)?.parse(text)?;
         }
-        let config = TopicConfig::read(&|name| topic_value(name, topic, broker))?;
+        let config = TopicConfig::in_force(topic, broker)?;
         if config.min_compaction_lag_ms > config.max_compaction_lag_ms {
             return Err(ConfigError::Conflict {
                 key: "min.compaction.lag.ms",
@@ -135,6 +135,16 @@ impl TopicConfig {
             });
         }
         Ok(config)
+    }
+
+    /// The effective configuration of what is set already. Values that contradict each other hold each by itself, as
+    /// in Kafka: a topic's settings were checked when they were made, and the broker's may have changed since. Names
+    /// that are not known, which a newer version may have stored, are passed over.
+    ///
+    /// # Errors
+    /// A value that its key does not allow.
+    pub fn in_force(topic: &Settings, broker: &Layers<'_>) -> Result<TopicConfig, ConfigError> {
+        TopicConfig::read(&|name| topic_value(name, topic, broker))
     }
 }
 

@@ -56,6 +56,24 @@ fn topic_goes_before_broker_before_all_brokers_before_file() {
 }
 
 #[test]
+fn what_is_set_holds_even_where_it_contradicts_itself_or_is_not_known() {
+    let topic = settings(&[
+        ("cleanup.policy", "compact"),
+        ("max.compaction.lag.ms", "5"),
+        ("of.a.newer.version", "1"),
+    ]);
+    let all = settings(&[("log.cleaner.min.compaction.lag.ms", "10")]);
+    let none = nothing();
+    let layers = Layers { broker: &none, default: &all, fixed: &none };
+    assert!(TopicConfig::resolve(&topic, &layers).is_err());
+    let config = TopicConfig::in_force(&topic, &layers).unwrap();
+    assert_eq!(config.cleanup_policy, CleanupPolicy { delete: false, compact: true });
+    assert_eq!((config.min_compaction_lag_ms, config.max_compaction_lag_ms), (10, 5));
+    let wrong = settings(&[("max.compaction.lag.ms", "soon")]);
+    assert!(TopicConfig::in_force(&wrong, &layers).is_err());
+}
+
+#[test]
 fn synonyms_are_asked_in_order_and_in_their_unit() {
     let resolve =
         |pairs: &[(&str, &str)]| TopicConfig::resolve(&nothing(), &Layers::fixed(&settings(pairs))).unwrap();
