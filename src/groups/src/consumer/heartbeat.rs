@@ -41,7 +41,7 @@ impl ConsumerGroup {
             changed |= self.take_profile(&id, profile, scene);
         }
         let gained = self.bring_on(&id, changed, request.topic_partitions.as_deref(), scene);
-        self.keep(undo, scene)?;
+        self.keep(&id, undo, scene)?;
         let session_ms = scene.consumer_session_timeout_ms(&self.id);
         scene.arm(&self.id, Some(&id), TimerKind::Session, session_ms);
         let says_all = request.rebalance_timeout_ms != -1

@@ -56,7 +56,7 @@ pub(crate) fn join(slot: &mut Group, join: &Join<'_>, scene: &mut Scene<'_>) -> 
         changed = group.take_profile(&id, profile, scene);
     }
     group.bring_on(&id, changed, Some(&owned), scene);
-    group.keep(undo, scene)?;
+    group.keep(&id, undo, scene)?;
     let epoch = group.members.get(&id).map_or(0, |member| member.progress.epoch);
     let answer = JoinGroupResponse {
         member_id: text(&id),
