@@ -108,6 +108,7 @@ impl ConsumerGroup {
         match (instance, holder) {
             (Some(_), Some(holder)) if join.request.member_id.is_empty() => {
                 let was_classic = self.members.get(&holder).is_some_and(|member| member.profile.is_classic());
+                self.check_place(&holder, id, scene.settings)?;
                 self.replace(&holder, id, scene);
                 Ok(!was_classic)
             }

@@ -200,6 +200,31 @@ fn nobody_is_let_in_whose_part_the_log_does_not_take() {
 }
 
 #[test]
+fn nobody_takes_the_place_of_one_whose_record_the_log_does_not_take_any_more() {
+    let mut driver = Driver::new(limited(AMPLE));
+    let names: Vec<String> = (0..60).map(|number| format!("a-topic-that-is-not-there-{number}")).collect();
+    let mut much = first_beat("a");
+    much.instance_id = Some("i".into());
+    much.subscribed_topic_names = Some(names.iter().map(|name| Cow::Borrowed(name.as_str())).collect());
+    assert_eq!(driver.beat(&much).error_code, 0);
+    let mut leaves = quiet_beat("a", -2);
+    leaves.instance_id = Some("i".into());
+    assert_eq!(driver.beat(&leaves).error_code, 0);
+    driver.coordinator.configure(limited(SCARCE));
+    let before = held(&driver);
+    let mut little = first_beat("b");
+    little.instance_id = Some("i".into());
+    assert_eq!(code(driver.beat(&little).error_code), ErrorCode::UnknownServerError);
+    let join = driver.join(9, "", Some("i"));
+    assert_eq!(code(driver.joined(join).error_code), ErrorCode::UnknownServerError);
+    assert_eq!(held(&driver), before);
+    // Once its session is over, it is nobody's place.
+    driver.pass(45_000);
+    assert_eq!(driver.beat(&little).error_code, 0);
+    assert_eq!(driver.coordinator.usage().members, 1);
+}
+
+#[test]
 fn a_classic_member_is_let_in_only_if_the_log_takes_its_part() {
     let mut driver = two_halves();
     driver.beat(&quiet_beat("b", -1));
