@@ -179,14 +179,22 @@ impl Coordinator {
         if request.member_epoch < JOINS {
             return leave::leave(slot, request, &mut scene);
         }
+        let mut before = None;
         if request.member_epoch == JOINS {
             let changes = matches!(slot, Group::Classic(_));
-            to_consumer(slot, &mut scene)?;
+            before = to_consumer(slot, &mut scene)?;
             if changes && mistakes::is_made("offsets lost by an upgrade") {
                 offsets.delete_group(name, &mut scene.out.records);
             }
         }
         let told = slot.consumer_mut()?.heartbeat(request, call.context, &mut scene);
+        if told.is_err()
+            && let Some(classic) = before
+        {
+            // Else the log would say that the group has ended, and its offsets would be nobody's.
+            *slot = classic;
+            scene.out.records.clear();
+        }
         if is_new && told.is_err() {
             // Nothing is made for somebody who is turned away.
             groups.remove(name);
@@ -243,17 +251,19 @@ impl Coordinator {
     }
 }
 
-/// Makes a consumer group of a classic one that a member of that protocol joins.
-fn to_consumer(slot: &mut Group, scene: &mut Scene<'_>) -> Result<(), Refused> {
-    let Group::Classic(classic) = slot else { return Ok(()) };
-    let made = if classic.state == ClassicState::Empty {
-        scene.timers.cancel_group(&classic.id);
-        scene.out.records.push(records::classic_group_tombstone(&classic.id));
-        ConsumerGroup::new(classic.id.clone())
-    } else {
+/// Makes a consumer group of a classic one that a member of that protocol joins. If nobody was in that, it is returned:
+/// it is to take its place again if the member is turned away. Whoever was about to join it has to begin anew.
+fn to_consumer(slot: &mut Group, scene: &mut Scene<'_>) -> Result<Option<Group>, Refused> {
+    let Group::Classic(classic) = slot else { return Ok(None) };
+    if classic.state != ClassicState::Empty {
         migrate::check_upgrade(classic, scene.settings)?;
-        migrate::upgrade(classic, scene)?
-    };
-    *slot = Group::Consumer(made);
-    Ok(())
+        let made = migrate::upgrade(classic, scene)?;
+        *slot = Group::Consumer(made);
+        return Ok(None);
+    }
+    classic.pending_join.clear();
+    scene.timers.cancel_group(&classic.id);
+    scene.out.records.push(records::classic_group_tombstone(&classic.id));
+    let made = ConsumerGroup::new(classic.id.clone());
+    Ok(Some(std::mem::replace(slot, Group::Consumer(made))))
 }

@@ -73,6 +73,14 @@ impl Scene<'_> {
         self.timers.set(Timer { group: group.clone(), member: member.cloned(), kind }, at);
     }
 
+    /// Sets a member's timer, unless it runs.
+    pub fn arm_idle(&mut self, group: &Arc<str>, member: &Arc<str>, kind: TimerKind, delay_ms: i32) {
+        let timer = Timer { group: group.clone(), member: Some(member.clone()), kind };
+        if !self.timers.is_set(&timer) {
+            self.arm(group, Some(member), kind, delay_ms);
+        }
+    }
+
     pub fn disarm(&mut self, group: &Arc<str>, member: Option<&Arc<str>>, kind: TimerKind) {
         self.timers.cancel(Timer { group: group.clone(), member: member.cloned(), kind });
     }

@@ -127,10 +127,13 @@ pub(crate) async fn append_writes<T>(
     Ok(())
 }
 
-/// `max.message.bytes` of a partition of this core.
+/// Bytes of a batch that the log of a partition of this core takes: its `max.message.bytes`, and no more than a segment.
 pub(crate) fn batch_bytes_max(broker: &Broker, partition: TopicPartition) -> usize {
     let found = broker.service.store().partition(partition);
-    found.map_or(usize::MAX, |partition| partition.config().max_message_bytes)
+    found.map_or(usize::MAX, |partition| {
+        let config = partition.config();
+        config.max_message_bytes.min(config.segment_bytes as usize)
+    })
 }
 
 /// What clients are told when records of theirs could not be written.

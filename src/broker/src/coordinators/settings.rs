@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::features::TRANSACTION_VERSION;
 use controller::Image;
 use groups::{Assignor, Migration, Settings, StreamsSettings};
-use model::config::{BrokerConfig, Settings as SetOfGroup, Value, group_override, group_value};
+use model::config::{BrokerConfig, Settings as SetOfGroup, TopicConfig, Value, group_override, group_value};
 
 /// What a batch takes besides key and value of its only record, at most.
 const BATCH_OVERHEAD_BYTES: usize = 128;
@@ -71,10 +71,10 @@ pub(crate) fn of_transactions(
 
 impl Broker {
     /// Bytes of key and value that a record of a coordinators' topic may have: a batch of it alone is within the topic's
-    /// `max.message.bytes`.
+    /// `max.message.bytes`, and fits into a segment.
     pub(crate) fn record_bytes_max(&self, image: &Image, topic: &str) -> usize {
         let config = image.topic(topic).map(|topic| self.topic_config(image, topic)).unwrap_or_default();
-        usize::try_from(config.max_message_bytes).unwrap_or(0).saturating_sub(BATCH_OVERHEAD_BYTES)
+        record_bytes_max(&config)
     }
 
     /// What holds for a single group under one of the keys of groups (`share.record.lock.duration.ms`,
@@ -102,6 +102,12 @@ impl Broker {
     }
 }
 
+/// See [`Broker::record_bytes_max`].
+fn record_bytes_max(config: &TopicConfig) -> usize {
+    let batch = config.max_message_bytes.min(config.segment_bytes);
+    usize::try_from(batch).unwrap_or(0).saturating_sub(BATCH_OVERHEAD_BYTES)
+}
+
 /// Those that there are; if none of the names is one, all.
 fn assignors(names: &[String]) -> Vec<Assignor> {
     let known: Vec<Assignor> = names.iter().filter_map(|name| Assignor::named(name)).collect();
@@ -111,12 +117,20 @@ fn assignors(names: &[String]) -> Vec<Assignor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::config::TopicConfig;
 
     #[test]
     fn the_defaults_are_those_of_a_coordinator() {
-        let record_bytes_max = TopicConfig::default().max_message_bytes as usize - BATCH_OVERHEAD_BYTES;
-        assert_eq!(of_groups(&BrokerConfig::default(), record_bytes_max), Settings::default());
+        let bytes = record_bytes_max(&TopicConfig::default());
+        assert_eq!(of_groups(&BrokerConfig::default(), bytes), Settings::default());
+    }
+
+    #[test]
+    fn a_record_has_room_in_a_batch_and_in_a_segment() {
+        for (max_message_bytes, segment_bytes) in [(10_000, 1 << 20), (10 << 20, 1 << 20)] {
+            let config = TopicConfig { max_message_bytes, segment_bytes, ..TopicConfig::default() };
+            let least = max_message_bytes.min(segment_bytes) as usize;
+            assert_eq!(record_bytes_max(&config), least - BATCH_OVERHEAD_BYTES);
+        }
     }
 
     #[test]

@@ -5,8 +5,11 @@ use super::check::{self, JOINS};
 use super::member::{LEFT_STATIC, MemberState, Owned, Profile, Progress, sorted_names, without_epochs};
 use super::reconcile::Step;
 use crate::assignors::Target;
+use crate::records;
 use crate::request::{Context, Refused};
 use crate::scene::Scene;
+use crate::settings::Settings;
+use crate::sizes;
 use crate::timers::TimerKind;
 use crate::wire::{text, uuid};
 use base::mistakes;
@@ -41,7 +44,7 @@ impl ConsumerGroup {
             changed |= self.take_profile(&id, profile, scene);
         }
         let gained = self.bring_on(&id, changed, request.topic_partitions.as_deref(), scene);
-        self.keep(undo, scene)?;
+        self.keep(&id, undo, scene)?;
         let session_ms = scene.consumer_session_timeout_ms(&self.id);
         scene.arm(&self.id, Some(&id), TimerKind::Session, session_ms);
         let says_all = request.rebalance_timeout_ms != -1
@@ -136,6 +139,7 @@ impl ConsumerGroup {
         match (&request.instance_id, holder) {
             (Some(instance), Some(holder)) if joins => {
                 self.check_released(instance, &holder)?;
+                self.check_place(&holder, id, scene.settings)?;
                 self.replace(&holder, id, scene);
                 Ok(())
             }
@@ -167,6 +171,13 @@ impl ConsumerGroup {
             return Err(Refused::new(ErrorCode::UnreleasedInstanceId, message));
         }
         Ok(())
+    }
+
+    /// Whoever takes a place has first written, under its own name, what the one before has said. The log may take less
+    /// by now than it did then.
+    pub fn check_place(&self, holder: &Arc<str>, id: &Arc<str>, settings: &Settings) -> Result<(), Refused> {
+        let Some(old) = self.members.get(holder) else { return Ok(()) };
+        sizes::check(records::member(&self.id, id, &old.profile.value()).bytes(), settings)
     }
 
     /// Gives a static member's place to another member id.

@@ -33,14 +33,21 @@ impl ConsumerGroup {
         Undo::of(self, self.may_outgrow(member, names, scene), &scene.out.records)
     }
 
-    /// Keeps a decision, if the log takes its records.
+    /// Keeps a decision that a member's request has led to, if the log takes its records.
     ///
     /// # Errors
-    /// UNKNOWN_SERVER_ERROR if it does not. The group is as it was then, and its members' sessions begin anew.
-    pub fn keep(&mut self, undo: Undo<ConsumerGroup>, scene: &mut Scene<'_>) -> Result<(), Refused> {
+    /// UNKNOWN_SERVER_ERROR if it does not. The group is as it was then. The session of who has asked begins anew, but
+    /// not those of others: who is not heard of must not stay for as long as somebody asks for too much.
+    pub fn keep(
+        &mut self,
+        id: &str,
+        undo: Undo<ConsumerGroup>,
+        scene: &mut Scene<'_>,
+    ) -> Result<(), Refused> {
         let kept = undo.check(self, &mut scene.out.records, scene.settings);
         if kept.is_err() {
             self.loaded(scene);
+            self.heard_of(id, scene);
         }
         kept
     }
@@ -63,6 +70,10 @@ impl ConsumerGroup {
 
     /// Whether a record of what a member has, or shall have, may be more than the log takes.
     fn may_outgrow<'n>(&self, member: &str, names: impl Iterator<Item = &'n str>, scene: &Scene<'_>) -> bool {
+        // Nor does anybody know what a pattern stands for that is to be looked at again.
+        if self.patterns.values().any(|one| one.members > 0 && one.is_due(scene)) {
+            return true;
+        }
         let partitions = |name: &str| {
             let topic = scene.topics.by_name(name);
             topic.map_or(0, |topic| usize::try_from(topic.partitions).unwrap_or(0))

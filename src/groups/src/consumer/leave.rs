@@ -61,7 +61,9 @@ pub(crate) fn time_is_up(slot: &mut Group, id: &Arc<str>, kind: TimerKind, scene
     let Some(member) = group.members.get(id) else { return };
     let is_late = match kind {
         TimerKind::Rebalance => member.progress.state == MemberState::UnrevokedPartitions,
-        TimerKind::Session | TimerKind::Join | TimerKind::Sync => true,
+        TimerKind::Session => true,
+        // It may have begun anew with the other protocol, which knows neither.
+        TimerKind::Join | TimerKind::Sync => member.profile.is_classic(),
         TimerKind::Delay => false,
     };
     if is_late {

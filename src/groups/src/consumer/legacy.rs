@@ -56,7 +56,7 @@ pub(crate) fn join(slot: &mut Group, join: &Join<'_>, scene: &mut Scene<'_>) -> 
         changed = group.take_profile(&id, profile, scene);
     }
     group.bring_on(&id, changed, Some(&owned), scene);
-    group.keep(undo, scene)?;
+    group.keep(&id, undo, scene)?;
     let epoch = group.members.get(&id).map_or(0, |member| member.progress.epoch);
     let answer = JoinGroupResponse {
         member_id: text(&id),
@@ -108,6 +108,7 @@ impl ConsumerGroup {
         match (instance, holder) {
             (Some(_), Some(holder)) if join.request.member_id.is_empty() => {
                 let was_classic = self.members.get(&holder).is_some_and(|member| member.profile.is_classic());
+                self.check_place(&holder, id, scene.settings)?;
                 self.replace(&holder, id, scene);
                 Ok(!was_classic)
             }

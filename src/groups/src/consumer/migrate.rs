@@ -36,7 +36,7 @@ pub(crate) fn check_upgrade(group: &ClassicGroup, settings: &Settings) -> Result
 ///
 /// # Errors
 /// GROUP_ID_NOT_FOUND if what a member embeds is malformed, UNKNOWN_SERVER_ERROR if the members' records are more than
-/// one batch, as in Kafka; then nothing has changed.
+/// one batch, as in Kafka, or the log does not take what one of them has; then nothing has changed.
 pub(crate) fn upgrade(group: &mut ClassicGroup, scene: &mut Scene<'_>) -> Result<ConsumerGroup, Refused> {
     let members: Option<Vec<(Arc<str>, Profile, Owned)>> =
         group.members.values().map(|member| upgraded(member, group, scene.topics)).collect();
@@ -47,6 +47,11 @@ pub(crate) fn upgrade(group: &mut ClassicGroup, scene: &mut Scene<'_>) -> Result
     })?;
     let records = members.iter().map(|(id, profile, _)| records::member(&group.id, id, &profile.value()));
     sizes::check(records.map(|record| record.bytes()).sum(), scene.settings)?;
+    for (id, _, owned) in &members {
+        // Its target is the same without epochs.
+        let progress = Progress { assigned: owned.clone(), ..Progress::new() };
+        sizes::check(records::current(&group.id, id, &progress.value()).bytes(), scene.settings)?;
+    }
     let ids: Vec<Arc<str>> = group.members.keys().cloned().collect();
     for id in &ids {
         group.answer_join(id, scene, |version| join_refused(ErrorCode::RebalanceInProgress, id, version));

@@ -101,6 +101,7 @@ impl ConsumerGroup {
     pub fn put_profile(&mut self, id: &Arc<str>, profile: Profile) {
         let before = std::mem::take(&mut self.member_mut(id).profile);
         self.count(&before, false);
+        self.forget_instance(&before, id);
         self.count(&profile, true);
         if let Some(instance) = &profile.instance {
             self.statics.insert(instance.clone(), id.clone());
@@ -148,12 +149,17 @@ impl ConsumerGroup {
         let member = self.members.remove(id)?;
         self.targets.remove(id);
         self.count(&member.profile, false);
-        if let Some(instance) = &member.profile.instance
+        self.forget_instance(&member.profile, id);
+        Some(member)
+    }
+
+    /// The member does not have the instance id of this profile any more, if it had it.
+    fn forget_instance(&mut self, profile: &Profile, id: &Arc<str>) {
+        if let Some(instance) = &profile.instance
             && self.statics.get(instance) == Some(id)
         {
             self.statics.remove(instance);
         }
-        Some(member)
     }
 
     /// [`ConsumerGroup::put_profile`], and its record.

@@ -33,16 +33,29 @@ impl ConsumerGroup {
         self.named.contains_key(topic) || self.patterns.values().any(by_pattern)
     }
 
-    /// The log has been read: sessions and times to give partitions back begin anew.
+    /// The log has been read, or a decision was taken back: sessions and times to give partitions back begin that do not
+    /// run.
     pub fn loaded(&self, scene: &mut Scene<'_>) {
         for member in self.members.values() {
-            let session = member.profile.classic.as_ref().map(|classic| classic.session_timeout_ms);
-            let session = session.unwrap_or_else(|| scene.consumer_session_timeout_ms(&self.id));
-            scene.arm(&self.id, Some(&member.id), TimerKind::Session, session);
+            let session = self.session_ms(member, scene);
+            scene.arm_idle(&self.id, &member.id, TimerKind::Session, session);
             if member.progress.state == MemberState::UnrevokedPartitions && !member.profile.is_classic() {
                 let timeout = member.profile.rebalance_timeout_ms;
-                scene.arm(&self.id, Some(&member.id), TimerKind::Rebalance, timeout);
+                scene.arm_idle(&self.id, &member.id, TimerKind::Rebalance, timeout);
             }
+        }
+    }
+
+    fn session_ms(&self, member: &Member, scene: &Scene<'_>) -> i32 {
+        let classic = member.profile.classic.as_ref().map(|classic| classic.session_timeout_ms);
+        classic.unwrap_or_else(|| scene.consumer_session_timeout_ms(&self.id))
+    }
+
+    /// A member was heard of, if it is one.
+    pub fn heard_of(&self, id: &str, scene: &mut Scene<'_>) {
+        if let Some(member) = self.members.get(id) {
+            let session = self.session_ms(member, scene);
+            scene.arm(&self.id, Some(&member.id), TimerKind::Session, session);
         }
     }
 

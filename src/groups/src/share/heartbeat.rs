@@ -80,9 +80,8 @@ impl ShareGroup {
         self.refresh_epoch(changed, scene);
         self.refresh_target(scene);
         self.step_on(&id, scene);
-        self.keep(undo, scene)?;
-        let timeout_ms = self.session_timeout_ms(scene);
-        scene.arm(&self.id, Some(&id), TimerKind::Session, timeout_ms);
+        self.keep(&id, undo, scene)?;
+        self.heard_of(&id, scene);
         // Of one that names an older epoch the last answer may have been lost, and what it said with it.
         let is_behind = self.members.get(&id).is_some_and(|member| member.epoch != request.member_epoch);
         let wants_all = is_behind || request.subscribed_topic_names.is_some();

@@ -22,14 +22,15 @@ impl ShareGroup {
         Undo::of(self, is_needed, &scene.out.records)
     }
 
-    /// Keeps a decision, if the log takes its records.
+    /// Keeps a decision that a member's heartbeat has led to, if the log takes its records.
     ///
     /// # Errors
-    /// UNKNOWN_SERVER_ERROR if it does not. The group is as it was then, and its members' sessions begin anew.
-    pub fn keep(&mut self, undo: Undo<ShareGroup>, scene: &mut Scene<'_>) -> Result<(), Refused> {
+    /// UNKNOWN_SERVER_ERROR if it does not. The group is as it was then. The session of who has asked begins anew, but
+    /// not those of others: who is not heard of must not stay for as long as somebody asks for too much.
+    pub fn keep(&mut self, id: &str, undo: Undo<ShareGroup>, scene: &mut Scene<'_>) -> Result<(), Refused> {
         let kept = undo.check(self, &mut scene.out.records, scene.settings);
         if kept.is_err() {
-            self.loaded(scene);
+            self.heard_of(id, scene);
         }
         kept
     }

@@ -15,11 +15,18 @@ impl ShareGroup {
         if self.members.is_empty() { "Empty" } else { "Stable" }
     }
 
-    /// The log has been read: sessions begin anew.
+    /// The log has been read: sessions begin.
     pub fn loaded(&self, scene: &mut Scene<'_>) {
         for id in self.members.keys() {
+            self.heard_of(id, scene);
+        }
+    }
+
+    /// A member was heard of, if it is one.
+    pub fn heard_of(&self, id: &str, scene: &mut Scene<'_>) {
+        if let Some(member) = self.members.get(id) {
             let timeout_ms = self.session_timeout_ms(scene);
-            scene.arm(&self.id, Some(id), TimerKind::Session, timeout_ms);
+            scene.arm(&self.id, Some(&member.id), TimerKind::Session, timeout_ms);
         }
     }
 

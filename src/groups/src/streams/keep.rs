@@ -34,7 +34,8 @@ impl StreamsGroup {
     /// Keeps a decision, if the log takes its records.
     ///
     /// # Errors
-    /// UNKNOWN_SERVER_ERROR if it does not. The group is as it was then, and its members' sessions begin anew.
+    /// UNKNOWN_SERVER_ERROR if it does not. The group is as it was then. Its members' sessions go on: who is not heard of
+    /// must not stay for as long as somebody asks for too much.
     pub fn keep(&mut self, undo: Undo<StreamsGroup>, scene: &mut Scene<'_>) -> Result<(), Refused> {
         let kept = undo.check(self, &mut scene.out.records, scene.settings);
         if kept.is_err() {

@@ -62,10 +62,18 @@ impl Coordinator {
         if request.member_epoch < JOINS {
             return slot.streams_mut()?.leave(request, &mut scene);
         }
+        let mut before = None;
         if request.member_epoch == JOINS {
-            to_streams(slot, request, &mut scene)?;
+            before = to_streams(slot, request, &mut scene)?;
         }
         let told = slot.streams_mut()?.heartbeat(request, call.context, &mut scene);
+        if told.is_err()
+            && let Some(classic) = before
+        {
+            // Else the log would say that the group has ended, and its offsets would be nobody's.
+            *slot = classic;
+            scene.out.records.clear();
+        }
         if is_new && told.is_err() {
             // Nothing is made for somebody who is turned away.
             groups.remove(name);
@@ -74,21 +82,21 @@ impl Coordinator {
     }
 }
 
-/// Makes a streams group of a classic one that has no members, as those that only keep offsets have none.
+/// Makes a streams group of a classic one that has no members, as those that only keep offsets have none. That is
+/// returned: it is to take its place again if the member is turned away.
 fn to_streams(
     slot: &mut Group,
     request: &StreamsGroupHeartbeatRequest<'_>,
     scene: &mut Scene<'_>,
-) -> Result<(), Refused> {
-    let Group::Classic(classic) = &*slot else { return Ok(()) };
+) -> Result<Option<Group>, Refused> {
+    let Group::Classic(classic) = &*slot else { return Ok(None) };
     if classic.state != ClassicState::Empty || !classic.pending_join.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let made = StreamsGroup::new(classic.id.clone());
     // Nothing is changed for somebody who will be turned away.
     made.new_topology(request)?;
     scene.timers.cancel_group(&classic.id);
     scene.out.records.push(records::classic_group_tombstone(&classic.id));
-    *slot = Group::Streams(made);
-    Ok(())
+    Ok(Some(std::mem::replace(slot, Group::Streams(made))))
 }

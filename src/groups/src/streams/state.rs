@@ -36,14 +36,14 @@ impl StreamsGroup {
         topology.is_some_and(|topology| topology::reader_of(topology, topic).is_some())
     }
 
-    /// The log has been read: sessions and times to give tasks back begin anew.
+    /// The log has been read, or a decision was taken back: sessions and times to give tasks back begin that do not run.
     pub fn loaded(&self, scene: &mut Scene<'_>) {
         let settings = scene.streams_settings(&self.id);
         for member in self.members.values() {
-            scene.arm(&self.id, Some(&member.id), TimerKind::Session, settings.session_timeout_ms);
+            scene.arm_idle(&self.id, &member.id, TimerKind::Session, settings.session_timeout_ms);
             if member.progress.state == MemberState::UnrevokedTasks {
                 let timeout = member.profile.rebalance_timeout_ms;
-                scene.arm(&self.id, Some(&member.id), TimerKind::Rebalance, timeout);
+                scene.arm_idle(&self.id, &member.id, TimerKind::Rebalance, timeout);
             }
         }
     }

@@ -348,3 +348,22 @@ fn a_member_may_begin_anew_at_any_time() {
     assert!(given.iter().all(|partition| [2, 3].contains(partition)), "{given:?}");
     assert_eq!(driver.coordinator.usage().members, 3);
 }
+
+#[test]
+fn a_member_that_begins_anew_under_another_instance_id_leaves_the_first_to_others() {
+    let mut driver = Driver::eager();
+    let of = |instance: &'static str, request: ConsumerGroupHeartbeatRequest<'static>| {
+        ConsumerGroupHeartbeatRequest { instance_id: Some(instance.into()), ..request }
+    };
+    driver.beat(&of("i", first_beat("a")));
+    assert_eq!(driver.beat(&of("j", first_beat("a"))).error_code, 0);
+    let fenced = driver.beat(&of("i", quiet_beat("a", 1)));
+    assert_eq!(code(fenced.error_code), ErrorCode::UnknownMemberId);
+    assert_eq!(driver.beat(&quiet_beat("a", -1)).error_code, 0);
+    let mut reloaded = driver.reloaded();
+    for driver in [&mut driver, &mut reloaded] {
+        let told = driver.beat(&of("i", first_beat("b")));
+        assert_eq!((told.error_code, assigned(&told)), (0, Some(vec![0, 1, 2, 3])));
+        assert_eq!(driver.coordinator.usage().members, 1);
+    }
+}

@@ -144,3 +144,18 @@ fn waiting_joins_are_told_to_come_again() {
     assert_eq!(code(driver.joined(join).error_code), ErrorCode::RebalanceInProgress);
     assert_eq!(driver.coordinator.usage().waiters, 0);
 }
+
+#[test]
+fn a_classic_member_that_begins_anew_with_the_other_protocol_has_nothing_to_sync() {
+    let mut driver = Driver::eager();
+    let id = mixed(&mut driver);
+    // It joins again, and never syncs.
+    assert_eq!(rejoin(&mut driver, &id, &[]).generation_id, 2);
+    let anew = driver.beat(&first_beat(&id));
+    assert_eq!((anew.error_code, anew.member_epoch, assigned(&anew).map(|all| all.len())), (0, 2, Some(2)));
+    for _ in 0..4 {
+        driver.pass(20_000);
+        assert_eq!(driver.beat(&quiet_beat(&id, 2)).error_code, 0);
+        assert_eq!(driver.beat(&quiet_beat("b", 2)).error_code, 0);
+    }
+}

@@ -3,6 +3,8 @@
 
 use super::large::limited;
 use super::*;
+use crate::group::Group;
+use crate::wire;
 use kafka_wire::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 
 /// Bytes of a record, enough for all that these tests do.
@@ -85,6 +87,80 @@ fn sessions_of_a_group_whose_decision_was_taken_back_end_in_time() {
 }
 
 #[test]
+fn who_is_silent_goes_while_somebody_asks_for_too_much() {
+    let mut driver = two_halves();
+    driver.cluster.add("wider", 10 * WIDE);
+    driver.coordinator.configure(limited(SCARCE));
+    let wants = ConsumerGroupHeartbeatRequest {
+        subscribed_topic_names: Some(vec!["wider".into()]),
+        ..first_beat("c")
+    };
+    for _ in 0..2 {
+        driver.pass(15_000);
+        assert_eq!(code(driver.beat(&wants).error_code), ErrorCode::UnknownServerError);
+        assert_eq!(driver.coordinator.usage().members, 2);
+    }
+    driver.pass(15_000);
+    assert_eq!(driver.coordinator.usage().members, 0, "neither was heard of for a session");
+}
+
+#[test]
+fn a_pattern_that_has_come_to_stand_for_too_much_is_no_more_than_before() {
+    let mut driver = Driver::new(limited(SCARCE));
+    driver.cluster.add("wind", 1);
+    let by_pattern = ConsumerGroupHeartbeatRequest {
+        subscribed_topic_names: None,
+        subscribed_topic_regex: Some("wi.*".into()),
+        ..first_beat("a")
+    };
+    assert_eq!(driver.beat(&by_pattern).member_epoch, 1);
+    driver.cluster.add("wide", WIDE);
+    driver.pass(10_000);
+    let before = held(&driver);
+    for _ in 0..2 {
+        assert_eq!(code(driver.beat(&quiet_beat("a", 1)).error_code), ErrorCode::UnknownServerError);
+        assert_eq!(held(&driver), before);
+    }
+    driver.coordinator.configure(limited(AMPLE));
+    let told = driver.beat(&quiet_beat("a", 1));
+    assert_eq!((told.member_epoch, assigned(&told).map(|all| all.len())), (2, Some(201)));
+}
+
+#[test]
+fn a_group_of_offsets_alone_stays_one_if_nobody_is_let_in() {
+    let mut driver = with_wide_topic(SCARCE);
+    assert_eq!(driver.commit(9, "", -1, 0, 7), ErrorCode::None);
+    let before = held(&driver);
+    assert_eq!(code(driver.beat(&reads("a")).error_code), ErrorCode::UnknownServerError);
+    assert_eq!(held(&driver), before);
+    // Offsets of a group that is not there would be shown to nobody, and never go.
+    let mut reloaded = driver.reloaded();
+    for driver in [&mut driver, &mut reloaded] {
+        assert!(matches!(driver.coordinator.groups.get(GROUP), Some(Group::Classic(_))));
+        assert_eq!(driver.beat(&first_beat("a")).member_epoch, 1);
+        assert_eq!(driver.coordinator.committed(GROUP, "t", 0), Some(7));
+    }
+}
+
+#[test]
+fn a_classic_group_stays_one_if_the_log_does_not_take_what_its_members_have() {
+    let mut driver = with_wide_topic(AMPLE);
+    let (id, join) = driver.join_new();
+    driver.pass(5_000);
+    assert_eq!(driver.joined(join).generation_id, 1);
+    let all = wire::embed_assignment(vec![("wide".to_owned(), (0..WIDE).collect())], 0);
+    let sync = driver.sync(&id, 1, &[(&id, &all)]);
+    assert_eq!(driver.synced(sync).error_code, 0);
+    driver.coordinator.configure(limited(SCARCE));
+    let before = held(&driver);
+    assert_eq!(code(driver.beat(&first_beat("b")).error_code), ErrorCode::UnknownServerError);
+    assert_eq!(held(&driver), before);
+    assert_eq!(driver.heartbeat(&id, 1, None), ErrorCode::None, "nothing has happened to it");
+    driver.coordinator.configure(limited(AMPLE));
+    assert_eq!(driver.beat(&first_beat("b")).error_code, 0);
+}
+
+#[test]
 fn nobody_is_let_in_whose_part_the_log_does_not_take() {
     let mut driver = with_wide_topic(SCARCE);
     let by_pattern = ConsumerGroupHeartbeatRequest {
@@ -121,6 +197,31 @@ fn nobody_is_let_in_whose_part_the_log_does_not_take() {
     };
     assert_eq!(code(driver.beat(&leaves).error_code), ErrorCode::UnknownServerError);
     assert_eq!(held(&driver), before);
+}
+
+#[test]
+fn nobody_takes_the_place_of_one_whose_record_the_log_does_not_take_any_more() {
+    let mut driver = Driver::new(limited(AMPLE));
+    let names: Vec<String> = (0..60).map(|number| format!("a-topic-that-is-not-there-{number}")).collect();
+    let mut much = first_beat("a");
+    much.instance_id = Some("i".into());
+    much.subscribed_topic_names = Some(names.iter().map(|name| Cow::Borrowed(name.as_str())).collect());
+    assert_eq!(driver.beat(&much).error_code, 0);
+    let mut leaves = quiet_beat("a", -2);
+    leaves.instance_id = Some("i".into());
+    assert_eq!(driver.beat(&leaves).error_code, 0);
+    driver.coordinator.configure(limited(SCARCE));
+    let before = held(&driver);
+    let mut little = first_beat("b");
+    little.instance_id = Some("i".into());
+    assert_eq!(code(driver.beat(&little).error_code), ErrorCode::UnknownServerError);
+    let join = driver.join(9, "", Some("i"));
+    assert_eq!(code(driver.joined(join).error_code), ErrorCode::UnknownServerError);
+    assert_eq!(held(&driver), before);
+    // Once its session is over, it is nobody's place.
+    driver.pass(45_000);
+    assert_eq!(driver.beat(&little).error_code, 0);
+    assert_eq!(driver.coordinator.usage().members, 1);
 }
 
 #[test]
@@ -162,6 +263,31 @@ fn a_share_group_keeps_what_the_log_takes() {
     assert_eq!(held(&driver), before);
     driver.coordinator.configure(limited(AMPLE));
     assert_eq!(told(&mut driver, &says(1, &["t", "wide"])), (ErrorCode::None, 2));
+}
+
+#[test]
+fn who_is_silent_in_a_share_group_goes_while_somebody_asks_for_too_much() {
+    let mut driver = with_wide_topic(SCARCE / 2);
+    let joins = |driver: &mut Driver, member: &str, topic: &'static str| {
+        let request = ShareGroupHeartbeatRequest {
+            group_id: GROUP.into(),
+            member_id: member.into(),
+            member_epoch: 0,
+            rack_id: None,
+            subscribed_topic_names: Some(vec![topic.into()]),
+        };
+        match driver.ask(1, &Request::ShareGroupHeartbeat(request)) {
+            Response::ShareGroupHeartbeat(response) => code(response.error_code),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(joins(&mut driver, "a", "t"), ErrorCode::None);
+    for _ in 0..2 {
+        driver.pass(15_000);
+        assert_eq!(joins(&mut driver, "b", "wide"), ErrorCode::UnknownServerError);
+    }
+    driver.pass(15_000);
+    assert_eq!(driver.coordinator.usage().members, 0);
 }
 
 #[test]

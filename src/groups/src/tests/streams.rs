@@ -493,6 +493,15 @@ fn tasks_that_the_log_does_not_take_are_not_given() {
     driver.coordinator.configure(limited(at_once(), 1_000));
     assert_eq!(driver.tell(&joins("a", "p")).0, ErrorCode::UnknownServerError);
     assert_eq!((driver.coordinator.usage(), driver.log.len()), (Usage::default(), 0), "no group is made");
+    // One that only keeps offsets stays that.
+    let mut other = Driver::streams(at_once());
+    other.cluster = driver.cluster.clone();
+    other.coordinator.configure(limited(at_once(), 1_000));
+    other.commit(9, "", -1, 0, 7);
+    let before = (other.coordinator.usage(), other.log.len());
+    assert_eq!(other.tell(&joins("a", "p")).0, ErrorCode::UnknownServerError);
+    assert_eq!((other.coordinator.usage(), other.log.len()), before);
+    assert!(other.reloaded().coordinator.groups.contains_key(GROUP));
     // Nor are they when the first members have waited for each other.
     driver.coordinator.configure(limited(StreamsSettings::default(), 1_000));
     assert_eq!(driver.tell(&joins("a", "p")), fine(1, &[]));
@@ -504,4 +513,20 @@ fn tasks_that_the_log_does_not_take_are_not_given() {
     driver.coordinator.configure(limited(StreamsSettings::default(), 1 << 20));
     let (told, epoch, tasks) = driver.tell(&quiet("a", 1));
     assert_eq!((told, epoch, tasks.map(|tasks| tasks.len())), (ErrorCode::None, 2, Some(300)));
+}
+
+#[test]
+fn who_is_silent_goes_while_somebody_asks_for_too_much() {
+    let mut driver = Driver::streams(StreamsSettings::default());
+    driver.cluster.topics.iter_mut().for_each(|topic| topic.partitions = 300);
+    driver.cluster.version += 1;
+    driver.coordinator.configure(Settings { record_bytes_max: 1_000, ..Settings::default() });
+    assert_eq!(driver.tell(&joins("a", "p")), fine(1, &[]));
+    for _ in 0..2 {
+        driver.pass(15_000);
+        assert_eq!(driver.tell(&joins("b", "q")).0, ErrorCode::UnknownServerError);
+        assert_eq!(driver.coordinator.usage().members, 1);
+    }
+    driver.pass(15_000);
+    assert_eq!(driver.coordinator.usage().members, 0, "it was not heard of for a session");
 }
