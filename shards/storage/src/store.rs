@@ -533,12 +533,16 @@ impl Store {
     }
 
     async fn finish(&self, log: &Rc<Log>) -> Result<(), StorageError> {
-        let finished = match finish::last_segment(&self.shared, log).await {
-            Ok(()) => producers::save(log, true).await,
-            Err(error) => Err(error),
-        };
+        let finished = self.finish_files(log).await;
         // One that was deleted meanwhile has taken its files along.
         if log.state.borrow().deleted { Ok(()) } else { finished }
+    }
+
+    async fn finish_files(&self, log: &Rc<Log>) -> Result<(), StorageError> {
+        finish::last_segment(&self.shared, log).await?;
+        // What the start has found by reading, and what there was no room for behind a direct write.
+        finish::save_epochs(log).await?;
+        producers::save(log, true).await
     }
 
     async fn settle(&self) -> Result<(), StorageError> {
