@@ -285,6 +285,7 @@ fn tasks(shared: &Rc<Shared>) -> Vec<JoinHandle<()>> {
         spawn("journal files", keep_journal_files(shared.clone())),
         spawn_class("drain", Class::Background, drain::run(shared.clone())),
         spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
+        spawn_class("trash", Class::Background, upkeep::run_trash(shared.clone())),
         spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
         spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
         spawn_class("snapshots", Class::Background, snapshots::run(shared.clone())),
