@@ -185,6 +185,26 @@ fn declarations(scan: &JournalScan, file: usize) -> Numbers {
     declared.collect()
 }
 
+/// Adds the epochs that were replayed of a partition to its file; the newest one, or `None` if it has no directory.
+async fn add_epochs(
+    entry: CheckpointEntry,
+    directory: PathBuf,
+    seen: Epochs,
+    pool: &Pool,
+) -> Result<Option<i32>, StorageError> {
+    let mut all = epochs::read(&directory, pool).await?.unwrap_or_default();
+    if all.len() == 0 {
+        all.begin(entry.leader_epoch, entry.log_start);
+    }
+    all.take_in(&seen, entry.log_start, entry.claimed.offset);
+    match epochs::write(&directory, &all).await {
+        Ok(()) => Ok(all.latest().map(|(epoch, _)| epoch.0)),
+        // Nothing of it went into a segment: all of it was deleted.
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 impl Replay<'_> {
     fn name(&mut self, topic: TopicId) -> Option<String> {
         self.names.entry(topic).or_insert_with(|| (self.known)(topic)).clone()
@@ -375,22 +395,20 @@ impl Replay<'_> {
 
     /// Writes down the leader epochs that only the journal knew: nobody reads it again.
     async fn save_epochs(&mut self) -> Result<(), StorageError> {
+        let mut due = Vec::new();
         for (id, seen) in std::mem::take(&mut self.epochs) {
-            let (Some(directory), Some(entry)) = (self.directory(id), self.entries.get_mut(&id)) else {
-                continue;
-            };
-            let mut all = epochs::read(&directory, self.pool).await?.unwrap_or_default();
-            if all.len() == 0 {
-                all.begin(entry.leader_epoch, entry.log_start);
+            let entry = self.entries.get(&id).copied();
+            due.extend(entry.and_then(|entry| Some((entry, self.directory(id)?, seen))));
+        }
+        let pool = self.pool;
+        let ids: Vec<TopicPartition> = due.iter().map(|(entry, ..)| entry.id).collect();
+        let saves = due.into_iter().map(|(entry, directory, seen)| add_epochs(entry, directory, seen, pool));
+        let saved = join_some(saves, AT_ONCE).await;
+        for (id, newest) in ids.into_iter().zip(saved) {
+            if let (Some(newest), Some(entry)) = (newest?, self.entries.get_mut(&id)) {
+                entry.epoch_history = true;
+                entry.leader_epoch = newest;
             }
-            all.take_in(&seen, entry.log_start, entry.claimed.offset);
-            match epochs::write(&directory, &all).await {
-                // Nothing of it went into a segment: all of it was deleted.
-                Err(error) if error.is_gone() => continue,
-                written => written?,
-            }
-            entry.epoch_history = true;
-            entry.leader_epoch = all.latest().map_or(-1, |(epoch, _)| epoch.0);
         }
         Ok(())
     }

@@ -285,6 +285,7 @@ fn tasks(shared: &Rc<Shared>) -> Vec<JoinHandle<()>> {
         spawn("journal files", keep_journal_files(shared.clone())),
         spawn_class("drain", Class::Background, drain::run(shared.clone())),
         spawn_class("upkeep", Class::Background, upkeep::run(shared.clone())),
+        spawn_class("trash", Class::Background, upkeep::run_trash(shared.clone())),
         spawn_class("cleaner", Class::Background, cleaner::run(shared.clone())),
         spawn_class("drain sync", Class::Background, drain::run_sync(shared.clone())),
         spawn_class("snapshots", Class::Background, snapshots::run(shared.clone())),
@@ -533,12 +534,16 @@ impl Store {
     }
 
     async fn finish(&self, log: &Rc<Log>) -> Result<(), StorageError> {
-        let finished = match finish::last_segment(&self.shared, log).await {
-            Ok(()) => producers::save(log, true).await,
-            Err(error) => Err(error),
-        };
+        let finished = self.finish_files(log).await;
         // One that was deleted meanwhile has taken its files along.
         if log.state.borrow().deleted { Ok(()) } else { finished }
+    }
+
+    async fn finish_files(&self, log: &Rc<Log>) -> Result<(), StorageError> {
+        finish::last_segment(&self.shared, log).await?;
+        // What the start has found by reading, and what there was no room for behind a direct write.
+        finish::save_epochs(log).await?;
+        producers::save(log, true).await
     }
 
     async fn settle(&self) -> Result<(), StorageError> {

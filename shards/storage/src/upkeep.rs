@@ -25,23 +25,42 @@ pub(crate) fn remove_later(shared: &Shared, path: PathBuf, delay: Duration) {
     shared.trashed.notify();
 }
 
-/// The task; ends when the store stops or goes offline.
+/// The task that looks for old segments; ends when the store stops or goes offline.
 pub(crate) async fn run(shared: Rc<Shared>) {
     let interval = shared.options.retention_check;
     let mut due = now() + interval.min(FIRST_LOOK);
     loop {
-        let (stop, trashed) = (shared.stop.count(), shared.trashed.count());
-        if shared.stopping.get() || shared.offline.borrow().is_some() {
+        let stop = shared.stop.count();
+        if shared.check_online().is_err() {
             return;
         }
-        let waiting = shared.trash.borrow().first().map(|(at, _)| *at);
-        let wake = waiting.map_or(due, |at| at.min(now() + LOOK_FOR_ROOM).min(due));
-        race(sleep_until(wake), race(shared.stop.after(stop), shared.trashed.after(trashed))).await;
-        empty_trash(&shared, false).await;
+        race(sleep_until(due), shared.stop.after(stop)).await;
         if now() >= due {
             look(&shared).await;
             due = now() + interval;
         }
+    }
+}
+
+/// The task that removes files; ends when the store stops or goes offline. Not the one that looks: where a log's
+/// producers must be read before records go, a look takes long, and what is removed here makes room meanwhile.
+pub(crate) async fn run_trash(shared: Rc<Shared>) {
+    loop {
+        let (stop, trashed) = (shared.stop.count(), shared.trashed.count());
+        if shared.check_online().is_err() {
+            return;
+        }
+        let signs = race(shared.stop.after(stop), shared.trashed.after(trashed));
+        let waiting = shared.trash.borrow().first().map(|(at, _)| *at);
+        match waiting {
+            Some(at) => {
+                race(sleep_until(at.min(now() + LOOK_FOR_ROOM)), signs).await;
+            }
+            None => {
+                signs.await;
+            }
+        }
+        empty_trash(&shared, false).await;
     }
 }
 

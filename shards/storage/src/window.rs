@@ -178,6 +178,13 @@ pub(crate) async fn read_file(path: &Path, pool: &Pool, max: u64) -> Result<Opti
 
 /// Writes a small file so that after a crash there is the old one or the new one, whole.
 pub(crate) async fn replace_file(path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
+    put_file(path, bytes).await?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))
+}
+
+/// The same, but that the new one stays is the caller's to see to: its directory is not synced.
+pub(crate) async fn put_file(path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".new");
     let new = path.with_file_name(name);
@@ -192,7 +199,5 @@ pub(crate) async fn replace_file(path: &Path, bytes: Vec<u8>) -> Result<(), Stor
     }
     let _ = io::close(handle).await;
     result.map_err(StorageError::io("write", &new))?;
-    io::rename(&new, path).await.map_err(StorageError::io("rename", &new))?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))
+    io::rename(&new, path).await.map_err(StorageError::io("rename", &new))
 }

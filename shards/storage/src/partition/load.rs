@@ -164,9 +164,8 @@ impl LogState {
             let epoch = known.latest().map_or(current, |(epoch, _)| epoch.0);
             self.epochs.begin(epoch, self.log_start);
         }
-        if self.epochs != known {
-            self.epochs_saved = 0;
-        }
+        let same = self.epochs.entries().zip(known.entries()).take_while(|(now, before)| now == before);
+        self.epochs_saved = self.epochs_saved.min(same.count());
     }
 }
 

@@ -186,6 +186,21 @@ impl LogState {
         }
     }
 
+    /// How many leader epochs a start knows without a look at batches: those in the file. The first one needs none, for
+    /// it begins with the log.
+    fn epochs_told(&self) -> usize {
+        self.epochs_saved.max(1).min(self.epochs.len())
+    }
+
+    /// Where the segment begins that the first of the other epochs begins in: a start must look at its batches, here or
+    /// in the journal, or it would never know of that epoch.
+    fn first_untold(&self) -> Option<LogPlace> {
+        let (_, offset) = self.epochs.entries().nth(self.epochs_told())?;
+        let after = self.segments.partition_point(|segment| segment.base <= offset.0);
+        let base = self.segments.get(after.saturating_sub(1))?.base;
+        Some(LogPlace { segment: base, position: 0, offset: base })
+    }
+
     /// Whether something before an offset is in the journal only.
     pub fn is_undrained(&self, until: i64) -> bool {
         self.tail.get(self.drained).is_some_and(|batch| batch.base < until)
@@ -379,18 +394,21 @@ impl Log {
             let segment = after.checked_sub(1).map_or(offset, |index| state.segments[index].base);
             LogPlace { segment, position: u32::try_from(position).unwrap_or(u32::MAX), offset }
         });
+        let untold = state.first_untold();
+        let verified = untold.map_or(verified, |untold| untold.min(verified));
         let claimed = match missing {
             Some(_) => LogPlace { offset: state.log_end, ..written },
             None => written,
         };
-        let count = state.segments.len();
-        let older: u64 =
-            state.segments.iter().take(count.saturating_sub(1)).map(|s| u64::from(s.bytes)).sum();
+        let before = state.segments.iter().take_while(|segment| segment.base < verified.segment);
+        let older: u64 = before.map(|segment| u64::from(segment.bytes)).sum();
+        let told = state.epochs_told();
+        let newest = told.checked_sub(1).and_then(|last| state.epochs.entries().nth(last));
         Some(CheckpointEntry {
             id: self.id,
-            exact: clean && state.damage.is_empty(),
-            leader_epoch: state.epochs.latest().map_or(-1, |(epoch, _)| epoch.0),
-            epoch_history: state.epochs.len() > 1,
+            exact: clean && state.damage.is_empty() && untold.is_none(),
+            leader_epoch: newest.map_or(-1, |(epoch, _)| epoch.0),
+            epoch_history: told > 1,
             log_start: state.log_start,
             verified,
             claimed,

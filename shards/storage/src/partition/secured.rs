@@ -10,7 +10,7 @@ use crate::error::StorageError;
 use crate::producers::Producers;
 use crate::segment::file_name;
 use crate::store::Shared;
-use crate::window::replace_file;
+use crate::window::put_file;
 use driver::OpenOptions;
 use executor::{io, now, race, sleep};
 use std::path::Path;
@@ -112,18 +112,28 @@ async fn put(shared: &Rc<Shared>, log: &Rc<Log>, start: i64) -> Result<i64, Stor
 }
 
 async fn put_synced(shared: &Shared, log: &Rc<Log>, bytes: Vec<u8>, offset: i64) -> Result<(), StorageError> {
-    // All that is deleted may be in the journal only, and the drain has not made it yet.
-    let made = log.make_directory(shared).await;
-    if let Err(StorageError::Io { action, errno, .. }) = &made
+    let put = write_synced(shared, log, bytes, offset).await;
+    if let Err(StorageError::Io { action, errno, .. }) = &put
         && *action == "sync"
     {
-        // As where the drain makes it: the next sync would not say that names are lost.
+        // As where the drain does it: the next sync would not say that names are lost, which may be those of segments.
         shared.go_offline(*errno, "sync", &log.directory);
     }
-    made?;
+    put
+}
+
+async fn write_synced(
+    shared: &Shared,
+    log: &Rc<Log>,
+    bytes: Vec<u8>,
+    offset: i64,
+) -> Result<(), StorageError> {
+    // All that is deleted may be in the journal only, and the drain has not made it yet.
+    log.make_directory(shared).await?;
     // A start reads no batch before the snapshot: what it would find there must be in files.
     aborted::save(log).await?;
-    replace_file(&log.directory.join(file_name(offset, "snapshot")), bytes).await?;
+    put_file(&log.directory.join(file_name(offset, "snapshot")), bytes).await?;
+    io::sync_directory(&log.directory).await.map_err(StorageError::sync(&log.directory))?;
     producers::note_snapshot(log, offset);
     log.state.borrow_mut().secured.add(offset);
     producers::remove_old(log).await
@@ -182,7 +192,7 @@ async fn sync(log: &Log, path: &Path) -> Result<bool, StorageError> {
     let synced = io::sync(handle).await;
     let _ = io::close(handle).await;
     synced.map_err(StorageError::io("sync", path))?;
-    io::sync_directory(&log.directory).await.map_err(StorageError::io("sync", &log.directory))?;
+    io::sync_directory(&log.directory).await.map_err(StorageError::sync(&log.directory))?;
     Ok(true)
 }
 

@@ -8,6 +8,7 @@ mod clock;
 mod cold;
 mod compaction;
 mod crash;
+mod epochs;
 mod jitter;
 mod lying;
 mod more;

@@ -356,3 +356,42 @@ fn producers_outlive_their_records() {
         store.stop().await.expect("stops");
     });
 }
+
+#[test]
+fn files_are_removed_while_a_look_at_another_log_takes_long() {
+    let mut rig = Rig::new(1310);
+    rig.tune = |options| options.retention_check = Duration::from_secs(10);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let config = LogConfig { retention_ms: 60_000, ..LogConfig::default() };
+        let slow = store.create_partition(spec_with(0, config)).await.expect("creates");
+        let old = by_producer(batch_at(1, b"value", NOW - 1_000_000), 8, 0, 0);
+        append(&store, &slow, &old).await.expect("appends");
+        let config = LogConfig { segment_bytes: 200, file_delete_delay_ms: 2000, ..LogConfig::default() };
+        let other = store.create_partition(spec_with(1, config)).await.expect("creates");
+        for _ in 0..3 {
+            append(&store, &other, &batch_of(1, &[1; 100])).await.expect("appends");
+        }
+        sleep(Duration::from_secs(5)).await;
+        // Its producers cannot be put on the device as long as this is held.
+        let writing = slow.log.writer.take(1).await;
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(other.delete_records(Offset(2)).await, Ok(Offset(2)));
+        assert_eq!(deleted_files(&other).await, 2);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(slow.offsets().log_start, Offset(0), "the look is not done");
+        assert_eq!(deleted_files(&other).await, 0);
+        drop(writing);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(slow.offsets().log_start, Offset(1));
+        store.stop().await.expect("stops");
+    });
+}
+
+/// How many files of a log wait to be removed.
+async fn deleted_files(partition: &Partition) -> usize {
+    let entries = executor::io::list_directory(&partition.log.directory).await.expect("lists");
+    entries.iter().filter(|entry| entry.name.ends_with(".deleted")).count()
+}

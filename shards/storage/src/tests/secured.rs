@@ -5,6 +5,8 @@ use crate::{LogConfig, Partition, Store, StoreOptions};
 use driver::Errno;
 use executor::{Either, io, race, sleep};
 use model::Offset;
+use sim_driver::DiskFault;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What a producer may have in flight.
@@ -152,6 +154,37 @@ fn records_are_deleted_though_a_direct_write_waits_for_room() {
     rig.run(&run, async move {
         sleep(Duration::from_secs(3)).await;
         assert_eq!(partition.offsets().high_watermark, Offset(2));
+    });
+    let (run, options) = rig.after_crash(run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        assert_eq!(append(&store, &partition, &small(0)).await, Ok(Offset(0)), "sent twice, there once");
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn a_sync_of_names_that_fails_for_a_snapshot_is_a_failed_sync() {
+    // The log's first segment has no name on the device yet, and the next sync would not say that it is lost.
+    let mut rig = Rig::new(1228);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let (store, partition) = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        // Until its journal is ready the drain is in a hurry.
+        sleep(Duration::from_millis(10)).await;
+        append(&store, &partition, &small(0)).await.expect("appends");
+        // Drained after one second, synced after three.
+        sleep(Duration::from_secs(2)).await;
+        (store, partition)
+    });
+    rig.world.fail_next(rig.node, DiskFault::FullNames, 1);
+    rig.run(&run, async move {
+        assert!(partition.delete_records(Offset(1)).await.is_err());
+        assert!(store.stats().offline.load(Ordering::Relaxed));
+        assert_eq!(partition.offsets().log_start, Offset(0));
     });
     let (run, options) = rig.after_crash(run);
     rig.run(&run, async move {
