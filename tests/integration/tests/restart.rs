@@ -59,3 +59,31 @@ fn a_clean_stop_leaves_nothing_to_replay() {
     assert_eq!(read_all(&mut patient(flumen.address), "calm", 1).len(), 25);
     flumen.stop();
 }
+
+#[test]
+fn a_topic_with_the_longest_name_is_drained_and_recovered() {
+    let scratch = Scratch::new("long-name");
+    let name = "n".repeat(249);
+    let mut values = Vec::new();
+    // The third finds what was drained at a clean stop and what is only in the journal.
+    for clean in [true, false, true] {
+        let flumen = setup(&scratch).start();
+        let mut client = patient(flumen.address);
+        if values.is_empty() {
+            create(&mut client, &name, 1, &[]);
+        }
+        let mut producer = plain_producer(&mut client, &name);
+        for size in [10, 100_000] {
+            let value = vec![values.len() as u8; size];
+            write(&mut client, &mut producer, 0, &value).expect("acknowledged");
+            values.push(value);
+        }
+        let found: Vec<_> =
+            read_all(&mut client, &name, 0).into_iter().map(|record| record.value).collect();
+        assert!(found == values, "{} of {} records", found.len(), values.len());
+        match clean {
+            true => drop(flumen.stop()),
+            false => drop(flumen.kill()),
+        }
+    }
+}
