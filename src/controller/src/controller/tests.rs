@@ -199,6 +199,33 @@ fn on_a_full_disk_changes_go_on_for_a_while_and_deletions_longer() {
     });
 }
 
+/// Carries out a change, and says whether that went well.
+async fn done(controller: &Controller, change: Change) -> bool {
+    controller.submit(change).await.is_ok()
+}
+
+#[test]
+fn a_deletion_is_not_refused_for_the_large_change_that_came_with_it() {
+    let (world, node) = world(10);
+    let other = world.clone();
+    run(&world, node, async move {
+        let controller = open(options(pool())).await;
+        assert!(make(&controller, "old", 1).await);
+        other.set_capacity(node, 0);
+        // More than is left beside what is kept.
+        let large = create(vec![NewTopic { partitions: 20_000, ..NewTopic::named("large") }]);
+        let topics = vec![TopicReference { name: Some("old".to_owned()), ..Default::default() }];
+        let deletion = Change::DeleteTopics(crate::changes::DeleteTopics { topics, budget: None });
+        // Both are in the queue before the writer runs.
+        let went_well = join_all(vec![done(&controller, large), done(&controller, deletion)]).await;
+        assert_eq!(went_well, [false, true]);
+        let image = controller.image();
+        assert!(image.topic("old").is_none() && image.topic("large").is_none());
+        assert!(make(&controller, "small", 1).await, "small changes still find room");
+        controller.close().await;
+    });
+}
+
 #[test]
 fn a_failed_write_takes_the_log_offline_until_a_restart() {
     for (fault, seed) in [DiskFault::Write, DiskFault::Sync].into_iter().zip(5..) {
