@@ -227,6 +227,35 @@ fn a_deletion_is_not_refused_for_the_large_change_that_came_with_it() {
 }
 
 #[test]
+fn a_large_change_that_finds_no_room_does_not_keep_what_there_was() {
+    let mut world_options = WorldOptions::default();
+    world_options.disk.allocates_in_part = true;
+    let world = World::new(11, world_options);
+    let node = world.add_node();
+    world.make_directory(node, Path::new("data"));
+    let other = world.clone();
+    run(&world, node, async move {
+        let controller = open(options(pool())).await;
+        let used = other.used_bytes(node);
+        other.set_capacity(node, used + (2 << 20));
+        // A commit of 3 MB.
+        let topic = NewTopic { partitions: 60_000, ..NewTopic::named("large") };
+        let error = created(controller.submit(create(vec![topic])).await).expect_err("full");
+        assert_eq!(error.kind, ErrorKind::KafkaStorageError);
+        let taken = other.used_bytes(node) - used;
+        assert!(taken <= 3 << 19, "{taken} bytes of the last 2 MiB");
+        assert!(make(&controller, "small", 1).await, "and the log is whole");
+        controller.close().await;
+    });
+    run(&world, node, async {
+        let controller = open(options(pool())).await;
+        let image = controller.image();
+        assert!(image.topic("small").is_some() && image.topic("large").is_none());
+        controller.close().await;
+    });
+}
+
+#[test]
 fn a_failed_write_takes_the_log_offline_until_a_restart() {
     for (fault, seed) in [DiskFault::Write, DiskFault::Sync].into_iter().zip(5..) {
         let (world, node) = world(seed);
