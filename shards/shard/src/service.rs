@@ -426,10 +426,17 @@ impl Service {
     ) -> Result<(LeaderEpoch, Offset), PartitionError> {
         let partition = self.led(id, believed)?;
         // As in Kafka, an epoch begins with its leader and not with the first record that is appended in it.
-        if wanted == self.epoch(id) {
-            return Ok((wanted, partition.offsets().log_end));
+        let (current, end) = (self.epoch(id), partition.offsets().log_end);
+        if wanted == current {
+            return Ok((wanted, end));
         }
-        Ok(partition.epoch_end(wanted))
+        let found = partition.epoch_end(wanted);
+        if found.0 != LeaderEpoch::UNKNOWN || wanted < LeaderEpoch(0) || wanted > current {
+            return Ok(found);
+        }
+        // No record is of it or of a later one: what was before the current one ends where that begins.
+        let newest = partition.epoch_at(Offset(end.0 - 1));
+        Ok((if newest == LeaderEpoch::UNKNOWN { wanted } else { newest }, end))
     }
 
     async fn delete_records(&self, id: TopicPartition, before: Offset) -> Result<Offset, PartitionError> {

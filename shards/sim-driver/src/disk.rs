@@ -202,10 +202,16 @@ impl Disk {
 
     pub(crate) fn allocate(&mut self, inode: Inode, offset: u64, bytes: u64) -> Result<(), Errno> {
         let end = offset.checked_add(bytes).filter(|_| bytes > 0).ok_or(Errno::INVAL)?;
-        if end > self.file(inode).data.current().size() {
-            self.resize(inode, end)?;
+        if end <= self.file(inode).data.current().size() {
+            return Ok(());
         }
-        Ok(())
+        let resized = self.resize(inode, end);
+        let free = self.options.capacity_bytes.saturating_sub(self.used) / UNIT * UNIT;
+        if resized == Err(Errno::NOSPC) && self.options.allocates_in_part && free > 0 {
+            let there = self.file(inode).charged;
+            self.resize(inode, there + free)?;
+        }
+        resized
     }
 
     pub(crate) fn write(

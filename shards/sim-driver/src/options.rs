@@ -86,6 +86,8 @@ pub struct DiskOptions {
     pub directory_loss: DirectoryLoss,
     /// Syncing a file makes its name durable too, as ext4 and XFS do and POSIX does not promise.
     pub sync_keeps_name: bool,
+    /// An allocation that finds too little room fails, and has taken what there was: as on ext4.
+    pub allocates_in_part: bool,
 }
 
 impl Default for DiskOptions {
@@ -103,6 +105,7 @@ impl Default for DiskOptions {
             direct_alignment: 4096,
             directory_loss: DirectoryLoss::Any,
             sync_keeps_name: false,
+            allocates_in_part: false,
         }
     }
 }

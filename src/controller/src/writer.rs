@@ -43,12 +43,16 @@ pub(crate) struct Writer {
     snapshot: Option<JoinHandle<()>>,
     /// There is no room but for what must go on, and that was said.
     scarce: bool,
+    /// A commit had no room, and changes that make room were in it: they are first in the queue again, for a
+    /// commit of their own.
+    alone: bool,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Rc<Shared>, options: Options, log: MetadataLog, epoch: i32) -> Writer {
         let (log_bytes, log_records) = log.replayed();
-        Writer { shared, options, log, epoch, log_bytes, log_records, snapshot: None, scarce: false }
+        let (snapshot, scarce, alone) = (None, false, false);
+        Writer { shared, options, log, epoch, log_bytes, log_records, snapshot, scarce, alone }
     }
 
     pub(crate) async fn run(mut self) {
@@ -84,8 +88,11 @@ impl Writer {
         self.commit(image.offset(), &records, next, true).await
     }
 
-    fn next_job(&self) -> Option<Job> {
-        self.shared.queue.borrow_mut().pop_front()
+    /// The next change that waits; with `alone` only one that makes room.
+    fn next_job(&self, alone: bool) -> Option<Job> {
+        let mut queue = self.shared.queue.borrow_mut();
+        let fits = queue.front().is_some_and(|job| !alone || makes_room(&job.change));
+        if fits { queue.pop_front() } else { None }
     }
 
     /// Whether only what must go on finds room. Says so when that begins.
@@ -103,6 +110,7 @@ impl Writer {
 
     /// Plans the changes that wait, and those that come meanwhile, and makes one commit of them.
     async fn commit_group(&mut self) {
+        let alone = std::mem::take(&mut self.alone);
         let scarce = self.is_scarce().await;
         let new_id = || random_id(executor::random);
         let image = self.shared.image();
@@ -110,7 +118,7 @@ impl Writer {
         let mut plan = Plan::new(&context, &image, self.epoch);
         let mut answers: Vec<(Job, Answer)> = Vec::new();
         while answers.len() < GROUP_MAX && plan.bytes() < GROUP_BYTES {
-            let Some(job) = self.next_job() else { break };
+            let Some(job) = self.next_job(alone) else { break };
             let answer = if self.log.is_broken() {
                 Err(offline(&self.log))
             } else if scarce && !makes_room(&job.change) {
@@ -127,6 +135,14 @@ impl Writer {
         } else {
             self.commit(image.offset(), &records, next, urgent).await
         };
+        // A large change beside it is no reason to refuse what makes room. After any other failure the log is broken.
+        let again = committed.is_err() && !urgent && !self.log.is_broken();
+        let (first, answers): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|(job, _)| again && makes_room(&job.change));
+        self.alone = !first.is_empty();
+        for (job, _) in first.into_iter().rev() {
+            self.shared.queue.borrow_mut().push_front(job);
+        }
         for (job, answer) in answers {
             // Without the commit not even a refusal is right: it may rest on a change that is not to be.
             job.reply.send(committed.clone().and(answer));

@@ -9,6 +9,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -19,15 +20,35 @@ pub(crate) const MIB: usize = 1 << 20;
 pub(crate) fn on_small_disk(scratch: &Scratch, mib: usize) -> Setup {
     let data = scratch.join("data");
     fs::create_dir(&data).expect("made");
+    // Each core has a journal: those of many cores would leave no room for anything else.
+    let cores: Vec<String> = host::cores().iter().take(2).map(usize::to_string).collect();
     let small = setup(scratch).set("flumen.journal.file.bytes", MIB).set("flumen.journal.files", 2);
+    let small = small.cores(cores.join(","));
     let image = scratch.join("disk.img");
     let (at, from) = (data.display(), image.display());
-    if host::is_root() && Path::new("/dev/loop-control").exists() && make_ext4(&image, mib) {
+    if has_loop_devices() && make_ext4(&image, mib) {
         println!("the small disk is ext4 on a loop device");
         return small.own_mounts(false).before(&format!("mount -o loop '{from}' '{at}'"));
     }
     println!("the small disk is tmpfs");
     small.own_mounts(true).before(&format!("mount -t tmpfs -o size={mib}m tmpfs '{at}'"))
+}
+
+/// Whether this process may mount an ext4 on a loop device. Who is root in a container often may not.
+fn has_loop_devices() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| {
+        let scratch = Scratch::new("loop-device");
+        let (image, at) = (scratch.join("disk.img"), scratch.join("at"));
+        fs::create_dir(&at).expect("made");
+        let mount = format!("mount -o loop '{}' '{}'", image.display(), at.display());
+        // The mount ends with its namespace.
+        let mounts = || Command::new("unshare").args(["-m", "sh", "-c", &mount]).output();
+        host::is_root()
+            && Path::new("/dev/loop-control").exists()
+            && make_ext4(&image, 8)
+            && mounts().is_ok_and(|done| done.status.success())
+    })
 }
 
 fn make_ext4(image: &Path, mib: usize) -> bool {
@@ -128,7 +149,7 @@ fn deleting_a_topic_makes_room_on_a_full_disk() {
 fn what_a_full_disk_acknowledged_survives_kill_9() {
     let scratch = Scratch::new("full-killed");
     let image = scratch.join("disk.img");
-    if !host::is_root() || !Path::new("/dev/loop-control").exists() {
+    if !has_loop_devices() {
         // A tmpfs ends with its mounts: without a disk that outlives the broker a file size limit has to do.
         return limited_by_file_size(&scratch);
     }
@@ -159,7 +180,7 @@ fn what_a_full_disk_acknowledged_survives_kill_9() {
 #[test]
 fn a_start_on_a_full_disk_goes_on_in_the_space_that_was_kept() {
     let scratch = Scratch::new("full-start");
-    if !host::is_root() || !Path::new("/dev/loop-control").exists() {
+    if !has_loop_devices() {
         // Without a disk that outlives the broker one that is called full has to do.
         return given_up_on_a_disk_that_is_called_full(&scratch);
     }

@@ -16,7 +16,7 @@ use kafka_wire::{ApiKey, BatchBuilder, Records};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// Kafka's number of brokers among resources.
 const BROKER: i8 = 4;
 const HOUR_MS: i64 = 3_600_000;

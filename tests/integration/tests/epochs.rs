@@ -54,6 +54,7 @@ fn where_epochs_ended_is_told_and_who_believes_in_another_leader_is_refused() {
     let scratch = Scratch::new("epochs");
     let flumen = setup(&scratch).start();
     create(&mut patient(flumen.address), TOPIC, 2, &[]);
+    create(&mut patient(flumen.address), "empty", 2, &[]);
     assert_eq!(ask(&flumen, TOPIC, 0, 0), [(0, 0, 0); 2], "nothing is there yet");
     append(&flumen, [3, 5]);
     for believed in [-1, 0] {
@@ -65,19 +66,25 @@ fn where_epochs_ended_is_told_and_who_believes_in_another_leader_is_refused() {
     assert_eq!(ask(&flumen, "unknown", -1, 0), refused(ErrorCode::UnknownTopicOrPartition));
     flumen.stop();
 
-    begin_epoch(&scratch.join("data"), 1);
+    // In epoch 1 nobody has led who could have appended.
+    begin_epoch(&scratch.join("data"), 2);
     let flumen = setup(&scratch).start();
-    assert_eq!(ask(&flumen, TOPIC, -1, 1), [(0, 1, 3), (0, 1, 5)], "nothing was appended in it");
+    assert_eq!(ask(&flumen, TOPIC, -1, 2), [(0, 2, 3), (0, 2, 5)], "nothing was appended in it");
+    assert_eq!(ask(&flumen, TOPIC, -1, 1), [(0, 0, 3), (0, 0, 5)], "nor in the one before");
+    assert_eq!(ask(&flumen, "empty", -1, 1), [(0, 1, 0); 2], "nor in any");
+    assert_eq!(ask(&flumen, TOPIC, -1, 0), [(0, 0, 3), (0, 0, 5)]);
     append(&flumen, [2, 2]);
-    assert_eq!(ask(&flumen, TOPIC, 1, 1), [(0, 1, 5), (0, 1, 7)], "the current one");
-    assert_eq!(ask(&flumen, TOPIC, 1, 0), [(0, 0, 3), (0, 0, 5)], "the one before");
-    assert_eq!(ask(&flumen, TOPIC, 1, 2), [NONE; 2], "one that is yet to come");
+    assert_eq!(ask(&flumen, TOPIC, 2, 2), [(0, 2, 5), (0, 2, 7)], "the current one");
+    for earlier in [0, 1] {
+        assert_eq!(ask(&flumen, TOPIC, 2, earlier), [(0, 0, 3), (0, 0, 5)], "the one before");
+    }
+    assert_eq!(ask(&flumen, TOPIC, 2, 3), [NONE; 2], "one that is yet to come");
     assert_eq!(ask(&flumen, TOPIC, 0, 0), refused(ErrorCode::FencedLeaderEpoch));
-    assert_eq!(ask(&flumen, TOPIC, 2, 0), refused(ErrorCode::UnknownLeaderEpoch));
+    assert_eq!(ask(&flumen, TOPIC, 3, 0), refused(ErrorCode::UnknownLeaderEpoch));
     flumen.kill();
     let flumen = setup(&scratch).start();
-    assert_eq!(ask(&flumen, TOPIC, 1, 0), [(0, 0, 3), (0, 0, 5)], "also after kill -9");
-    assert_eq!(ask(&flumen, TOPIC, 1, 1), [(0, 1, 5), (0, 1, 7)]);
+    assert_eq!(ask(&flumen, TOPIC, 2, 0), [(0, 0, 3), (0, 0, 5)], "also after kill -9");
+    assert_eq!(ask(&flumen, TOPIC, 2, 2), [(0, 2, 5), (0, 2, 7)]);
     flumen.stop();
 }
 

@@ -13,8 +13,13 @@ use kafka_wire::{ApiKey, ErrorCode};
 use std::fs;
 use std::net::SocketAddr;
 
-/// The metadata log of so many changes has several blocks, of which one may have been begun before.
-const TOPICS: usize = 200;
+/// Each change is a commit that waits for the device, and a full file system lets it wait: so there are few, and long
+/// names make them large. The metadata log of so many has several blocks, of which one may have been begun before.
+const TOPICS: usize = 40;
+
+fn late(number: usize) -> String {
+    format!("late-{number}-{}", "x".repeat(230))
+}
 
 /// Deletes what is before an offset of partition 0, and gives the error and where the log begins.
 fn delete_records(address: SocketAddr, topic: &str, offset: i64) -> (i16, i64) {
@@ -40,7 +45,7 @@ fn setting(client: &mut Client, topic: &str, key: &str) -> Option<String> {
 #[test]
 fn on_a_full_disk_topics_are_created_altered_and_deleted_and_records_deleted() {
     let scratch = Scratch::new("full-changes");
-    let disk = on_small_disk(&scratch, 32);
+    let disk = on_small_disk(&scratch, 24);
     let flumen = disk.start();
     let mut admin = patient(flumen.address);
     create(&mut admin, "full", 1, &[("segment.bytes", "1048576"), ("file.delete.delay.ms", "0")]);
@@ -49,18 +54,18 @@ fn on_a_full_disk_topics_are_created_altered_and_deleted_and_records_deleted() {
     assert_eq!(refusal, Some(ErrorCode::KafkaStorageError), "after {} records", acknowledged.len());
     // The file system keeps a little for itself: the rest of it goes as well.
     let rest = flumen.seen(&disk.data().join("rest"));
-    fs::write(&rest, vec![0; 32 * MIB]).expect_err("it is full");
+    fs::write(&rest, vec![0; 24 * MIB]).expect_err("it is full");
     for number in 0..TOPICS {
-        create(&mut admin, &format!("late-{number}"), 1, &[]);
+        create(&mut admin, &late(number), 1, &[]);
     }
     let change = ConfigChange::Set("retention.ms".to_owned(), "3600001".to_owned());
     admin.alter_topic_configs("bystander", &[change]).expect("settings go on");
     assert_eq!(setting(&mut admin, "bystander", "retention.ms").as_deref(), Some("3600001"));
     for number in 0..TOPICS / 2 {
-        admin.delete_topic(&format!("late-{number}")).expect("deletes go on");
+        admin.delete_topic(&late(number)).expect("deletes go on");
     }
     let topics = admin.metadata(None).expect("metadata").topics;
-    assert!(!topics.contains_key("late-0") && topics.contains_key(&format!("late-{}", TOPICS - 1)));
+    assert!(!topics.contains_key(&late(0)) && topics.contains_key(&late(TOPICS - 1)));
     // Nothing of that has made room, and deleting records does.
     let begin = acknowledged.len() as i64 / 2;
     assert_eq!(delete_records(flumen.address, "full", begin), (0, begin));

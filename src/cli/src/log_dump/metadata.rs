@@ -3,7 +3,7 @@
 use super::DumpError;
 use super::file::DumpFile;
 use super::report::Report;
-use controller::frame::{FileHeader, FileKind, HeaderError};
+use controller::frame::{FILE_HEADER_BYTES, FileHeader, FileKind, HeaderError};
 use controller::inspect::{self, Commit};
 use controller::record::{Endpoint, PartitionRecord, ResourceKind};
 use controller::{QuotaLimit, QuotaPart, Record};
@@ -34,11 +34,11 @@ pub(super) fn dump(file: &DumpFile, records: bool, report: &mut Report) -> Resul
             return Ok(());
         }
     }
-    let mut complete = false;
+    let (mut complete, mut end) = (false, FILE_HEADER_BYTES as u64);
     for commit in inspect::commits(&bytes) {
         match commit {
             Ok(commit) => {
-                complete = commit.record_count == 0;
+                (complete, end) = (commit.record_count == 0, commit.end());
                 print_commit(&commit, records, report)?;
             }
             Err(flaw) => {
@@ -46,12 +46,17 @@ pub(super) fn dump(file: &DumpFile, records: bool, report: &mut Report) -> Resul
                     Some(next) => format!("going on with a whole one at byte {next}"),
                     None => format!("no whole one in the {} bytes to the end", file.length() - flaw.position),
                 };
+                end = flaw.resumes_at.unwrap_or(file.length());
                 report.damage(flaw.position, "no whole commit", &then)?;
             }
         }
     }
-    if header.is_ok_and(|header| header.kind == FileKind::Snapshot) && !complete {
+    let is_snapshot = header.is_ok_and(|header| header.kind == FileKind::Snapshot);
+    if is_snapshot && !complete {
         report.damage(file.length(), "the snapshot lacks its end", "this is the end")?;
+    } else if is_snapshot && end < file.length() {
+        // Only a log has space that is reserved behind it. A start refuses this.
+        report.damage(end, "zeros behind the snapshot's end", "this is the end")?;
     }
     Ok(())
 }

@@ -237,6 +237,15 @@ fn a_snapshot_without_its_end_is_damaged() {
     bytes.extend(end.encode());
     let (_, sound) = dump_bytes("00000000000000000005.snapshot", &bytes);
     assert!(sound);
+    let end = bytes.len();
+    bytes.extend([0; 100]);
+    let (objects, sound) = dump_bytes("00000000000000000005.snapshot", &bytes);
+    assert!(!sound);
+    assert_eq!(positions(&objects, "damage"), [end as u64], "no space is reserved behind a snapshot");
+    // As it is behind a log.
+    let (mut bytes, _) = metadata(FileKind::Log);
+    bytes.extend([0; 100]);
+    assert!(dump_bytes("00000000000000000005.log", &bytes).1);
 }
 
 #[test]

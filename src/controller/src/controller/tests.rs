@@ -199,6 +199,62 @@ fn on_a_full_disk_changes_go_on_for_a_while_and_deletions_longer() {
     });
 }
 
+/// Carries out a change, and says whether that went well.
+async fn done(controller: &Controller, change: Change) -> bool {
+    controller.submit(change).await.is_ok()
+}
+
+#[test]
+fn a_deletion_is_not_refused_for_the_large_change_that_came_with_it() {
+    let (world, node) = world(10);
+    let other = world.clone();
+    run(&world, node, async move {
+        let controller = open(options(pool())).await;
+        assert!(make(&controller, "old", 1).await);
+        other.set_capacity(node, 0);
+        // More than is left beside what is kept.
+        let large = create(vec![NewTopic { partitions: 20_000, ..NewTopic::named("large") }]);
+        let topics = vec![TopicReference { name: Some("old".to_owned()), ..Default::default() }];
+        let deletion = Change::DeleteTopics(crate::changes::DeleteTopics { topics, budget: None });
+        // Both are in the queue before the writer runs.
+        let went_well = join_all(vec![done(&controller, large), done(&controller, deletion)]).await;
+        assert_eq!(went_well, [false, true]);
+        let image = controller.image();
+        assert!(image.topic("old").is_none() && image.topic("large").is_none());
+        assert!(make(&controller, "small", 1).await, "small changes still find room");
+        controller.close().await;
+    });
+}
+
+#[test]
+fn a_large_change_that_finds_no_room_does_not_keep_what_there_was() {
+    let mut world_options = WorldOptions::default();
+    world_options.disk.allocates_in_part = true;
+    let world = World::new(11, world_options);
+    let node = world.add_node();
+    world.make_directory(node, Path::new("data"));
+    let other = world.clone();
+    run(&world, node, async move {
+        let controller = open(options(pool())).await;
+        let used = other.used_bytes(node);
+        other.set_capacity(node, used + (2 << 20));
+        // A commit of 3 MB.
+        let topic = NewTopic { partitions: 60_000, ..NewTopic::named("large") };
+        let error = created(controller.submit(create(vec![topic])).await).expect_err("full");
+        assert_eq!(error.kind, ErrorKind::KafkaStorageError);
+        let taken = other.used_bytes(node) - used;
+        assert!(taken <= 3 << 19, "{taken} bytes of the last 2 MiB");
+        assert!(make(&controller, "small", 1).await, "and the log is whole");
+        controller.close().await;
+    });
+    run(&world, node, async {
+        let controller = open(options(pool())).await;
+        let image = controller.image();
+        assert!(image.topic("small").is_some() && image.topic("large").is_none());
+        controller.close().await;
+    });
+}
+
 #[test]
 fn a_failed_write_takes_the_log_offline_until_a_restart() {
     for (fault, seed) in [DiskFault::Write, DiskFault::Sync].into_iter().zip(5..) {

@@ -44,10 +44,23 @@ impl MetadataLog {
         // From the beginning: a file that was copied may have holes.
         match io::allocate(self.file, 0, upto).await {
             Ok(()) => self.reserved = upto,
-            Err(errno) if errno.is_out_of_space() => return Err(errno),
+            Err(errno) if errno.is_out_of_space() => {
+                self.give_back(upto).await;
+                return Err(errno);
+            }
             Err(_) => self.reserved = UNKNOWN,
         }
         Ok(())
+    }
+
+    /// A claim up to there failed. On many file systems it has taken all that the device had: of a large one that goes
+    /// back, for the records of topics need it.
+    async fn give_back(&mut self, upto: u64) {
+        let kept = self.reserved.max(self.end + 2 * RESERVE_BYTES);
+        if upto > kept {
+            // If this fails, too, commits to come have it.
+            let _ = io::truncate(self.file, kept).await;
+        }
     }
 
     /// The file was cut back to its last commit.
