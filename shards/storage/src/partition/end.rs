@@ -105,7 +105,7 @@ async fn follow_batches(
             Found::Broken(error) => describe(error),
         };
         cursor.position = u64::from(end.position);
-        if *end >= entry.claimed || holes.len() == HOLES_MAX {
+        if entry.is_reached(end) || holes.len() == HOLES_MAX {
             return Ok(what);
         }
         // What was durable ends there: on the last of its batches nothing need follow.

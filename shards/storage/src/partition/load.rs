@@ -127,6 +127,11 @@ async fn look(
 }
 
 impl CheckpointEntry {
+    /// Whether all that was durable lies before `end`. Of a segment that had only been begun there may be no file.
+    pub(super) fn is_reached(&self, end: &LogPlace) -> bool {
+        *end >= self.claimed || (self.claimed.position == 0 && end.offset >= self.claimed.offset)
+    }
+
     /// Before `boundary` everything was whole, and places may be others now: nothing is looked for there.
     fn begin_behind(&mut self, boundary: i64) {
         if self.verified.segment < boundary {
@@ -228,12 +233,12 @@ async fn find_end(
             continue;
         }
         let later = bases.iter().find(|&&base| base > end.segment && base <= entry.claimed.segment);
-        if let Some(&base) = later.filter(|_| end < entry.claimed) {
+        if let Some(&base) = later.filter(|_| !entry.is_reached(&end)) {
             holes.push(hole(log, &end, base, why));
             end = LogPlace { segment: base, position: 0, offset: base };
             continue;
         }
-        if end >= entry.claimed {
+        if entry.is_reached(&end) {
             match reserved {
                 true => shared.note_reserved(&end, size),
                 false => cut(shared, log, &path, size, end, why).await?,
@@ -249,7 +254,7 @@ async fn find_end(
     let mut state = log.state.borrow_mut();
     state.segments = segments;
     state.begin(&entry, end);
-    if end < entry.claimed {
+    if !entry.is_reached(&end) {
         holes.push(hole(log, &end, entry.claimed.offset, why));
         state.high_watermark = entry.claimed.offset;
         state.log_end = entry.claimed.offset;
