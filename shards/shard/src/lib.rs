@@ -3,6 +3,7 @@
 //! - [`calls`]: [`Calls`], asking another core and getting its answer, in order, bounded, cancellable.
 //! - [`operation`]: what a core can be asked to do with its partitions, and what it answers.
 //! - [`queue`]: the order of appends that wait.
+//! - [`deletions`]: deletions of records that go on though nobody waits for them any more.
 //! - [`apart`]: work that goes on whether or not who asked for it looks.
 //! - [`service`]: [`Service`], carrying operations out on this core's store.
 //!
@@ -11,6 +12,7 @@
 
 mod apart;
 mod calls;
+mod deletions;
 pub mod operation;
 mod queue;
 mod service;

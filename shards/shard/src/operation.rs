@@ -5,6 +5,7 @@
 
 use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
+use std::time::Duration;
 use storage::transactions::EndMarker;
 use storage::{AppendError, LogConfig, Origin, ProducerDescription, ReadBound, ReadError, StorageError};
 
@@ -56,6 +57,8 @@ pub enum PartitionError {
     Read(ReadError),
     /// Storage failed.
     Storage(StorageError),
+    /// It is not done yet, and goes on.
+    TimedOut,
 }
 
 /// What to read from one partition.
@@ -177,8 +180,9 @@ pub enum Rare {
     Offsets { items: Vec<(TopicPartition, OffsetQuery, LeaderEpoch)>, bound: ReadBound },
     /// Where an epoch ended: the largest epoch not above it, and its end.
     EpochEnds { items: Vec<(TopicPartition, LeaderEpoch, LeaderEpoch)> },
-    /// Removes records before an offset; -1: all that can be read.
-    DeleteRecords { items: Vec<(TopicPartition, Offset)> },
+    /// Removes records before an offset; -1: all that can be read. What is not done `within` this time goes on, whether
+    /// or not anybody asks again.
+    DeleteRecords { items: Vec<(TopicPartition, Offset)>, within: Duration },
     /// Creates partitions, or opens those that are there.
     Setup { items: Vec<PartitionSetup>, create: bool },
     /// Replaces settings.

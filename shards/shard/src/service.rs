@@ -1,12 +1,13 @@
 //! Carrying operations out on this core's store.
 
 use crate::apart::Apart;
+use crate::deletions::{AT_ONCE_MAX, Deletions};
 use crate::operation::{
     AppendDone, AppendItem, MarkerItem, OffsetFound, OffsetQuery, Operation, Outcome, PartitionError,
     PartitionSetup, PartitionStatus, Rare, ReadDone, ReadItem, Seen,
 };
 use crate::queue::{Queue, Turn};
-use executor::{Event, Semaphore, join_all, now, timeout};
+use executor::{Either, Event, Semaphore, join_all, join_some, now, race, sleep_until, spawn, timeout};
 use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
@@ -35,6 +36,8 @@ struct Inner {
     queue: Rc<Queue>,
     /// Batches are compressed anew one at a time: two would need the memory of both, and go no faster.
     compressor: Semaphore,
+    /// The deletions of records that are under way.
+    deletions: Rc<Deletions>,
     /// Partitions came or went.
     setup: Event,
 }
@@ -48,7 +51,8 @@ impl Service {
     /// Over a store.
     pub fn new(store: Store) -> Service {
         let (epochs, queue, compressor) = (RefCell::default(), Rc::default(), Semaphore::new(1));
-        Service { inner: Rc::new(Inner { store, epochs, queue, compressor, setup: Event::new() }) }
+        let (deletions, setup) = (Rc::default(), Event::new());
+        Service { inner: Rc::new(Inner { store, epochs, queue, compressor, deletions, setup }) }
     }
 
     /// The store under it.
@@ -98,9 +102,15 @@ impl Service {
             Rare::EpochEnds { items } => Outcome::EpochEnds(
                 items.into_iter().map(|(id, current, wanted)| self.epoch_end(id, current, wanted)).collect(),
             ),
-            Rare::DeleteRecords { items } => {
-                let deleted = items.into_iter().map(|(id, before)| self.delete_records(id, before));
-                Outcome::Deleted(join_all(deleted.collect()).await)
+            Rare::DeleteRecords { items, within } => {
+                let until = now() + within;
+                let deleted = items.into_iter().map(move |(id, before)| async move {
+                    match race(self.delete_apart(id, before), sleep_until(until)).await {
+                        Either::Left(result) => result,
+                        Either::Right(()) => Err(PartitionError::TimedOut),
+                    }
+                });
+                Outcome::Deleted(join_some(deleted, AT_ONCE_MAX).await)
             }
             Rare::Setup { items, create } => Outcome::Done(self.set_up(items, create).await),
             Rare::Configure { items } => Outcome::Done(
@@ -439,6 +449,17 @@ impl Service {
         Ok((if newest == LeaderEpoch::UNKNOWN { wanted } else { newest }, end))
     }
 
+    /// Deletes records in a task that does not end with who waits for it.
+    async fn delete_apart(&self, id: TopicPartition, before: Offset) -> Result<Offset, PartitionError> {
+        let deletion = Deletions::begin(&self.inner.deletions, id).await;
+        let this = self.clone();
+        let work = async move {
+            let _under_way = deletion;
+            this.delete_records(id, before).await
+        };
+        spawn("deleting records", work).await
+    }
+
     async fn delete_records(&self, id: TopicPartition, before: Offset) -> Result<Offset, PartitionError> {
         let partition = self.partition(id)?;
         let end = partition.offsets().high_watermark;
@@ -546,4 +567,82 @@ async fn any<F: Future<Output = ()> + Unpin>(mut waits: Vec<F>, setup: impl Futu
         if happened || setup.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use executor::{Executor, IdlePolicy, Options, sleep};
+    use memory::Pool;
+    use model::{PartitionId, ShardId, TopicId};
+    use sim_driver::{World, WorldOptions};
+    use std::path::{Path, PathBuf};
+    use storage::transactions::EndMarker;
+    use storage::{LogConfig, StoreOptions, recover};
+
+    fn id(partition: i32) -> TopicPartition {
+        TopicPartition { topic: TopicId([7; 16]), partition: PartitionId(partition) }
+    }
+
+    /// A service with two partitions, each with one record.
+    async fn two_partitions(pool: Pool) -> Service {
+        let mut options = StoreOptions::new("/data", ShardId(0), pool);
+        options.journal_file_bytes = 256 << 10;
+        options.journal_files = 4;
+        let names = |_| Some("topic".to_string());
+        let shards = [PathBuf::from("/data/shard-0")];
+        recover(&options.data, &shards, &options.pool, &names).await.map(drop).expect("recovers");
+        let service = Service::new(Store::open(options).await.expect("opens"));
+        let setup = |number| PartitionSetup {
+            partition: id(number),
+            topic: "topic".to_string(),
+            config: LogConfig::default(),
+            leader_epoch: LeaderEpoch(0),
+        };
+        let made = service.set_up(vec![setup(0), setup(1)], true).await;
+        assert_eq!(made, [Ok(()), Ok(())]);
+        for number in 0..2 {
+            let marker = EndMarker { producer_id: 8, producer_epoch: 0, commit: true, coordinator_epoch: 0 };
+            let item = MarkerItem { partition: id(number), marker, transaction_version: 0 };
+            assert_eq!(service.mark(item).await, Ok(()));
+        }
+        service
+    }
+
+    async fn delete(service: &Service, partitions: &[i32], within: Duration) -> Results<Offset> {
+        let items = partitions.iter().map(|number| (id(*number), Offset(1))).collect();
+        match service.begin(Rare::DeleteRecords { items, within }.into()).await {
+            Outcome::Deleted(results) => results,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_deletion_that_takes_long_keeps_nobody_and_goes_on() {
+        let world = World::new(1, WorldOptions::default());
+        let node = world.add_node();
+        world.make_directory(node, Path::new("/data"));
+        let pool = Pool::new(8 << 20).expect("maps");
+        let driver = world.driver(node, pool.clone());
+        let executor = Executor::new(driver, Options { idle: IdlePolicy::Park, seed: Some(1) });
+        let body = async move {
+            let service = two_partitions(pool).await;
+            let within = Duration::from_secs(2);
+            let under_way = Deletions::begin(&service.inner.deletions, id(0)).await;
+            let began = now();
+            let told = delete(&service, &[0, 1], within).await;
+            assert_eq!(told, [Err(PartitionError::TimedOut), Ok(Offset(1))]);
+            assert!(now().since(began) < 2 * within, "it waited for all of it");
+            drop(under_way);
+            assert_eq!(delete(&service, &[0], Duration::ZERO).await, [Err(PartitionError::TimedOut)]);
+            sleep(within).await;
+            let offsets = service.partition(id(0)).expect("it is there").offsets();
+            assert_eq!(offsets.log_start, Offset(1), "nobody has asked again");
+            assert_eq!(delete(&service, &[0], within).await, [Ok(Offset(1))]);
+            service.store().stop().await.expect("stops");
+        };
+        if let Err(error) = world.run(std::slice::from_ref(&executor), body) {
+            panic!("{error}");
+        }
+    }
 }

@@ -500,7 +500,7 @@ impl Store {
     }
 
     /// A clean stop: everything goes into segments, and a checkpoint says that this is all. Appends are
-    /// refused from here on.
+    /// refused from here on, and large ones that wait for room on the device are given up.
     pub async fn stop(&self) -> Result<(), StorageError> {
         let shared = &self.shared;
         if shared.stopping.replace(true) {
@@ -540,6 +540,10 @@ impl Store {
     }
 
     async fn finish_files(&self, log: &Rc<Log>) -> Result<(), StorageError> {
+        if !log.is_whole() {
+            // What is known of its producers and epochs is of more than there is: the next start looks.
+            return Ok(());
+        }
         finish::last_segment(&self.shared, log).await?;
         // What the start has found by reading, and what there was no room for behind a direct write.
         finish::save_epochs(log).await?;
@@ -555,7 +559,13 @@ impl Store {
             let finished = join_all(some.iter().map(|partition| self.finish(&partition.log)).collect()).await;
             finished.into_iter().collect::<Result<(), StorageError>>()?;
         }
-        self.shared.write_checkpoint(true).await
+        self.shared.write_checkpoint(true).await?;
+        // Where acknowledgements wait for the device, who sent what was given up knows.
+        let is_lost = |partition: &Partition| !partition.log.is_whole();
+        match !self.shared.waits_for_device() && self.partitions().iter().any(is_lost) {
+            true => Err(StorageError::NoSpace),
+            false => Ok(()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn of_partition(error: &PartitionError) -> ErrorCode {
         PartitionError::Append(error) => of_append(error),
         PartitionError::Read(error) => of_read(error),
         PartitionError::Storage(_) => ErrorCode::KafkaStorageError,
+        PartitionError::TimedOut => ErrorCode::RequestTimedOut,
     }
 }
 

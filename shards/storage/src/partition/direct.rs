@@ -169,7 +169,7 @@ async fn perform(shared: &Rc<Shared>, log: &Rc<Log>, write: DirectWrite) -> Resu
     }
     let result = write_out(shared, log, write).await;
     if let Err(error) = &result
-        && !matches!(error, StorageError::UnknownPartition(_))
+        && !matches!(error, StorageError::UnknownPartition(_) | StorageError::Stopped)
     {
         log::error!("{}: a direct write has failed: {error}", log.id);
         let errno = match error {
@@ -306,7 +306,8 @@ async fn make_file(shared: &Shared, log: &Log, path: &std::path::Path) -> Result
     Ok(())
 }
 
-/// Waits for room on the device. Others may have the log meanwhile: deleting records is what makes room.
+/// Waits for room on the device. Others may have the log meanwhile: deleting records is what makes room. A store that
+/// stops does not wait for it: there may never be any.
 async fn pause<'a>(
     shared: &'a Shared,
     log: &Log,
@@ -314,6 +315,10 @@ async fn pause<'a>(
     waiting: &mut Option<Waiting<'a>>,
 ) -> Result<Permit, StorageError> {
     drop(writing);
+    if shared.stopping.get() {
+        log::error!("{}: the broker stops: large appends that waited for room are given up", log.id);
+        return Err(StorageError::Stopped);
+    }
     waiting.get_or_insert_with(|| Waiting::new(&shared.stats, "large appends wait until there is"));
     sleep(NO_SPACE_PAUSE).await;
     let writing = log.writer.take(1).await;

@@ -15,7 +15,7 @@ use crate::segment::cursor::{Cursor, Found};
 use crate::store::Shared;
 use crate::window::READ_BYTES;
 use executor::io;
-use model::Offset;
+use model::{LeaderEpoch, Offset};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -32,6 +32,28 @@ pub(super) struct Stop {
     pub why: &'static str,
     /// From there on to the end of the file are zeros: those that fill the last block, and space that is reserved.
     pub reserved: bool,
+}
+
+/// The leader epochs of the batches that were read.
+pub(super) struct Seen {
+    /// Where they begin.
+    pub epochs: Epochs,
+    /// The newest that there can be.
+    newest: i32,
+}
+
+impl Seen {
+    /// Nothing was read yet of a log whose leader has the epoch `current`.
+    pub fn new(current: LeaderEpoch) -> Seen {
+        Seen { epochs: Epochs::default(), newest: current.0 }
+    }
+
+    fn take(&mut self, header: &BatchHeader) {
+        // The CRC does not cover it, and one that is too large would hide all that follow.
+        if header.leader_epoch <= self.newest {
+            self.epochs.begin(header.leader_epoch, header.base_offset);
+        }
+    }
 }
 
 /// Offsets from a place up to `to` that were durable and cannot be read.
@@ -54,7 +76,7 @@ pub(super) async fn follow(
     size: u64,
     end: &mut LogPlace,
     holes: &mut Vec<Damage>,
-    seen: &mut Epochs,
+    seen: &mut Seen,
 ) -> Result<Stop, StorageError> {
     let begin = *end;
     if size <= u64::from(begin.position) {
@@ -90,14 +112,14 @@ async fn follow_batches(
     entry: &CheckpointEntry,
     end: &mut LogPlace,
     holes: &mut Vec<Damage>,
-    seen: &mut Epochs,
+    seen: &mut Seen,
 ) -> Result<&'static str, StorageError> {
     loop {
         let what = match cursor.next().await? {
             Found::Batch(header, _) if header.base_offset >= end.offset => {
                 end.position = cursor.position as u32;
                 end.offset = header.last_offset() + 1;
-                seen.begin(header.leader_epoch, header.base_offset);
+                seen.take(&header);
                 continue;
             }
             Found::Batch(..) => "a batch with an offset that was before",

@@ -1,6 +1,6 @@
 //! Finding a log's end at a start, and its older segments and indexes when they are needed.
 
-use super::end::{Stop, cut, follow, hole};
+use super::end::{Seen, Stop, cut, follow, hole};
 use super::{Log, LogState, PartitionSpec, delete, index_pair, leftovers, producers};
 use crate::batch::BatchHeader;
 use crate::checkpoint::{CheckpointEntry, LogPlace};
@@ -87,7 +87,7 @@ async fn look(
 ) -> Result<Epochs, StorageError> {
     let entries = leftovers::remove(log).await?;
     let bases = segments_among(&entries);
-    let mut seen = Epochs::default();
+    let mut seen = Seen::new(spec.leader_epoch);
     match entry {
         Some(mut entry) => {
             let cleaned = match entries.iter().any(|found| found.name == state::FILE) {
@@ -123,7 +123,7 @@ async fn look(
         }
     }
     producers::remove_beyond(log, &entries).await?;
-    Ok(seen)
+    Ok(seen.epochs)
 }
 
 impl CheckpointEntry {
@@ -213,7 +213,7 @@ async fn find_end(
     log: &Log,
     entry: CheckpointEntry,
     mut bases: Vec<i64>,
-    seen: &mut Epochs,
+    seen: &mut Seen,
 ) -> Result<Vec<i64>, StorageError> {
     let mut end = first_there(&entry, &bases);
     let (mut segments, mut holes) = (Vec::<Segment>::new(), Vec::new());

@@ -51,7 +51,7 @@ use crate::checkpoint::{CheckpointEntry, LogPlace};
 use crate::cleaner::CleanerState;
 use crate::config::LogConfig;
 use crate::epochs::Epochs;
-use crate::error::{Damage, StorageError};
+use crate::error::{Damage, ReadError, StorageError};
 use crate::journal::Pending;
 use crate::producers::{Producers, Refused, Verifying};
 use crate::segment::{Segment, file_name};
@@ -232,6 +232,8 @@ pub(crate) struct Log {
     pub direct_running: Cell<bool>,
     /// Its producers are being read.
     pub loading: Cell<bool>,
+    /// Why they could not be, the last time.
+    pub load_failure: RefCell<Option<ReadError>>,
     /// It waits for its turn to have them saved.
     pub snapshot_due: Cell<bool>,
     /// It waits for its turn to have them read.
@@ -293,6 +295,7 @@ impl Log {
             direct: RefCell::default(),
             direct_running: Cell::new(false),
             loading: Cell::new(false),
+            load_failure: RefCell::new(None),
             snapshot_due: Cell::new(false),
             load_due: Cell::new(false),
             layout: Cell::new(0),
@@ -382,6 +385,13 @@ impl Log {
         }
     }
 
+    /// All that was appended is durable. After a stop it is, unless that has given up a large append for which there was
+    /// no room.
+    pub fn is_whole(&self) -> bool {
+        let state = self.state.borrow();
+        state.high_watermark >= state.log_end
+    }
+
     /// What a checkpoint says of this log now; `None` if it never held anything.
     pub fn checkpoint(&self, clean: bool) -> Option<CheckpointEntry> {
         let state = self.state.borrow();
@@ -404,9 +414,11 @@ impl Log {
         let older: u64 = before.map(|segment| u64::from(segment.bytes)).sum();
         let told = state.epochs_told();
         let newest = told.checked_sub(1).and_then(|last| state.epochs.entries().nth(last));
+        // Behind the end of what is durable may lie a part of what was given up.
+        let whole = state.high_watermark >= state.log_end;
         Some(CheckpointEntry {
             id: self.id,
-            exact: clean && state.damage.is_empty() && untold.is_none(),
+            exact: clean && whole && state.damage.is_empty() && untold.is_none(),
             leader_epoch: newest.map_or(-1, |(epoch, _)| epoch.0),
             epoch_history: told > 1,
             log_start: state.log_start,

@@ -65,8 +65,12 @@ async fn load_into(shared: &Rc<Shared>, log: &Rc<Log>) {
             state.producers = Some(producers);
             state.aborted = aborted;
         }
-        Err(_) if shared.stopping.get() => {}
-        Err(error) => log::error!("{}: cannot read the producers' state: {error}", log.id),
+        Err(error) => {
+            if !shared.stopping.get() {
+                log::error!("{}: cannot read the producers' state: {error}", log.id);
+            }
+            *log.load_failure.borrow_mut() = Some(error);
+        }
     }
     log.loading.set(false);
     // What was read now is not to be read at the next start.

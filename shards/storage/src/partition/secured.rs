@@ -6,12 +6,12 @@
 //! that one stays, however many of these come, until another like it has taken its place.
 
 use super::{Log, LogState, aborted, producers};
-use crate::error::StorageError;
+use crate::error::{ReadError, StorageError};
 use crate::producers::Producers;
 use crate::segment::file_name;
 use crate::store::Shared;
 use crate::window::put_file;
-use driver::OpenOptions;
+use driver::{Errno, OpenOptions};
 use executor::{io, now, race, sleep};
 use std::path::Path;
 use std::rc::Rc;
@@ -63,16 +63,40 @@ impl Secured {
 
 /// Puts the producers on the device, before the log start moves to `start`, which is not above the high watermark. The
 /// caller does not hold the log's writer. False if there is no room for that, and then a snapshot is due, whatever was
-/// appended: what makes room does not wait for some, or on a full device nothing would ever be deleted.
+/// appended: what makes room does not wait for some, or on a full device nothing would ever be deleted. An error if they
+/// cannot be read for now.
 pub(crate) async fn secure(shared: &Rc<Shared>, log: &Rc<Log>, start: i64) -> Result<bool, StorageError> {
     if !producers::ensure_loaded(shared, log).await {
-        // It was said why. Old records go all the same: without a limit the device would be full some day.
-        return Ok(true);
+        // It was said why.
+        let failure = log.load_failure.borrow().clone();
+        return match failure.and_then(passing).filter(|_| !shared.stats.is_full()) {
+            Some(error) => Err(error),
+            // Old records go all the same: without a limit the device would be full some day.
+            None => Ok(true),
+        };
     }
     match put(shared, log, start).await {
         Ok(offset) => reached(shared, log, offset).await,
         Err(StorageError::NoSpace) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Why the producers could not be read, if another try may do better: what is lost with the records until then would be
+/// lost for nothing. Damage, and files that are gone or cannot be read, stay as they are.
+fn passing(failure: ReadError) -> Option<StorageError> {
+    match failure {
+        ReadError::Storage(error) => {
+            let stays = error.is_gone()
+                || matches!(
+                    error,
+                    StorageError::Damaged(_)
+                        | StorageError::Format { .. }
+                        | StorageError::Io { errno: Errno::IO, .. }
+                );
+            (!stays).then_some(error)
+        }
+        ReadError::Damaged(_) | ReadError::OffsetOutOfRange { .. } => None,
     }
 }
 

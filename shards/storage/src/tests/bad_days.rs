@@ -295,6 +295,45 @@ fn a_large_append_that_is_given_up_leaves_the_device_to_others() {
     });
 }
 
+#[test]
+fn a_stop_waits_for_no_room_for_a_large_append() {
+    let mut rig = Rig::new(80);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let (store, partition) = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        append(&store, &partition, &batch_of(1, &[0; 100])).await.expect("appends");
+        sleep(Duration::from_secs(5)).await;
+        (store, partition)
+    });
+    // Enough for a checkpoint, but not for a large append.
+    rig.world.set_capacity(rig.node, rig.world.used_bytes(rig.node) + 20_000);
+    let sent = by_producer(batch_of(1, &[1; 400_000]), 8, 0, 0);
+    let again = sent.clone();
+    rig.run(&run, async move {
+        let waits = partition.append(&sent, &context()).expect("takes it");
+        sleep(Duration::from_secs(3)).await;
+        assert!(store.stats().is_full());
+        let stopped = race(store.stop(), sleep(Duration::from_secs(30))).await;
+        assert_eq!(stopped, Either::Left(Ok(())));
+        assert_eq!(store.committed(&waits.ticket).await, Err(StorageError::Stopped));
+    });
+    rig.kill(run);
+    rig.world.set_capacity(rig.node, 64 << 30);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, recovered) = start(options).await;
+        assert!(recovered.damage.is_empty());
+        let partition = store.open_partition(spec(0)).await.expect("opens");
+        assert_eq!(partition.offsets().log_end, Offset(1), "what was acknowledged, and nothing else");
+        assert_eq!(append(&store, &partition, &again).await, Ok(Offset(1)), "it was never there");
+        assert_eq!(batches(&read_all(&partition, Offset(0), 1 << 20).await.expect("reads")).len(), 2);
+        store.stop().await.expect("stops");
+    });
+}
+
 /// The append that meets the fault fails, those after it are refused, and what is durable can be read. Returns the
 /// offset behind that.
 async fn goes_offline(case: usize, store: &Store, log: &Partition) -> i64 {

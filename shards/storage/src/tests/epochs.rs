@@ -1,7 +1,8 @@
 //! Where leader epochs began is known after a start, whatever of the log was where when the broker ended.
 
 use super::{Rig, batch_of, context, spec, start};
-use crate::{AppendContext, Partition, Store};
+use crate::batch::HEADER_BYTES;
+use crate::{AppendContext, Partition, PartitionSpec, Store};
 use executor::{io, sleep};
 use model::{LeaderEpoch, Offset};
 use std::time::Duration;
@@ -25,6 +26,11 @@ fn check(partition: &Partition) {
     assert_eq!(partition.epoch_end(LeaderEpoch(0)), (LeaderEpoch(0), Offset(10)));
 }
 
+/// The partition whose leader has epoch 1.
+fn of_epoch_1() -> PartitionSpec {
+    PartitionSpec { leader_epoch: LeaderEpoch(1), ..spec(0) }
+}
+
 /// What two starts find, each of them before a clean stop.
 fn two_starts(rig: &mut Rig) {
     for _ in 0..2 {
@@ -32,7 +38,7 @@ fn two_starts(rig: &mut Rig) {
         let options = rig.options(&run);
         rig.run(&run, async move {
             let (store, _) = start(options).await;
-            let partition = store.open_partition(spec(0)).await.expect("opens");
+            let partition = store.open_partition(of_epoch_1()).await.expect("opens");
             check(&partition);
             store.stop().await.expect("stops");
         });
@@ -86,4 +92,39 @@ fn an_epoch_that_a_start_found_by_reading_is_known_after_a_clean_stop() {
     rig.kill(run);
     // The first start looks at the batches, and nothing is appended; the second one looks at nothing.
     two_starts(&mut rig);
+}
+
+#[test]
+fn an_epoch_that_rot_has_made_too_large_hides_none_that_follow() {
+    // Which bit turns is up to the seed: some make it negative.
+    for seed in 1310..1316 {
+        let mut rig = Rig::new(seed);
+        leave_ten(&mut rig);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        let (segment, epochs) = rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec(0)).await.expect("opens");
+            append_in(&store, &partition, 0, &[1; 70_000]).await;
+            append_in(&store, &partition, 1, &[1; 70_000]).await;
+            sleep(Duration::from_millis(500)).await;
+            (partition.log.segment_path(0), partition.log.directory.join("leader-epoch-checkpoint"))
+        });
+        rig.crash(run);
+        let run = rig.begin();
+        rig.run(&run, async move { io::remove(&epochs).await.expect("was there") });
+        rig.kill(run);
+        // The epoch of the second batch: it lies behind one with a value of five bytes.
+        rig.world.rot(rig.node, &segment, Some(HEADER_BYTES as u64 + 5 + 12)).expect("it is there");
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(of_epoch_1()).await.expect("opens");
+            let epochs = [19, 20].map(|offset| partition.epoch_at(Offset(offset)));
+            assert_eq!(epochs, [LeaderEpoch(0), LeaderEpoch(1)], "seed {seed}");
+            assert_eq!(partition.epoch_end(LeaderEpoch(0)), (LeaderEpoch(0), Offset(20)), "seed {seed}");
+            store.stop().await.expect("stops");
+        });
+    }
 }

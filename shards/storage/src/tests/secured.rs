@@ -1,7 +1,8 @@
 //! What producers wrote is known after its records were deleted, whatever a power loss takes.
 
+use super::short::take_all;
 use super::{NOW, Rig, Run, append, batch_at, batch_of, by_producer, context, spec, spec_with, start};
-use crate::{LogConfig, Partition, Store, StoreOptions};
+use crate::{LogConfig, Partition, ReadError, StorageError, Store, StoreOptions};
 use driver::Errno;
 use executor::{Either, io, race, sleep};
 use model::Offset;
@@ -324,5 +325,25 @@ fn that_there_are_no_producers_is_saved_now_and_then() {
         let saved = snapshots(&partition).await;
         assert!(saved.len() == 2 && saved[1] > 1000, "{saved:?}");
         store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn records_are_not_deleted_while_there_is_no_memory_to_read_their_producers() {
+    let mut rig = Rig::new(1260);
+    rig.leave(|store, partition| async move {
+        append(&store, &partition, &small(0)).await.map(drop).expect("appends");
+    });
+    rig.find(|store, partition, pool| async move {
+        // Its journal is ready then.
+        sleep(Duration::from_millis(10)).await;
+        let held = take_all(&pool);
+        let refused = partition.delete_records(Offset(1)).await;
+        let is_short = matches!(refused, Err(ReadError::Storage(StorageError::OutOfMemory { .. })));
+        assert!(is_short, "{refused:?}");
+        assert_eq!(partition.offsets().log_start, Offset(0));
+        drop(held);
+        assert_eq!(partition.delete_records(Offset(1)).await, Ok(Offset(1)));
+        assert_eq!(append(&store, &partition, &small(0)).await, Ok(Offset(0)), "sent twice, there once");
     });
 }

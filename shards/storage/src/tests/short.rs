@@ -5,7 +5,7 @@ use crate::AppendError;
 use memory::Block;
 
 /// All that a pool has left.
-fn take_all(pool: &Pool) -> Vec<Block> {
+pub(super) fn take_all(pool: &Pool) -> Vec<Block> {
     let (mut held, mut bytes) = (Vec::new(), POOL_BYTES);
     while bytes >= 4096 {
         match pool.take(bytes) {

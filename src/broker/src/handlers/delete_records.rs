@@ -18,8 +18,14 @@ use network::Answer;
 use shard::Outcome;
 use shard::operation::Rare;
 use std::rc::Rc;
+use std::time::Duration;
 
-/// Deletes each partition's records before an offset, and answers with where its log begins now.
+/// Who gives less time than this is given it all the same: Kafka deletes before it looks at the time, which is for its
+/// followers.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
+/// Deletes each partition's records before an offset, and answers with where its log begins now. REQUEST_TIMED_OUT where
+/// that takes longer than the client waits: it goes on, and asked again it answers when it is done.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
     answered(run(&broker, &request)).await
 }
@@ -43,9 +49,12 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
             }
         }
     }
+    let within = patience(asked.timeout_ms);
     let calls: Vec<_> = by_core
         .into_cores()
-        .map(|(shard, places, items)| (places, broker.ask(shard, Rare::DeleteRecords { items }.into())))
+        .map(|(shard, places, items)| {
+            (places, broker.ask(shard, Rare::DeleteRecords { items, within }.into()))
+        })
         .collect();
     for (places, call) in calls {
         let Some(Outcome::Deleted(results)) = call.await else { continue };
@@ -71,6 +80,11 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         })
         .collect();
     Ok(answer(request, &DeleteRecordsResponse { topics, ..Default::default() }))
+}
+
+/// How long a client waits.
+fn patience(timeout_ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).max(PATIENCE_MIN)
 }
 
 /// Whether clients may delete records of a topic. Of one that is not there the routing tells.
@@ -120,5 +134,12 @@ mod tests {
         assert_eq!(check_policy("t", policy(false, true)), Err(ErrorCode::PolicyViolation));
         let internal = check_policy("__consumer_offsets", policy(false, true));
         assert_eq!(internal, Err(ErrorCode::InvalidTopicException));
+    }
+
+    #[test]
+    fn a_client_waits_as_long_as_it_says_but_not_for_nothing() {
+        let waits = [i32::MIN, -1, 0, 999, 1000, 30_000].map(|timeout_ms| patience(timeout_ms).as_millis());
+        assert_eq!(waits, [1000, 1000, 1000, 1000, 1000, 30_000]);
+        assert_eq!(errors::of_partition(&shard::PartitionError::TimedOut), ErrorCode::RequestTimedOut);
     }
 }

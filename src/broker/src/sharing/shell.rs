@@ -25,6 +25,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Records behind the last that keep their place: snapshots that are older are written anew, so that the log before
 /// them can go.
 const KEPT_RECORDS: i64 = 10_000;
+/// A cut that takes longer is not waited for, and goes on.
+const CUT_WAIT: Duration = Duration::from_secs(60);
 /// Snapshots that are written anew at a time.
 const REFRESHED_MAX: usize = 1_000;
 
@@ -255,7 +257,7 @@ impl StateShell {
     }
 
     async fn cut(&self, broker: &Broker, before: Offset) {
-        let operation = Rare::DeleteRecords { items: vec![(self.id, before)] }.into();
+        let operation = Rare::DeleteRecords { items: vec![(self.id, before)], within: CUT_WAIT }.into();
         if let Outcome::Deleted(results) = broker.service.begin(operation).await
             && let Some(Err(error)) = results.first()
         {
