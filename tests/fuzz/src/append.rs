@@ -3,7 +3,9 @@
 
 use executor::{Executor, IdlePolicy, Options, sleep};
 use kafka_wire::RecordBatch;
-use kafka_wire::record_batch::layout::{ATTRIBUTES, BATCH_LENGTH, CRC, HEADER_LENGTH, LENGTH_OVERHEAD, MAGIC};
+use kafka_wire::record_batch::layout::{
+    ATTRIBUTES, BATCH_LENGTH, CRC, HEADER_LENGTH, LENGTH_OVERHEAD, MAGIC,
+};
 use memory::Pool;
 use model::{LeaderEpoch, Offset, PartitionId, ShardId, TopicId, TopicPartition};
 use sim_driver::{World, WorldOptions};
@@ -169,12 +171,8 @@ async fn live(pool: Pool, config: LogConfig, steps: Vec<Step>) -> Offset {
 }
 
 async fn append(store: &Store, partition: &Partition, step: &Step) {
-    let mut context = AppendContext {
-        now_ms: NOW_MS,
-        leader_epoch: LeaderEpoch(0),
-        origin: Origin::Client,
-        since: None,
-    };
+    let mut context =
+        AppendContext { now_ms: NOW_MS, leader_epoch: LeaderEpoch(0), origin: Origin::Client, since: None };
     let before = partition.offsets().log_end;
     let appended = match step {
         Step::Marker(marker) => {

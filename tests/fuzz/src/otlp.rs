@@ -17,7 +17,9 @@ pub fn run(data: &[u8]) {
     if read.is_ok() {
         for one in set.iter() {
             let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            assert!(one.name.chars().all(fits) && !one.name.starts_with(|first: char| first.is_ascii_digit()));
+            assert!(
+                one.name.chars().all(fits) && !one.name.starts_with(|first: char| first.is_ascii_digit())
+            );
             assert!(!one.labels.contains('\n'), "{:?}", one.labels);
         }
     }

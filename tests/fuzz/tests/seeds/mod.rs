@@ -91,12 +91,8 @@ pub fn front_door() -> Vec<Vec<u8>> {
         vec![place as u8 & 1, 5, place as u8, (api.max - api.min) as u8, 1]
     });
     let mut all: Vec<Vec<u8>> = made_up.collect();
-    let strange = [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        &[0x80, 0, 0, 0],
-        &[0, 0, 0, 9, 0, 18],
-        &[5, 0xf5, 0xe0, 0xff],
-    ];
+    let strange =
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x80, 0, 0, 0], &[0, 0, 0, 9, 0, 18], &[5, 0xf5, 0xe0, 0xff]];
     for bytes in strange {
         all.push([&[1u8, 0][..], &sized(bytes), &[7, 9, 0, 2, 0, 0]].concat());
     }
@@ -108,23 +104,16 @@ pub fn front_door() -> Vec<Vec<u8>> {
 }
 
 fn life() -> Vec<u8> {
-    let topic = CreatableTopic {
-        name: "t".into(),
-        num_partitions: 2,
-        replication_factor: 1,
-        ..Default::default()
-    };
+    let topic =
+        CreatableTopic { name: "t".into(), num_partitions: 2, replication_factor: 1, ..Default::default() };
     let topics = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
     let batch = packed(&records(BatchBuilder::new(), 9), Compression::Zstd);
     let partition = PartitionProduceData { index: 0, records: Records::Bytes(&batch) };
-    let data =
-        TopicProduceData { name: "t".into(), partition_data: vec![partition], ..Default::default() };
-    let produce =
-        ProduceRequest { acks: -1, timeout_ms: 1000, topic_data: vec![data], ..Default::default() };
+    let data = TopicProduceData { name: "t".into(), partition_data: vec![partition], ..Default::default() };
+    let produce = ProduceRequest { acks: -1, timeout_ms: 1000, topic_data: vec![data], ..Default::default() };
     let partition = FetchPartition { partition_max_bytes: 1 << 20, ..Default::default() };
     let wanted = FetchTopic { topic: "t".into(), partitions: vec![partition], ..Default::default() };
-    let fetch =
-        FetchRequest { max_wait_ms: 10, min_bytes: 1, topics: vec![wanted], ..Default::default() };
+    let fetch = FetchRequest { max_wait_ms: 10, min_bytes: 1, topics: vec![wanted], ..Default::default() };
     let find = FindCoordinatorRequest { key: "g".into(), ..Default::default() };
     let protocol = JoinGroupRequestProtocol { name: "range".into(), ..Default::default() };
     let join = JoinGroupRequest {
