@@ -5,7 +5,8 @@
 //! shard now and then, and at a clean stop. `docs/formats/checkpoint.md` has the bytes.
 
 use crate::error::StorageError;
-use crate::window::{read_file, replace_file};
+use crate::window::{put_file, read_file};
+use executor::io;
 use memory::Pool;
 use model::{PartitionId, ShardId, TopicId, TopicPartition};
 use std::collections::HashMap;
@@ -194,7 +195,10 @@ impl Checkpoint {
 
     /// Writes the file in one step.
     pub(crate) async fn write(&self, path: &Path) -> Result<(), StorageError> {
-        replace_file(path, self.encode()).await
+        put_file(path, self.encode()).await?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        // Nothing else has its name there: without room it is written once more, later.
+        io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))
     }
 }
 

@@ -176,11 +176,13 @@ pub(crate) async fn read_file(path: &Path, pool: &Pool, max: u64) -> Result<Opti
     result.map(|()| Some(whole))
 }
 
-/// Writes a small file so that after a crash there is the old one or the new one, whole.
+/// Writes a small file of a log's directory so that after a crash there is the old one or the new one, whole.
+/// A sync that fails may have cost other names there, of segments that the drain has begun: it is a failed sync
+/// for want of room, too.
 pub(crate) async fn replace_file(path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
     put_file(path, bytes).await?;
     let directory = path.parent().unwrap_or(Path::new("."));
-    io::sync_directory(directory).await.map_err(StorageError::io("sync", directory))
+    io::sync_directory(directory).await.map_err(StorageError::sync(directory))
 }
 
 /// The same, but that the new one stays is the caller's to see to: its directory is not synced.

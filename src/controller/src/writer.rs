@@ -140,7 +140,11 @@ impl Writer {
         let (first, answers): (Vec<_>, Vec<_>) =
             answers.into_iter().partition(|(job, _)| again && makes_room(&job.change));
         self.alone = !first.is_empty();
-        for (job, _) in first.into_iter().rev() {
+        for (mut job, _) in first.into_iter().rev() {
+            if let Change::DeleteTopics(deletion) = &mut job.change {
+                // It is planned once more, and has been paid for.
+                deletion.budget = None;
+            }
             self.shared.queue.borrow_mut().push_front(job);
         }
         for (job, answer) in answers {

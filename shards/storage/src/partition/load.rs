@@ -158,7 +158,8 @@ impl LogState {
         }
         let first = self.segments.first().map_or(end.offset, |segment| segment.base);
         self.older_unknown = first > entry.log_start;
-        self.older_bytes = entry.older_bytes;
+        // Of a checkpoint from before a deletion they may be bytes of segments that are gone.
+        self.older_bytes = if self.older_unknown { entry.older_bytes } else { 0 };
     }
 
     /// Takes in the epochs of what was read, which no file may have; a log that tells of none is of the current one.
@@ -439,4 +440,33 @@ pub(crate) async fn build_index(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -
         segment.adopt(index);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::Partition;
+    use crate::tests::spec;
+    use std::path::PathBuf;
+    use std::rc::Weak;
+
+    #[test]
+    fn what_was_deleted_since_a_checkpoint_is_no_part_of_a_logs_size() {
+        let end = LogPlace { segment: 10, position: 0, offset: 10 };
+        for (log_start, left) in [(0, 500), (9, 500), (10, 0)] {
+            let log = Log::new(&spec(0), PathBuf::new(), Weak::new());
+            let entry = CheckpointEntry {
+                id: log.id,
+                exact: false,
+                leader_epoch: 0,
+                epoch_history: false,
+                log_start,
+                verified: end,
+                claimed: end,
+                older_bytes: 500,
+            };
+            log.state.borrow_mut().begin(&entry, end);
+            assert_eq!(Partition { log: Rc::new(log) }.size_bytes(), left, "the log begins at {log_start}");
+        }
+    }
 }

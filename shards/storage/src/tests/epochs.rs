@@ -5,6 +5,8 @@ use crate::batch::HEADER_BYTES;
 use crate::{AppendContext, Partition, PartitionSpec, Store};
 use executor::{io, sleep};
 use model::{LeaderEpoch, Offset};
+use sim_driver::DiskFault;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Appends a batch of ten records in an epoch, which is durable then.
@@ -127,4 +129,39 @@ fn an_epoch_that_rot_has_made_too_large_hides_none_that_follow() {
             store.stop().await.expect("stops");
         });
     }
+}
+
+#[test]
+fn a_sync_of_names_that_finds_no_room_for_epochs_is_a_failed_sync() {
+    // The log's first segment has no name on the device yet, and the next sync would not say that it is lost.
+    let mut rig = Rig::new(1320);
+    rig.tune = |options| options.drain_interval = Duration::from_secs(10);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    let (store, partition) = rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        // Until its journal is ready the drain is in a hurry.
+        sleep(Duration::from_millis(10)).await;
+        append_in(&store, &partition, 0, b"value").await;
+        // Drained after ten seconds, synced twenty seconds later.
+        sleep(Duration::from_secs(15)).await;
+        assert!(!partition.log.state.borrow().is_undrained(10), "it is in a segment");
+        append_in(&store, &partition, 1, b"value").await;
+        (store, partition)
+    });
+    rig.world.fail_next(rig.node, DiskFault::FullNames, 1);
+    rig.run(&run, async move {
+        sleep(Duration::from_secs(12)).await;
+        assert!(!partition.log.state.borrow().is_undrained(20), "and so is this");
+        assert!(store.stats().offline.load(Ordering::Relaxed));
+    });
+    let (run, options) = rig.after_crash(run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.open_partition(of_epoch_1()).await.expect("opens");
+        assert_eq!((partition.damage(), partition.offsets().log_end), (None, Offset(20)));
+        check(&partition);
+        store.stop().await.expect("stops");
+    });
 }

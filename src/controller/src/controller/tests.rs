@@ -1,8 +1,8 @@
 //! The controller on a simulated disk: group commit, crashes, full and failing disks, snapshots.
 
 use super::Controller;
-use crate::changes::{Change, NewTopic, Outcome, TopicReference};
-use crate::error::{ErrorKind, MetadataError};
+use crate::changes::{Budget, Change, NewTopic, Outcome, TopicReference};
+use crate::error::{ControlError, ErrorKind, MetadataError};
 use crate::image::Image;
 use crate::testing::{create, created, open, options, pool, some_change};
 use base::Random;
@@ -12,6 +12,8 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn world(seed: u64) -> (World, SimNode) {
     let world = World::new(seed, WorldOptions::default());
@@ -204,6 +206,21 @@ async fn done(controller: &Controller, change: Change) -> bool {
     controller.submit(change).await.is_ok()
 }
 
+/// Enough for a single topic.
+#[derive(Debug, Default)]
+struct ForOne {
+    spent: AtomicBool,
+}
+
+impl Budget for ForOne {
+    fn spend(&self, _partitions: usize) -> Result<(), ControlError> {
+        match self.spent.swap(true, Ordering::Relaxed) {
+            true => Err(ControlError::new(ErrorKind::ThrottlingQuotaExceeded, "no more")),
+            false => Ok(()),
+        }
+    }
+}
+
 #[test]
 fn a_deletion_is_not_refused_for_the_large_change_that_came_with_it() {
     let (world, node) = world(10);
@@ -215,7 +232,9 @@ fn a_deletion_is_not_refused_for_the_large_change_that_came_with_it() {
         // More than is left beside what is kept.
         let large = create(vec![NewTopic { partitions: 20_000, ..NewTopic::named("large") }]);
         let topics = vec![TopicReference { name: Some("old".to_owned()), ..Default::default() }];
-        let deletion = Change::DeleteTopics(crate::changes::DeleteTopics { topics, budget: None });
+        // It is planned twice, and paid for once.
+        let budget: Option<Arc<dyn Budget>> = Some(Arc::new(ForOne::default()));
+        let deletion = Change::DeleteTopics(crate::changes::DeleteTopics { topics, budget });
         // Both are in the queue before the writer runs.
         let went_well = join_all(vec![done(&controller, large), done(&controller, deletion)]).await;
         assert_eq!(went_well, [false, true]);
