@@ -78,6 +78,11 @@ impl Transactional {
         Transactional { address, id: id.to_owned(), producer }
     }
 
+    /// The producer's id, and its epoch.
+    pub fn id_and_epoch(&self) -> (i64, i16) {
+        self.producer
+    }
+
     /// Adds partitions of a topic to the transaction.
     ///
     /// # Panics
