@@ -95,7 +95,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "fuzz",
         about: "every fuzz target for a short while, with AddressSanitizer (needs the nightly toolchain)",
-        cargo: &["xtask", "fuzz", "--seconds", "15"],
+        cargo: &["xtask", "fuzz", "--seconds", "10"],
         environment: &[],
         limit: minutes(15),
     },
