@@ -71,6 +71,22 @@ impl Buddy {
         Some(page)
     }
 
+    /// Takes the block of `2^order` pages that begins at `page`, if all of it is free.
+    pub(crate) fn take_at(&mut self, page: u32, order: u32) -> bool {
+        let begin = |order: u32| page >> order << order;
+        let mut orders = order..self.heads.len() as u32;
+        let is_free = |&o: &u32| self.tags[begin(o) as usize] == FREE | o as u8;
+        let Some(found) = orders.find(is_free) else { return false };
+        self.unlink(begin(found), found);
+        for split in (order..found).rev() {
+            // The half in which the block does not lie.
+            self.push(begin(split) ^ (1 << split), split);
+        }
+        self.tags[page as usize] = USED | order as u8;
+        self.free_pages -= 1 << order;
+        true
+    }
+
     /// Frees the block that begins at `page` and joins it with its buddies.
     pub(crate) fn give(&mut self, page: u32) {
         let tag = self.tags[page as usize];
@@ -151,7 +167,16 @@ mod tests {
         for _ in 0..20_000 {
             if held.is_empty() || random.one_in(2) {
                 let order = random.below(6) as u32;
-                let Some(page) = buddy.take(order) else { continue };
+                let place = (random.below(777) as u32) >> order << order;
+                let page = if random.one_in(4) {
+                    let range = place as usize..(place + (1 << order)) as usize;
+                    let free = owners.get(range).is_some_and(|owners| !owners.contains(&true));
+                    assert_eq!(buddy.take_at(place, order), free, "{place} of order {order}");
+                    free.then_some(place)
+                } else {
+                    buddy.take(order)
+                };
+                let Some(page) = page else { continue };
                 assert_eq!(page % (1 << order), 0, "aligned to its size");
                 for owner in &mut owners[page as usize..(page + (1 << order)) as usize] {
                     assert!(!std::mem::replace(owner, true), "a page handed out twice");

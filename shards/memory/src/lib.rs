@@ -7,6 +7,7 @@
 //!   to sockets, all without copying.
 //! - [`tail`]: [`TailBlock`], filled from its beginning while what is filled is shared already; a [`Gap`] in it is
 //!   filled last.
+//! - [`ahead`]: which huge pages are made ready on another thread, before the core touches them.
 //! - [`buddy`]: the arithmetic of the allocator, without any memory under it.
 //!
 //! A block may be dropped on another core than its pool's: it then travels home over a lock-free stack. Only
@@ -14,6 +15,7 @@
 //!
 //! Invariant: this crate knows neither files nor sockets; who needs memory asks, and gets it or does not.
 
+mod ahead;
 mod block;
 mod buddy;
 mod pool;

@@ -3,9 +3,10 @@
 #![allow(unsafe_code)] // Maps the arena; see the notes at each block.
 
 use crate::BLOCK_BYTES_MIN;
+use crate::ahead::{PART_ORDER, Parts};
 use crate::block::Block;
 use crate::buddy::Buddy;
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const NONE: u32 = u32::MAX;
 
 /// A huge page of the kernel. An arena that is as large begins at a multiple of it, so that it can have such pages.
-const HUGE_PAGE_BYTES: usize = 2 << 20;
+pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Why a pool could not be made.
 #[derive(Debug)]
@@ -111,6 +112,12 @@ impl Arena {
         Ok(Arena { memory, bytes, returned: AtomicU32::new(NONE), links })
     }
 
+    fn huge_pages(&self) -> io::Result<()> {
+        // SAFETY: about the arena's own mapping; whatever the kernel makes of it, its contents stay.
+        let refused = unsafe { libc::madvise(self.memory.as_ptr().cast(), self.bytes, libc::MADV_HUGEPAGE) };
+        if refused == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The address of a page.
     pub(crate) fn address(&self, page: u32) -> NonNull<u8> {
         let offset = page as usize * BLOCK_BYTES_MIN;
@@ -155,6 +162,10 @@ struct Inner {
     buddy: RefCell<Buddy>,
     arena: Arc<Arena>,
     usage: Arc<PoolUse>,
+    parts: RefCell<Parts>,
+    /// Who makes huge pages ready.
+    ahead: OnceCell<Box<dyn Fn(Block)>>,
+    huge_pages: Cell<bool>,
 }
 
 /// One core's memory: a fixed budget of blocks. Cloning shares it; it stays on its core.
@@ -175,8 +186,33 @@ impl Pool {
             buddy: RefCell::new(Buddy::new(count)),
             arena: Arc::new(arena),
             usage: Arc::new(PoolUse::default()),
+            parts: RefCell::new(Parts::new(count)),
+            ahead: OnceCell::new(),
+            huge_pages: Cell::new(false),
         };
         Ok(Pool { inner: Rc::new(inner) })
+    }
+
+    /// Asks the kernel for huge pages, for what has not been touched yet: it is then touched 2 MiB at a time. Direct I/O
+    /// gives a device one piece for each run of neighbouring pages, and of small pages each is a run of its own
+    /// (`docs/decisions/huge-pages.md`). An error: the kernel has none, and all stays as it is.
+    pub fn ask_for_huge_pages(&self) -> io::Result<()> {
+        self.inner.arena.huge_pages()?;
+        self.inner.huge_pages.set(true);
+        Ok(())
+    }
+
+    /// Whether it is in huge pages, as far as the kernel finds any.
+    pub fn has_huge_pages(&self) -> bool {
+        self.inner.huge_pages.get()
+    }
+
+    /// From now on the next huge pages are handed out ahead of their use, as blocks: `touch` has them touched, on another
+    /// thread, and let go. Until then they count as used. Only the first call is heeded.
+    pub fn prepare_ahead(&self, touch: impl Fn(Block) + 'static) {
+        if self.inner.ahead.set(Box::new(touch)).is_ok() {
+            self.prepare();
+        }
     }
 
     /// A block of at least `bytes` (the next power of two, 4 KiB at least), or `None` when the budget is
@@ -189,7 +225,26 @@ impl Pool {
         let mut buddy = self.inner.buddy.borrow_mut();
         let taken = buddy.take(order);
         self.note(&buddy, taken.is_none());
-        Some(Block::new(self.inner.arena.clone(), taken?, pages * BLOCK_BYTES_MIN))
+        drop(buddy);
+        let page = taken?;
+        if self.inner.parts.borrow_mut().reach(page, order) {
+            self.prepare();
+        }
+        Some(Block::new(self.inner.arena.clone(), page, pages * BLOCK_BYTES_MIN))
+    }
+
+    /// Hands out the huge pages that are to be ready next.
+    fn prepare(&self) {
+        let Some(touch) = self.inner.ahead.get() else { return };
+        loop {
+            let Some(page) = self.inner.parts.borrow_mut().send() else { return };
+            let mut buddy = self.inner.buddy.borrow_mut();
+            let free = buddy.take_at(page, PART_ORDER);
+            assert!(free, "page {page} was never handed out and is not free");
+            self.note(&buddy, false);
+            drop(buddy);
+            touch(Block::new(self.inner.arena.clone(), page, HUGE_PAGE_BYTES));
+        }
     }
 
     /// Bytes that are not in any block. A block of that size need not be free: the arena may be in pieces.
@@ -223,12 +278,19 @@ impl Pool {
         // release in `give_back`.
         let mut page = arena.returned.swap(NONE, Ordering::Acquire);
         let mut buddy = self.inner.buddy.borrow_mut();
+        let mut parts = self.inner.parts.borrow_mut();
+        let mut ready = false;
         while page != NONE {
             let next = arena.links[page as usize].load(Ordering::Relaxed);
             buddy.give(page);
+            ready |= parts.come_home(page);
             page = next;
         }
         self.note(&buddy, false);
+        drop((buddy, parts));
+        if ready {
+            self.prepare();
+        }
     }
 
     fn note(&self, buddy: &Buddy, refused: bool) {
@@ -306,6 +368,21 @@ mod tests {
                 block.fill(7);
             }
         }
+    }
+
+    #[test]
+    fn huge_pages_are_asked_for_all_of_it() {
+        let pool = Pool::new(4 * HUGE_PAGE_BYTES).expect("maps");
+        let (start, length) = pool.arena_range();
+        let asked = pool.ask_for_huge_pages();
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("of this process");
+        // A part of the file for each mapping: its addresses first, its flags last.
+        let range = format!("{:x}-{:x} ", start as usize, start as usize + length);
+        let flags = maps.split_once(&range).and_then(|(_, after)| after.split_once("VmFlags:"));
+        let flags = flags.and_then(|(_, flags)| flags.lines().next()).unwrap_or_default();
+        assert_eq!(flags.split_whitespace().any(|flag| flag == "hg"), asked.is_ok(), "{asked:?}: {flags}");
+        let has = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+        assert_eq!(asked.is_ok(), has, "{asked:?}");
     }
 
     #[test]

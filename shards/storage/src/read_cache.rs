@@ -15,7 +15,7 @@ use executor::{Event, io, spawn};
 use memory::{Block, Pool, Slice};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,6 +26,8 @@ const AHEAD_MAX: u64 = 8;
 /// Reads of a store that are under way at once, and how many of them nobody waits for yet.
 const FLIGHTS_MAX: usize = 16;
 const FLIGHTS_AHEAD_MAX: usize = 12;
+/// Readers whose further chunks wait for a read to end.
+const LATER_MAX: usize = 64;
 /// Readers of one file whose places are known.
 const STREAMS_MAX: usize = 4;
 const ALIGN: u64 = 4096;
@@ -65,6 +67,18 @@ struct Stream {
     depth: u64,
 }
 
+/// Chunks that are to be read ahead as soon as fewer reads are under way.
+struct Later {
+    file: Weak<OpenFile>,
+    number: u64,
+    /// The next chunk.
+    index: u64,
+    /// No chunk that begins there or behind it.
+    until: u64,
+    /// Up to where the file is written.
+    limit: u64,
+}
+
 #[derive(Default)]
 struct Inner {
     chunks: BTreeMap<Key, Chunk>,
@@ -75,11 +89,17 @@ struct Inner {
     /// Memory of the chunks, of those that are being read too.
     bytes: usize,
     streams: BTreeMap<u64, VecDeque<Stream>>,
+    /// The memory of chunks that were read ahead and that nobody has asked for yet.
+    unasked: BTreeMap<Key, usize>,
+    unasked_bytes: usize,
+    /// In turns; one of a file at most.
+    later: VecDeque<Later>,
 }
 
 impl Inner {
     /// A chunk that has at least `needed` bytes.
     fn find(&mut self, key: Key, needed: usize) -> Option<Result<Slice, Rc<Flight>>> {
+        self.asked(key);
         match self.chunks.get_mut(&key)? {
             Chunk::Flying(flight) => return Some(Err(flight.clone())),
             Chunk::There { bytes, used, .. } if bytes.len() >= needed => {
@@ -93,6 +113,11 @@ impl Inner {
         }
         self.remove(key);
         None
+    }
+
+    /// The chunk is no longer one that was read ahead for nobody.
+    fn asked(&mut self, key: Key) {
+        self.unasked_bytes -= self.unasked.remove(&key).unwrap_or(0);
     }
 
     fn put(&mut self, key: Key, bytes: Slice, held: usize) {
@@ -116,6 +141,7 @@ impl Inner {
     }
 
     fn remove(&mut self, key: Key) {
+        self.asked(key);
         if let Some(Chunk::There { held, used, .. }) = self.chunks.remove(&key) {
             self.by_use.remove(&used);
             self.bytes -= held;
@@ -164,6 +190,7 @@ impl ReadCache {
         let keys: Vec<Key> = there.map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| inner.remove(key));
         inner.streams.remove(&file);
+        inner.later.retain(|later| later.number != file);
         drop(inner);
         self.show();
     }
@@ -185,13 +212,17 @@ impl ReadCache {
         self.stats.cache_bytes.store(self.inner.borrow().bytes as u64, Ordering::Relaxed);
     }
 
-    /// A block, within the budget. A sixteenth of the pool is left to others, as far as the cache has it.
+    /// A block, within the budget. A sixteenth of the pool is left to others, as far as the cache has it; what is read
+    /// ahead of all readers is half of the budget at most, so that it does not push itself out.
     fn room(&self, size: usize, ahead: bool) -> Option<Block> {
         let flights = if ahead { FLIGHTS_AHEAD_MAX } else { FLIGHTS_MAX };
         if self.closed.get() || self.flying.get() >= flights {
             return None;
         }
         let mut inner = self.inner.borrow_mut();
+        if ahead && inner.unasked_bytes + size > self.limit / 2 {
+            return None;
+        }
         let left = self.pool.budget_bytes() / 16 + size;
         while (inner.bytes + size > self.limit || self.pool.free_bytes() < left) && inner.evict() {}
         if inner.bytes + size > self.limit || (ahead && self.pool.free_bytes() < left) {
@@ -214,6 +245,10 @@ impl ReadCache {
         let flight = Rc::new(Flight { landed: Event::new(), result: RefCell::default() });
         let mut inner = self.inner.borrow_mut();
         inner.bytes += block.len();
+        if ahead {
+            inner.unasked.insert((file.number, index), block.len());
+            inner.unasked_bytes += block.len();
+        }
         inner.chunks.insert((file.number, index), Chunk::Flying(flight.clone()));
         drop(inner);
         self.flying.set(self.flying.get() + 1);
@@ -257,14 +292,48 @@ impl ReadCache {
     fn ahead(self: &Rc<Self>, file: &Rc<OpenFile>, index: u64, until: u64, limit: u64, ahead: bool) {
         // Never more than half of the memory, so that what is read ahead does not push itself out.
         let most = AHEAD_MAX.min(self.limit as u64 / CHUNK_BYTES / 2);
-        for index in index..index + most {
+        let first = index;
+        for index in first..first + most {
             if index * CHUNK_BYTES >= until.min(limit) {
                 return;
             }
             let known = self.inner.borrow().chunks.contains_key(&(file.number, index));
             if !known && self.begin(file, index, limit, ahead).is_none() {
+                if ahead && self.flying.get() >= FLIGHTS_AHEAD_MAX {
+                    self.later(file, index, until.min((first + most) * CHUNK_BYTES), limit);
+                }
                 return;
             }
+        }
+    }
+
+    /// Keeps in mind what is to be read ahead when a read has ended.
+    fn later(&self, file: &Rc<OpenFile>, index: u64, until: u64, limit: u64) {
+        let number = file.number;
+        let mut inner = self.inner.borrow_mut();
+        inner.later.retain(|later| later.number != number);
+        if inner.later.len() == LATER_MAX {
+            inner.later.pop_front();
+        }
+        inner.later.push_back(Later { file: Rc::downgrade(file), number, index, until, limit });
+    }
+
+    /// Reads ahead what was kept in mind, a chunk of each reader in turn: while an answer is sent, the device reads
+    /// what the next one will ask for.
+    fn go_on(self: &Rc<Self>) {
+        while self.flying.get() < FLIGHTS_AHEAD_MAX {
+            let Some(mut later) = self.inner.borrow_mut().later.pop_front() else { return };
+            let Some(file) = later.file.upgrade() else { continue };
+            if later.index * CHUNK_BYTES >= later.until.min(later.limit) {
+                continue;
+            }
+            let known = self.inner.borrow().chunks.contains_key(&(later.number, later.index));
+            if !known && self.begin(&file, later.index, later.limit, true).is_none() {
+                // No memory: the reader begins anew when it comes back.
+                return;
+            }
+            later.index += 1;
+            self.inner.borrow_mut().later.push_back(later);
         }
     }
 
@@ -320,6 +389,7 @@ async fn fly(cache: Rc<ReadCache>, read: Reading, block: Block, flight: Rc<Fligh
     match &result {
         Ok(bytes) if !cache.closed.get() => inner.put(key, bytes.clone(), held),
         _ => {
+            inner.asked(key);
             inner.chunks.remove(&key);
             inner.bytes -= held;
         }
@@ -330,6 +400,7 @@ async fn fly(cache: Rc<ReadCache>, read: Reading, block: Block, flight: Rc<Fligh
     *flight.result.borrow_mut() = Some(result);
     flight.landed.notify();
     cache.landed.notify();
+    cache.go_on();
 }
 
 /// The first and the last chunk in which something of `position..end` lies.

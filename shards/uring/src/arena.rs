@@ -79,10 +79,6 @@ impl Arena {
             iov_base: (self.start + at) as *mut libc::c_void,
             iov_len: self.part_bytes.min(self.bytes - at),
         };
-        // All of it is about to be in memory: as one huge page, if the kernel has one, it is found sooner by whoever
-        // goes through it, and a device is given it in fewer pieces. What was touched before stays in small ones.
-        // SAFETY: about memory of the pool, and whatever the kernel makes of it, its contents stay.
-        unsafe { libc::madvise(buffer.iov_base, buffer.iov_len, libc::MADV_HUGEPAGE) };
         // SAFETY: the mapping lives as long as the pool, which the driver keeps until its ring is gone.
         unsafe { submitter.register_buffers_update(part as u32, &[buffer], None)? };
         self.registered[part] = true;

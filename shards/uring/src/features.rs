@@ -6,13 +6,14 @@
 /// builds or patches a kernel may leave out or add what its version does not say. Kinds of requests (`msg_ring`,
 /// `send_zc`) are in the list that the kernel gives of them. Flags of requests (`multishot_accept`,
 /// `multishot_receive`) are in no list: each is tried, on a handle that is none. `no_iowait` is a bit that the kernel
-/// sets when the ring is made. What must be registered is registered, and the data directory's device is asked about
-/// `direct_io`.
+/// sets when the ring is made. Memory is advised to be in `huge_pages`, unless the system says never. What must be
+/// registered is registered, and the data directory's device is asked about `direct_io`.
 ///
 /// | name | what for | without it |
 /// |---|---|---|
 /// | `buffer_ring` | the kernel picks a receive buffer when data is there (5.19) | poll, then receive |
 /// | `direct_io` | file data past the page cache, in the units that the device asks for | through the page cache |
+/// | `huge_pages` | the pool in pages of 2 MiB, so that a device gets large pieces (2.6.38) | in pages of 4 KiB |
 /// | `msg_ring` | one core wakes another through the rings (5.18) | a write to an eventfd |
 /// | `multishot_accept` | a listening socket is armed once for many connections (5.19) | one accept a connection |
 /// | `multishot_receive` | a socket that keeps receiving little is armed once (6.0) | one receive at a time |
@@ -31,6 +32,7 @@ impl Features {
     pub const NAMES: &[&str] = &[
         "buffer_ring",
         "direct_io",
+        "huge_pages",
         "msg_ring",
         "multishot_accept",
         "multishot_receive",

@@ -104,6 +104,7 @@ pub(crate) fn find(options: &UringOptions, ring: &mut IoUring, pool: &Pool) -> F
     let mut decisions = Decisions { features: &options.features, noted: Vec::new() };
     let lend = decisions.decide("buffer_ring", || LendRing::register(&ring.submitter()).map_err(told));
     let direct = decisions.decide("direct_io", || probe_direct(options));
+    decisions.decide("huge_pages", || huge_pages(pool));
     let messages = decisions.decide("msg_ring", || known.has(&[opcode::MsgRingData::CODE]));
     let multishot_accept =
         decisions.decide("multishot_accept", || takes(ring, opcode::AcceptMulti::new(NOBODY).build()));
@@ -144,6 +145,18 @@ fn probe_direct(options: &UringOptions) -> Result<usize, String> {
             "the data directory's device asks for units of {asks_for} bytes, more than {ALIGNMENT_MAX}"
         )),
     }
+}
+
+/// Where the system says whether there are huge pages for who asks: `always`, `madvise` or `never`, the one that holds
+/// in brackets.
+const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
+fn huge_pages(pool: &Pool) -> Result<(), String> {
+    // Advice is taken even where nothing comes of it.
+    if std::fs::read_to_string(HUGE_PAGES).is_ok_and(|holds| holds.contains("[never]")) {
+        return Err(format!("{HUGE_PAGES} says never; madvise is enough"));
+    }
+    pool.ask_for_huge_pages().map_err(told)
 }
 
 fn there(known: bool) -> Result<(), String> {

@@ -55,6 +55,17 @@ pub(crate) fn pin(core: usize) {
     }
 }
 
+/// Keeps the calling thread off these cores, if the process may use others.
+pub(crate) fn keep_off(cores: &[usize]) {
+    let Ok(mut set) = sched_getaffinity(None) else { return };
+    cores.iter().for_each(|&core| set.unset(core));
+    if set.count() > 0
+        && let Err(error) = sched_setaffinity(None, &set)
+    {
+        log::debug!("a thread that is to leave the cores alone cannot be kept off them: {error}");
+    }
+}
+
 /// Raises the limit on descriptors as far as it goes. Too few for connections is said, too few to start with is
 /// refused.
 pub(crate) fn raise_descriptors() -> Result<(), String> {

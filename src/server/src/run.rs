@@ -9,7 +9,7 @@ use broker::metrics::CoreMetrics;
 use broker::{CoreAnswer, CoreOptions, CoreQuestion, Identity, Space};
 use driver::Wake;
 use executor::{Event, Executor, IdlePolicy, Options};
-use memory::Pool;
+use memory::{Block, Pool};
 use mesh::Port;
 use model::config::{BrokerConfig, DEFAULT_NODE_ID, Idle, Listener};
 use model::{NodeId, ShardId};
@@ -38,6 +38,8 @@ struct CorePlan {
     options: UringOptions,
     idle: IdlePolicy,
     pool_bytes: usize,
+    /// Takes memory that is to be touched before its core does.
+    memory: mpsc::Sender<Block>,
     stop: Arc<AtomicBool>,
     /// Tells the main thread how to wake this core for a stop.
     waker: mpsc::Sender<Arc<dyn Wake>>,
@@ -87,6 +89,7 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
     let stop = Arc::new(AtomicBool::new(false));
     let (wakers, woken) = mpsc::channel();
     let (ends, ended) = mpsc::channel();
+    let memory = touch_memory(&cores)?;
     let ports = mesh::build(cores.len(), QUEUE_CAPACITY);
     for (&core, port) in cores.iter().zip(ports) {
         let plan = CorePlan {
@@ -94,6 +97,7 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
             options: UringOptions { features: features.clone(), data: Some(directory.path.clone()) },
             idle: idle(&config),
             pool_bytes: config.pool_bytes as usize,
+            memory: memory.clone(),
             stop: stop.clone(),
             waker: wakers.clone(),
             announce: port.shard() == ShardId(0),
@@ -108,7 +112,7 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
         });
         spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
     }
-    drop((wakers, ends));
+    drop((wakers, ends, memory));
     listen_for_signals(stop, woken)?;
     // The first failure ends the process, and with it the other cores: none can go on without the rest.
     for _ in &cores {
@@ -189,6 +193,24 @@ fn machine_name() -> String {
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
+/// A thread that touches memory of all cores' pools before they do, beside them where there is room, and in time that
+/// nobody else wants. It ends when all of them have.
+fn touch_memory(cores: &[usize]) -> Result<mpsc::Sender<Block>, String> {
+    let (sender, blocks) = mpsc::channel::<Block>();
+    let cores = cores.to_vec();
+    let spawned = thread::Builder::new().name("flumen-memory".to_owned()).spawn(move || {
+        host::keep_off(&cores);
+        if let Err(error) = schedule::set_idle() {
+            log::debug!("memory is made ready in time that others want: {error}");
+        }
+        for mut block in blocks {
+            block.chunks_mut(memory::BLOCK_BYTES_MIN).for_each(|page| page[0] = 0);
+        }
+    });
+    spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
+    Ok(sender)
+}
+
 /// Turns SIGTERM and SIGINT into the stop flag; a second one ends the process at once.
 fn listen_for_signals(stop: Arc<AtomicBool>, wakers: mpsc::Receiver<Arc<dyn Wake>>) -> Result<(), String> {
     let mut signals =
@@ -217,6 +239,11 @@ fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
     }
     let pool = Pool::new(plan.pool_bytes).map_err(|error| error.to_string())?;
     let driver = UringDriver::new(&plan.options, pool.clone()).map_err(|error| error.to_string())?;
+    if pool.has_huge_pages() {
+        let memory = plan.memory.clone();
+        // Should that thread be gone, the core touches its memory itself.
+        pool.prepare_ahead(move |block| drop(memory.send(block)));
+    }
     let executor = Executor::new(Box::new(driver), Options { idle: plan.idle, seed: None });
     if plan.announce {
         announce(&executor);

@@ -156,6 +156,51 @@ fn reading_ahead_has_an_end() {
     );
 }
 
+/// Three readers have begun, each in a partition of its own, and ask for nothing more: what was read ahead of them.
+fn ahead_of_three(seed: u64, tune: fn(&mut StoreOptions)) -> u64 {
+    let mut rig = Rig::new(seed);
+    rig.tune = tune;
+    rig.leave(|store, first| async move {
+        fill(&store, &first, COUNT, 0).await;
+        for number in 1..3 {
+            let partition = store.create_partition(spec(number)).await.expect("creates");
+            fill(&store, &partition, COUNT, 0).await;
+        }
+    });
+    let read = Rc::new(AtomicU64::new(0));
+    let ahead = read.clone();
+    rig.find(move |store, first, _| async move {
+        let mut partitions = vec![first];
+        for number in 1..3 {
+            partitions.push(store.open_partition(spec(number)).await.expect("opens"));
+        }
+        // All within the first chunk of each.
+        for at in 0..5 {
+            for partition in &partitions {
+                assert_eq!(read_one(partition, at).await, at);
+            }
+        }
+        sleep(Duration::from_millis(200)).await;
+        ahead.store(get(&store.stats().read_ahead_bytes), Ordering::Relaxed);
+    });
+    get(&read)
+}
+
+#[test]
+fn reading_ahead_goes_on_when_reads_have_ended() {
+    fn with_room(options: &mut StoreOptions) {
+        options.pool = Pool::new(64 << 20).expect("maps");
+        options.cache_bytes = 16 << 20;
+    }
+    // Twice as many as are under way at once.
+    assert_eq!(ahead_of_three(745, with_room), 24 * CHUNK_BYTES);
+}
+
+#[test]
+fn what_is_read_ahead_of_many_is_half_of_the_cache() {
+    assert_eq!(ahead_of_three(746, |_| {}), 4 * CHUNK_BYTES);
+}
+
 #[test]
 fn readers_of_one_chunk_read_it_once() {
     cold(
