@@ -28,6 +28,9 @@ const FLIGHTS_MAX: usize = 16;
 const FLIGHTS_AHEAD_MAX: usize = 12;
 /// Readers whose further chunks wait for a read to end.
 const LATER_MAX: usize = 64;
+/// What was read ahead is given up when so many times the budget was read since and nobody has asked for it. It has
+/// half of the budget for at least so long: no more than a quarter of what is read is given up.
+const GIVEN_UP_AFTER: u64 = 2;
 /// Readers of one file whose places are known.
 const STREAMS_MAX: usize = 4;
 const ALIGN: u64 = 4096;
@@ -89,9 +92,13 @@ struct Inner {
     /// Memory of the chunks, of those that are being read too.
     bytes: usize,
     streams: BTreeMap<u64, VecDeque<Stream>>,
-    /// The memory of chunks that were read ahead and that nobody has asked for yet.
-    unasked: BTreeMap<Key, usize>,
+    /// The memory of chunks that were read ahead and that nobody has asked for yet, and what `begun` was then.
+    unasked: BTreeMap<Key, (usize, u64)>,
+    /// The same by what `begun` was.
+    unasked_since: BTreeMap<u64, Key>,
     unasked_bytes: usize,
+    /// Memory of all chunks that were ever begun to be read.
+    begun: u64,
     /// In turns; one of a file at most.
     later: VecDeque<Later>,
 }
@@ -115,9 +122,36 @@ impl Inner {
         None
     }
 
+    /// A chunk is being read.
+    fn begin(&mut self, key: Key, flight: Rc<Flight>, held: usize, ahead: bool) {
+        self.bytes += held;
+        self.begun += held as u64;
+        if ahead {
+            self.unasked.insert(key, (held, self.begun));
+            self.unasked_since.insert(self.begun, key);
+            self.unasked_bytes += held;
+        }
+        self.chunks.insert(key, Chunk::Flying(flight));
+    }
+
     /// The chunk is no longer one that was read ahead for nobody.
     fn asked(&mut self, key: Key) {
-        self.unasked_bytes -= self.unasked.remove(&key).unwrap_or(0);
+        if let Some((held, since)) = self.unasked.remove(&key) {
+            self.unasked_since.remove(&since);
+            self.unasked_bytes -= held;
+        }
+    }
+
+    /// Gives up what nobody has asked for while `most` bytes were read: its reader has gone, or went on in the tail.
+    /// It counts as read ahead no more and goes soon. Those who go through files would leave it where it is for ever,
+    /// as what they have passed goes first.
+    fn give_up(&mut self, most: u64) {
+        while let Some((&since, &key)) = self.unasked_since.first_key_value()
+            && self.begun - since >= most
+        {
+            self.asked(key);
+            self.pass(key);
+        }
     }
 
     fn put(&mut self, key: Key, bytes: Slice, held: usize) {
@@ -221,7 +255,10 @@ impl ReadCache {
         }
         let mut inner = self.inner.borrow_mut();
         if ahead && inner.unasked_bytes + size > self.limit / 2 {
-            return None;
+            inner.give_up(self.limit as u64 * GIVEN_UP_AFTER);
+            if inner.unasked_bytes + size > self.limit / 2 {
+                return None;
+            }
         }
         let left = self.pool.budget_bytes() / 16 + size;
         while (inner.bytes + size > self.limit || self.pool.free_bytes() < left) && inner.evict() {}
@@ -243,14 +280,7 @@ impl ReadCache {
         let length = limit.next_multiple_of(ALIGN).checked_sub(start)?.min(CHUNK_BYTES) as usize;
         let block = self.room(length.next_power_of_two(), ahead)?;
         let flight = Rc::new(Flight { landed: Event::new(), result: RefCell::default() });
-        let mut inner = self.inner.borrow_mut();
-        inner.bytes += block.len();
-        if ahead {
-            inner.unasked.insert((file.number, index), block.len());
-            inner.unasked_bytes += block.len();
-        }
-        inner.chunks.insert((file.number, index), Chunk::Flying(flight.clone()));
-        drop(inner);
+        self.inner.borrow_mut().begin((file.number, index), flight.clone(), block.len(), ahead);
         self.flying.set(self.flying.get() + 1);
         self.show();
         let read = Reading { file: file.clone(), index, length, limit, ahead };
@@ -329,7 +359,9 @@ impl ReadCache {
             }
             let known = self.inner.borrow().chunks.contains_key(&(later.number, later.index));
             if !known && self.begin(&file, later.index, later.limit, true).is_none() {
-                // No memory: the reader begins anew when it comes back.
+                // No memory: the readers begin anew when they come back. Nothing is kept for then: who does not come
+                // back would have it read by whatever read ends next.
+                self.inner.borrow_mut().later.clear();
                 return;
             }
             later.index += 1;

@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::StoreStats;
-use crate::read_cache::CHUNK_BYTES;
-use executor::{join_all, sleep};
+use crate::open_files::OpenFiles;
+use crate::read_cache::{CHUNK_BYTES, ReadCache, Reader};
+use driver::OpenOptions;
+use executor::{io, join_all, sleep};
+use memory::Slice;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -199,6 +203,79 @@ fn reading_ahead_goes_on_when_reads_have_ended() {
 #[test]
 fn what_is_read_ahead_of_many_is_half_of_the_cache() {
     assert_eq!(ahead_of_three(746, |_| {}), 4 * CHUNK_BYTES);
+}
+
+#[test]
+fn what_was_read_ahead_of_who_has_left_is_given_up() {
+    let mut rig = Rig::new(747);
+    rig.leave(|store, first| async move {
+        fill(&store, &first, COUNT, 0).await;
+        let second = store.create_partition(spec(1)).await.expect("creates");
+        fill(&store, &second, COUNT, 1).await;
+    });
+    rig.find(|store, first, _| async move {
+        // All within the first chunk: what is read ahead of it is all that may be.
+        for at in 0..5 {
+            assert_eq!(read_one(&first, at).await, at);
+        }
+        sleep(Duration::from_millis(50)).await;
+        let stats = store.stats();
+        assert_eq!(get(&stats.read_ahead_bytes), 4 * CHUNK_BYTES);
+        let second = store.open_partition(spec(1)).await.expect("opens");
+        // Some 24 chunks, three times what the cache has room for.
+        for _ in 0..2 {
+            check(&second, 30_000, COUNT, 1).await;
+        }
+        let before = get(&stats.read_ahead_bytes);
+        check(&second, 30_000, COUNT, 1).await;
+        let ahead = get(&stats.read_ahead_bytes) - before;
+        assert!(ahead > second.size_bytes() / 2, "{ahead}");
+    });
+}
+
+/// Opens one file of three chunks many times, each for a reader.
+async fn readers(cache: &Rc<ReadCache>, count: usize) -> Vec<Reader> {
+    let files = OpenFiles::new(1, false, cache.clone());
+    let path = Path::new("/data/f");
+    let file = io::open(path, OpenOptions::CREATE).await.expect("creates");
+    let bytes = vec![7u8; 3 * CHUNK_BYTES as usize];
+    io::write(file, 0, Slice::from(bytes), false).await.0.expect("writes");
+    io::close(file).await.expect("closes");
+    let mut readers = Vec::new();
+    for _ in 0..count {
+        let handle = io::open(path, OpenOptions::READ).await.expect("opens");
+        readers.push(Reader::new(cache.clone(), Rc::new(files.own(handle, path.to_path_buf()))));
+    }
+    readers
+}
+
+#[test]
+fn reading_ahead_that_found_no_room_does_not_go_on_much_later() {
+    // Half of it is read ahead by reads that are all under way at once.
+    const LIMIT: usize = 24 * CHUNK_BYTES as usize;
+    const END: u64 = 3 * CHUNK_BYTES;
+    let mut rig = Rig::new(748);
+    let run = rig.begin();
+    rig.run(&run, async move {
+        let (pool, stats) = (Pool::new(4 * LIMIT).expect("maps"), Arc::new(StoreStats::default()));
+        let cache = Rc::new(ReadCache::new(pool, LIMIT, stats.clone()));
+        let mut readers = readers(&cache, 30).await;
+        // Two chunks each: those of six are on their way, and more wait than reads will end.
+        for reader in &mut readers {
+            reader.wants(0, END, END);
+        }
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(get(&stats.read_ahead_bytes), 12 * CHUNK_BYTES);
+        // The first asks for one of them, which leaves room for another, and for one that is not there: a read ends.
+        for position in [CHUNK_BYTES, 0] {
+            let found = readers[0].some(position, 1, END).await.expect("reads");
+            assert!(found.is_some_and(|(start, bytes)| start == position && bytes[0] == 7));
+        }
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(get(&stats.read_bytes), 13 * CHUNK_BYTES);
+        assert_eq!(get(&stats.read_ahead_bytes), 12 * CHUNK_BYTES, "the others have not come back");
+        cache.close().await;
+    });
 }
 
 #[test]
