@@ -20,6 +20,9 @@ const NONE: u32 = u32::MAX;
 /// A huge page of the kernel. An arena that is as large begins at a multiple of it, so that it can have such pages.
 pub(crate) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
+/// The nodes that a kernel knows at most.
+const NODES_MAX: usize = 1024;
+
 /// Why a pool could not be made.
 #[derive(Debug)]
 pub enum MemoryError {
@@ -118,6 +121,25 @@ impl Arena {
         if refused == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    fn keep_on_node(&self) -> io::Result<()> {
+        let mut node: libc::c_uint = 0;
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: the kernel writes the node into the local integer, and nothing else.
+        let refused = unsafe { libc::syscall(libc::SYS_getcpu, nothing, &raw mut node, nothing) };
+        if refused != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut nodes = [0_u64; NODES_MAX / 64];
+        let word = nodes.get_mut(node as usize / 64).ok_or(io::ErrorKind::Unsupported)?;
+        *word = 1 << (node % 64);
+        let mode = libc::c_long::from(libc::MPOL_PREFERRED);
+        // The kernel looks at one bit less than it is told.
+        let (start, mask, bits) = (self.memory.as_ptr(), nodes.as_ptr(), NODES_MAX + 1);
+        // SAFETY: about the arena's own mapping, whose contents stay; the kernel reads the local array, to its end.
+        let refused = unsafe { libc::syscall(libc::SYS_mbind, start, self.bytes, mode, mask, bits, 0_usize) };
+        if refused == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The address of a page.
     pub(crate) fn address(&self, page: u32) -> NonNull<u8> {
         let offset = page as usize * BLOCK_BYTES_MIN;
@@ -205,6 +227,13 @@ impl Pool {
     /// Whether it is in huge pages, as far as the kernel finds any.
     pub fn has_huge_pages(&self) -> bool {
         self.inner.huge_pages.get()
+    }
+
+    /// Asks for memory of the node that the calling thread runs on, for what has not been touched yet: else it would be
+    /// that of whoever touches it, which need not be the core's. An error: the kernel has no nodes, or the process may
+    /// not say so (Docker's seccomp profile), and all stays as it is.
+    pub fn keep_on_node(&self) -> io::Result<()> {
+        self.inner.arena.keep_on_node()
     }
 
     /// From now on the next huge pages are handed out ahead of their use, as blocks: `touch` has them touched, on another
@@ -383,6 +412,23 @@ mod tests {
         assert_eq!(flags.split_whitespace().any(|flag| flag == "hg"), asked.is_ok(), "{asked:?}: {flags}");
         let has = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
         assert_eq!(asked.is_ok(), has, "{asked:?}");
+    }
+
+    #[test]
+    fn memory_is_that_of_the_callers_node_whoever_touches_it() {
+        let pool = Pool::new(4 * HUGE_PAGE_BYTES).expect("maps");
+        let asked = pool.keep_on_node();
+        // A line a mapping: where it begins, then where its memory is from. There is none in a kernel without nodes.
+        let maps = std::fs::read_to_string("/proc/self/numa_maps");
+        let has = maps.is_ok();
+        let (maps, begin) = (maps.unwrap_or_default(), format!("{:x} ", pool.arena_range().0 as usize));
+        let policy = maps.lines().find_map(|line| line.strip_prefix(&begin));
+        let prefers = policy.is_some_and(|policy| policy.starts_with("prefer:"));
+        assert_eq!(prefers, asked.is_ok(), "{asked:?}: {policy:?}");
+        let forbidden = asked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        assert!(asked.is_ok() == has || forbidden, "{asked:?}");
+        let mut all = pool.take(4 * HUGE_PAGE_BYTES).expect("free");
+        all.fill(7);
     }
 
     #[test]

@@ -66,6 +66,20 @@ pub(crate) fn keep_off(cores: &[usize]) {
     }
 }
 
+/// Where the system says which nodes it has, each with memory that is nearer to its own cores: `0` or `0-1`. A kernel
+/// that knows of none says nothing.
+const NODES: &str = "/sys/devices/system/node/online";
+
+/// All memory is as near to one core as to another, as far as the system says.
+pub(crate) fn has_one_node() -> bool {
+    std::fs::read_to_string(NODES).ok().is_none_or(|nodes| is_one(&nodes))
+}
+
+/// Numbers as the kernel writes them are a single one.
+fn is_one(numbers: &str) -> bool {
+    numbers.trim().parse::<usize>().is_ok()
+}
+
 /// Raises the limit on descriptors as far as it goes. Too few for connections is said, too few to start with is
 /// refused.
 pub(crate) fn raise_descriptors() -> Result<(), String> {
@@ -120,6 +134,12 @@ mod tests {
     fn cores_are_listed_in_ranges() {
         assert_eq!(list(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
         assert_eq!(list(&[]), "");
+    }
+
+    #[test]
+    fn one_node_is_told_from_several() {
+        assert!(is_one("0\n") && is_one("12\n"));
+        assert!(!is_one("0-1\n") && !is_one("0,2\n"));
     }
 
     #[test]

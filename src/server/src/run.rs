@@ -211,6 +211,15 @@ fn touch_memory(cores: &[usize]) -> Result<mpsc::Sender<Block>, String> {
     Ok(sender)
 }
 
+/// Has the pool's memory be that of the calling thread's node, whoever touches it.
+fn keeps_on_node(pool: &Pool) -> bool {
+    let kept = pool.keep_on_node();
+    if let Err(error) = &kept {
+        log::debug!("a core touches its memory itself, as it cannot ask for that of its node: {error}");
+    }
+    kept.is_ok()
+}
+
 /// Turns SIGTERM and SIGINT into the stop flag; a second one ends the process at once.
 fn listen_for_signals(stop: Arc<AtomicBool>, wakers: mpsc::Receiver<Arc<dyn Wake>>) -> Result<(), String> {
     let mut signals =
@@ -239,7 +248,8 @@ fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
     }
     let pool = Pool::new(plan.pool_bytes).map_err(|error| error.to_string())?;
     let driver = UringDriver::new(&plan.options, pool.clone()).map_err(|error| error.to_string())?;
-    if pool.has_huge_pages() {
+    // From another node's memory all that follows would be slower: then the core touches its own.
+    if pool.has_huge_pages() && (host::has_one_node() || keeps_on_node(&pool)) {
         let memory = plan.memory.clone();
         // Should that thread be gone, the core touches its memory itself.
         pool.prepare_ahead(move |block| drop(memory.send(block)));
