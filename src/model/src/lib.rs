@@ -2,6 +2,7 @@
 //!
 //! - [`id`]: [`TopicId`], [`PartitionId`], [`TopicPartition`], [`ShardId`], [`NodeId`].
 //! - [`log`]: [`Offset`], [`LeaderEpoch`], [`ProducerId`].
+//! - [`NodeFile`]: `node.toml` of a data directory, as text.
 //! - [`config`]: every configuration that Kafka 4 lists, and Flumen's own.
 //!
 //! Model knows no I/O and no wire format.
@@ -9,6 +10,8 @@
 pub mod config;
 mod id;
 mod log;
+mod node_file;
 
 pub use id::{NodeId, PartitionId, ShardId, TopicId, TopicPartition};
 pub use log::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
+pub use node_file::{NodeFile, NodeFileError};

@@ -1,15 +1,12 @@
 //! The data directory: one broker at a time, and only a format that this program knows.
 //!
-//! `node.toml` holds three lines: `format_version`, `node_id`, `cluster_id`. It is written once, durably, when the
-//! directory is first used. A lock on the file `lock` is held while the broker runs; the system frees it
-//! when the process ends, however it ends.
+//! `node.toml` says whose it is ([`NodeFile`]). It is written once, durably, when the directory is first used. A lock
+//! on the file `lock` is held while the broker runs; the system frees it when the process ends, however it ends.
 
+use model::{NodeFile, NodeFileError, NodeId};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-/// The format of everything in the data directory.
-pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// A data directory that is ours until dropped.
 #[derive(Debug)]
@@ -28,14 +25,14 @@ impl Directory {
         let lock = lock(&path)?;
         let (node_id, cluster_id) = match read(&path)? {
             Some(node) => {
-                if let Some(wanted) = node_id.filter(|wanted| *wanted != node.node_id) {
+                if let Some(wanted) = node_id.filter(|wanted| *wanted != node.node.0) {
                     return Err(format!(
                         "{} belongs to node {}, but node.id is {wanted}: use another --data, or the old node.id",
                         path.display(),
-                        node.node_id
+                        node.node
                     ));
                 }
-                (node.node_id, node.cluster_id)
+                (node.node.0, node.cluster_id)
             }
             None => {
                 let node_id = node_id.unwrap_or(default_node_id);
@@ -45,11 +42,6 @@ impl Directory {
         };
         Ok(Directory { path, node_id, cluster_id, _lock: lock })
     }
-}
-
-struct Node {
-    node_id: i32,
-    cluster_id: Option<String>,
 }
 
 fn cannot(action: &str, path: &Path, error: &io::Error) -> String {
@@ -82,37 +74,23 @@ fn lock(path: &Path) -> Result<File, String> {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Node>, String> {
+fn read(path: &Path) -> Result<Option<NodeFile>, String> {
     let file = path.join("node.toml");
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(cannot("read", &file, &error)),
     };
-    let value = |key: &str| {
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .find_map(|(name, value)| (name.trim() == key).then(|| value.trim().trim_matches('"').to_owned()))
-    };
-    let broken = |key: &str| format!("{}: {key} is missing or no number; restore the file", file.display());
-    let version: u32 =
-        value("format_version").and_then(|v| v.parse().ok()).ok_or_else(|| broken("format_version"))?;
-    if version != FORMAT_VERSION {
-        return Err(format!(
-            "{} has format version {version}, this program knows {FORMAT_VERSION}: start it with the version of flumen that wrote it, or a newer one",
-            path.display()
-        ));
-    }
-    let node_id = value("node_id").and_then(|v| v.parse().ok()).ok_or_else(|| broken("node_id"))?;
-    Ok(Some(Node { node_id, cluster_id: value("cluster_id") }))
+    text.parse::<NodeFile>().map(Some).map_err(|error| match error {
+        NodeFileError::Version(_) => format!("{} has {error}", path.display()),
+        NodeFileError::NoNumber(_) => format!("{}: {error}", file.display()),
+    })
 }
 
 /// Written under another name, synced, renamed, and the directory synced: it is there whole or not at all.
 fn write(path: &Path, node_id: i32) -> Result<(), String> {
     let (new, file) = (path.join("node.toml.new"), path.join("node.toml"));
-    let text = format!(
-        "# Written by flumen; do not edit.\nformat_version = {FORMAT_VERSION}\nnode_id = {node_id}\n"
-    );
+    let text = NodeFile { node: NodeId(node_id), cluster_id: None }.to_string();
     let written = File::create(&new)
         .and_then(|mut created| created.write_all(text.as_bytes()).and_then(|()| created.sync_all()))
         .and_then(|()| fs::rename(&new, &file))
@@ -153,6 +131,11 @@ mod tests {
         fs::write(path.join("node.toml"), "node_id = 1\n").expect("written");
         let error = Directory::open(&path, None, 1).expect_err("broken");
         assert!(error.contains("format_version is missing"), "{error}");
+        let text = "format_version = 1\nnode_id = -1\n";
+        fs::write(path.join("node.toml"), text).expect("written");
+        let error = Directory::open(&path, None, 1).expect_err("no node");
+        assert!(error.contains("node.toml: node_id is"), "{error}");
+        assert_eq!(fs::read_to_string(path.join("node.toml")).expect("left alone"), text);
         fs::remove_dir_all(&path).expect("ours");
     }
 

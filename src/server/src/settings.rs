@@ -4,7 +4,7 @@
 //! `flumen.http.listen`, `--cores` for `flumen.cores`. Flags win over `--set`, which wins over the file.
 
 use crate::arguments::Start;
-use model::config::{BrokerConfig, Layers, Scope, Settings, require};
+use model::config::{BrokerConfig, Layers, Settings, read_properties, set_broker};
 use std::path::Path;
 
 const DEFAULT_LISTENERS: &str = "PLAINTEXT://127.0.0.1:9092";
@@ -12,12 +12,10 @@ const DEFAULT_HTTP: &str = "127.0.0.1:8082";
 
 /// The settings in force at start, every key known and every value allowed.
 pub(crate) fn gather(start: &Start) -> Result<(Settings, BrokerConfig), String> {
-    let mut settings = Settings::new();
-    if let Some(path) = &start.config {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        read_properties(path, &text, &mut settings)?;
-    }
+    let mut settings = match &start.config {
+        Some(path) => read(path)?,
+        None => Settings::new(),
+    };
     for pair in &start.set {
         let (key, value) =
             pair.split_once('=').ok_or_else(|| format!("--set {pair}: write it as --set key=value"))?;
@@ -41,60 +39,37 @@ pub(crate) fn gather(start: &Start) -> Result<(Settings, BrokerConfig), String> 
 }
 
 fn insert(origin: &str, key: &str, value: &str, settings: &mut Settings) -> Result<(), String> {
-    let known = require(Scope::Broker, key).map_err(|error| format!("{origin}: {error}"))?;
-    known.parse(value).map_err(|error| format!("{origin}: {error}"))?;
-    settings.insert(key.to_owned(), value.to_owned());
-    Ok(())
+    set_broker(settings, key, value).map_err(|error| format!("{origin}: {error}"))
 }
 
-/// Reads the properties format: a pair a line, parted by `=` or `:`; `#` and `!` begin comments; a backslash
-/// at the end goes on in the next line.
-fn read_properties(path: &Path, text: &str, settings: &mut Settings) -> Result<(), String> {
-    let mut lines = text.lines().enumerate();
-    while let Some((number, line)) = lines.next() {
-        let mut whole = line.trim().to_owned();
-        if whole.is_empty() || whole.starts_with(['#', '!']) {
-            continue;
-        }
-        while whole.ends_with('\\') {
-            whole.pop();
-            whole.push_str(lines.next().map_or("", |(_, next)| next.trim()));
-        }
-        let origin = format!("{}:{}", path.display(), number + 1);
-        let Some((key, value)) = whole.split_once(['=', ':']) else {
-            return Err(format!("{origin}: '{whole}' is no pair; write it as key=value"));
-        };
-        insert(&origin, key.trim(), value.trim(), settings)?;
-    }
-    Ok(())
+/// The settings of the configuration file.
+fn read(path: &Path) -> Result<Settings, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    read_properties(&text).map_err(|error| format!("{}:{error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Settings, String> {
-        let mut settings = Settings::new();
-        read_properties(Path::new("f"), text, &mut settings).map(|()| settings)
-    }
-
     #[test]
-    fn properties_are_read_as_kafka_writes_them() {
-        let text = "# a comment\n\nnum.partitions = 3\n! another\nlog.retention.ms:5\nlisteners=PLAINTEXT://\\\n  :9092\n";
-        let settings = read(text).expect("good");
-        let value = |key: &str| settings.get(key).map(String::as_str);
-        assert_eq!(value("num.partitions"), Some("3"));
-        assert_eq!(value("log.retention.ms"), Some("5"));
-        assert_eq!(value("listeners"), Some("PLAINTEXT://:9092"));
-    }
-
-    #[test]
-    fn mistakes_name_their_place_and_the_nearest_key() {
-        let error = read("\nnum.partition=3").expect_err("unknown");
-        assert!(error.starts_with("f:2: ") && error.contains("num.partitions"), "{error}");
-        let error = read("num.partitions=many").expect_err("no number");
-        assert!(error.starts_with("f:1: ") && error.contains("many"), "{error}");
-        assert!(read("just words").expect_err("no pair").contains("key=value"));
+    fn mistakes_in_the_file_have_its_name_and_what_is_right_is_under_set_and_flags() {
+        let path = std::env::temp_dir().join(format!("flumen-settings-{}", std::process::id()));
+        let mut start =
+            Start { config: Some(path.clone()), set: vec!["num.partitions=7".into()], ..Start::default() };
+        std::fs::write(&path, "num.partitions=3\nflumen.data=/a\n").expect("written");
+        let (_, config) = gather(&start).expect("good");
+        assert_eq!((config.data.as_str(), config.num_partitions), ("/a", 7));
+        std::fs::write(&path, "\nnum.partition=3\n").expect("written");
+        let error = gather(&start).expect_err("unknown");
+        assert!(error.starts_with(&format!("{}:2: ", path.display())), "{error}");
+        std::fs::remove_file(&path).expect("ours");
+        let error = gather(&start).expect_err("no file");
+        assert!(error.starts_with(&format!("cannot read {}: ", path.display())), "{error}");
+        start.config = None;
+        start.set = vec!["num.partition=7".into()];
+        assert!(gather(&start).expect_err("unknown").starts_with("--set: "));
     }
 
     #[test]

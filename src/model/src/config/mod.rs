@@ -6,6 +6,7 @@
 //!   and [`broker_keys`], a file a theme.
 //! - [`value`]: parsing and errors. [`layers`]: topic over dynamic broker over dynamic default
 //!   over file over default.
+//! - [`read_properties`]: the configuration file. [`set_broker`]: a single key of it.
 //! - [`TopicConfig`] and [`BrokerConfig`]: the resolved values, typed, for those who act on them.
 //! - [`group_value()`]: what holds for a single group.
 //! - [`describe`]: the listings of DescribeConfigs. [`render_markdown`]: `docs/configuration.md`.
@@ -33,6 +34,7 @@ pub mod layers;
 mod listener;
 mod listening;
 mod markdown;
+mod properties;
 mod topic;
 mod topic_config;
 mod typed;
@@ -51,6 +53,7 @@ pub use layers::{Layers, Settings, Source};
 pub use listener::Listener;
 pub use listening::Protection;
 pub use markdown::render_markdown;
+pub use properties::{Misread, PropertiesError, read_properties, set_broker};
 pub use topic::TOPIC;
 pub use topic_config::{CleanupPolicy, Compression, TimestampType, TopicConfig};
 pub use value::{ConfigError, Value};

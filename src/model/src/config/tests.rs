@@ -3,6 +3,7 @@
 mod describing;
 mod listening;
 mod parsing;
+mod properties;
 mod reading;
 mod resolving;
 mod tables;

@@ -128,7 +128,7 @@ impl fmt::Display for ConfigError {
 
 /// Somebody else's text inside a message: quoted, without control characters, and cut at a
 /// length that a log line and a response bear.
-struct Shown<'a>(&'a str);
+pub(super) struct Shown<'a>(pub(super) &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
