@@ -23,12 +23,7 @@ pub fn run(data: &[u8]) {
         assert!(epochs.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1), "{epochs:?}");
     }
     let _ = inspect::producer_snapshot(data);
-    if let Ok(index) = AbortedIndex::decode(0, data) {
-        assert_eq!(index.encode(), data);
-        let mut found = Vec::new();
-        index.collect(0, i64::MAX, &mut found);
-        assert!(found.len() <= index.entries().len());
-    }
+    aborted(data);
     transactions(data);
 }
 
@@ -82,6 +77,19 @@ fn indexes(data: &[u8]) {
     for entry in inspect::time_index(data).flatten() {
         let grows = |last: inspect::TimeEntry| last.timestamp <= entry.timestamp;
         assert!(last.replace(entry).is_none_or(grows), "{entry:?}");
+    }
+}
+
+/// What tools read entry by entry, and what a broker takes as a whole or not at all.
+fn aborted(data: &[u8]) {
+    let entries: Result<Vec<_>, _> = inspect::aborted_transactions(0, data).collect();
+    let index = AbortedIndex::decode(0, data);
+    assert_eq!(entries.ok().as_deref(), index.as_ref().ok().map(AbortedIndex::entries));
+    if let Ok(index) = index {
+        assert_eq!(index.encode(), data);
+        let mut found = Vec::new();
+        index.collect(0, i64::MAX, &mut found);
+        assert!(found.len() <= index.entries().len());
     }
 }
 

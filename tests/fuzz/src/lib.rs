@@ -17,6 +17,7 @@ pub mod record_batch;
 pub mod recovery;
 pub mod request;
 pub mod response;
+pub mod start_files;
 
 /// The API key and version in front of a message's bytes.
 fn api(data: &[u8]) -> Option<(i16, i16, &[u8])> {

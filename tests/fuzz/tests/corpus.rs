@@ -27,6 +27,7 @@ const TARGETS: &[Target] = &[
     ("recovery", fuzz::recovery::run, recovery),
     ("request", fuzz::request::run, requests),
     ("response", fuzz::response::run, responses),
+    ("start_files", fuzz::start_files::run, seeds::start_files),
 ];
 
 fn directory(target: &str) -> PathBuf {

@@ -157,3 +157,32 @@ pub fn inspect() -> Vec<Vec<u8>> {
         [b"FLMF".to_vec(), vec![0; 8188]].concat(),
     ]
 }
+
+/// Each of the files, as it should be and not: those with a checksum without it, which the target adds.
+pub fn start_files() -> Vec<Vec<u8>> {
+    let configurations = [
+        "# a broker\nnum.partitions = 3\n! its log\nlog.retention.ms:5\nlisteners=PLAINTEXT://\\\n  :9092\n",
+        "broker.rack=a\\ \\\n\nlistener.name.internal.ssl.key.password:hush\nnode.id=7\nbroker.id=8\n",
+        "\r\nnum.partition=3\r\n",
+        "num.partitions=many\n",
+        "just words\n",
+    ];
+    let nodes = [
+        "# Written by flumen; do not edit.\nformat_version = 1\nnode_id = 7\n",
+        "format_version=1\nnode_id=\"7\"\ncluster_id = \"a = cluster\"\n",
+        "format_version = 2\nnode_id = 1\n",
+        "format_version = 1\nnode_id = -1\n",
+    ];
+    let checkpoint = [&b"FLMK"[..], &[0; 4], &[1, 0, 1, 0, 1, 0, 0, 0], &[3; 24], &[0; 8], &[1; 88]].concat();
+    let producer = [&[5u8, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0][..], &[1; 24]].concat();
+    let snapshot = |version: u8, producer: &[u8]| {
+        let head = [version, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+        [&b"FLMP"[..], &[0; 4], &head, producer, &[2; 24]].concat()
+    };
+    let cleaned = [&b"FLMC"[..], &[0; 4], &[1, 0, 0, 0], &[0; 12], &[3, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let texts = configurations.map(|text| (0u8, text)).into_iter().chain(nodes.map(|text| (1, text)));
+    let snapshots = [snapshot(1, &producer[..24]), snapshot(2, &producer)].map(|snapshot| (3, snapshot));
+    let files = [(2, checkpoint), (4, cleaned)].into_iter().chain(snapshots);
+    let all = texts.map(|(which, text)| (which, text.as_bytes().to_vec())).chain(files);
+    all.map(|(which, file)| [&[which][..], &file].concat()).collect()
+}
