@@ -12,6 +12,9 @@ Flumen takes Kafka's configuration keys with Kafka's names, types, ranges and de
 `flumen start --config`, or on the command line as `--set key=value`; an unknown one is refused.
 Topic keys are given when a topic is created or altered.
 
+The file is UTF-8, in the format of Java's properties as Kafka's `server.properties` is: a backslash at
+a line's end goes on in the next, and one that is part of a value is written twice.
+
 A topic's value is the one set on the topic, else that of the broker key named beside it,
 set at run time for the broker, for all brokers, or in the file, else the default.
 
