@@ -37,7 +37,8 @@ fn configuration(text: &str) {
         Ok(settings) => settings,
         Err(error) => {
             let said = error.to_string();
-            assert!((1..=text.lines().count()).contains(&error.line), "{said}");
+            let lines = text.replace("\r\n", "\n").split(['\n', '\r']).count();
+            assert!((1..=lines).contains(&error.line), "{said}");
             assert!(said.starts_with(&format!("{}: ", error.line)), "{said}");
             assert!(is_line(&said) && said.len() <= SAID_BYTES_MAX, "{said:?}");
             return;
@@ -54,14 +55,22 @@ fn configuration(text: &str) {
     }
 }
 
-/// A file of these settings.
+/// A file of these settings, with a backslash before whatever could be taken for something else.
 fn written(settings: &Settings) -> String {
-    let pair = |(key, value): (&String, &String)| match value.ends_with('\\') {
-        // The value's own must not be the line's last: behind a blank comes one that goes on with nothing.
-        true => format!("{key}={value} \\\n\n"),
-        false => format!("{key}={value}\n"),
+    settings.iter().map(|(key, value)| format!("{}={}\n", escaped(key), escaped(value))).collect()
+}
+
+fn escaped(text: &str) -> String {
+    let one = |c: char| match c {
+        '\t' => r"\t".to_owned(),
+        '\n' => r"\n".to_owned(),
+        '\r' => r"\r".to_owned(),
+        '\u{c}' => r"\f".to_owned(),
+        ' ' | '=' | ':' | '#' | '!' | '\\' => format!("\\{c}"),
+        '!'..='~' => c.to_string(),
+        _ => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
     };
-    settings.iter().map(pair).collect()
+    text.chars().map(one).collect()
 }
 
 fn node(text: &str) {

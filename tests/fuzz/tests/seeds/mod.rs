@@ -166,6 +166,11 @@ pub fn start_files() -> Vec<Vec<u8>> {
         "\r\nnum.partition=3\r\n",
         "num.partitions=many\n",
         "just words\n",
+        "words\n",
+        "broker\\.rack \\u00e9\\ud83d\\ude00\\=\\:\\\\\\t\rflumen.data\t/a\\ b\\n\n",
+        "#\\\n \\\n ! no\nnum.partitions\\\n = \\\n\t3",
+        "broker.rack=\\u12\n",
+        "broker.rack=\\ud800\n",
     ];
     let nodes = [
         "# Written by flumen; do not edit.\nformat_version = 1\nnode_id = 7\n",
