@@ -7,7 +7,7 @@ mod machine;
 mod script;
 
 use driver::Handle;
-use executor::{Executor, IdlePolicy, Options, io, now, sleep, timeout};
+use executor::{Executor, IdlePolicy, Options, io, sleep, timeout};
 use kafka_wire::ApiKey;
 use machine::{Machine, Seen};
 use memory::{Pool, Slice};
