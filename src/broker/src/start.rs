@@ -340,6 +340,8 @@ impl Core {
     fn note_settings_without_effect(&self, image: &Image) {
         let names = self.layers(image).without_effect();
         if !names.is_empty() {
+            // A name that takes in anything, such as that of a listener, may hold anything.
+            let names: Vec<String> = names.iter().map(|name| name.escape_debug().to_string()).collect();
             log::warn!("settings that are given and change nothing here: {}", names.join(", "));
         }
     }
