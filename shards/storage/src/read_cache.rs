@@ -288,6 +288,12 @@ impl ReadCache {
         Some(flight)
     }
 
+    /// Whether a chunk is there or being read, from now on at the latest. False: there is no room for it now.
+    fn is_begun(self: &Rc<Self>, file: &Rc<OpenFile>, index: u64, limit: u64, ahead: bool) -> bool {
+        let known = self.inner.borrow().chunks.contains_key(&(file.number, index));
+        known || self.begin(file, index, limit, ahead).is_some()
+    }
+
     /// The chunk, of which at least `needed` bytes are wanted. `None`: it is to be read without the cache.
     async fn chunk(
         self: &Rc<Self>,
@@ -327,8 +333,7 @@ impl ReadCache {
             if index * CHUNK_BYTES >= until.min(limit) {
                 return;
             }
-            let known = self.inner.borrow().chunks.contains_key(&(file.number, index));
-            if !known && self.begin(file, index, limit, ahead).is_none() {
+            if !self.is_begun(file, index, limit, ahead) {
                 if ahead && self.flying.get() >= FLIGHTS_AHEAD_MAX {
                     self.later(file, index, until.min((first + most) * CHUNK_BYTES), limit);
                 }
@@ -357,8 +362,7 @@ impl ReadCache {
             if later.index * CHUNK_BYTES >= later.until.min(later.limit) {
                 continue;
             }
-            let known = self.inner.borrow().chunks.contains_key(&(later.number, later.index));
-            if !known && self.begin(&file, later.index, later.limit, true).is_none() {
+            if !self.is_begun(&file, later.index, later.limit, true) {
                 // No memory: the readers begin anew when they come back. Nothing is kept for then: who does not come
                 // back would have it read by whatever read ends next.
                 self.inner.borrow_mut().later.clear();
