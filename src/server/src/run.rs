@@ -106,11 +106,10 @@ pub(crate) fn run(start: &Start) -> Result<(), String> {
         };
         let (shared, ends) = (shared.clone(), ends.clone());
         let name = format!("flumen-{}", plan.port.shard());
-        let spawned = thread::Builder::new().name(name).spawn(move || {
+        start_thread(&name, move || {
             // The main thread waits for every end.
             let _ = ends.send(core_thread(plan, shared));
-        });
-        spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
+        })?;
     }
     drop((wakers, ends, memory));
     listen_for_signals(stop, woken)?;
@@ -198,7 +197,7 @@ fn machine_name() -> String {
 fn touch_memory(cores: &[usize]) -> Result<mpsc::Sender<Block>, String> {
     let (sender, blocks) = mpsc::channel::<Block>();
     let cores = cores.to_vec();
-    let spawned = thread::Builder::new().name("flumen-memory".to_owned()).spawn(move || {
+    start_thread("flumen-memory", move || {
         host::keep_off(&cores);
         if let Err(error) = schedule::set_idle() {
             log::debug!("memory is made ready in time that others want: {error}");
@@ -206,8 +205,7 @@ fn touch_memory(cores: &[usize]) -> Result<mpsc::Sender<Block>, String> {
         for mut block in blocks {
             block.chunks_mut(memory::BLOCK_BYTES_MIN).for_each(|page| page[0] = 0);
         }
-    });
-    spawned.map_err(|error| format!("cannot start a thread: {error}"))?;
+    })?;
     Ok(sender)
 }
 
@@ -224,10 +222,12 @@ fn keeps_on_node(pool: &Pool) -> bool {
 fn listen_for_signals(stop: Arc<AtomicBool>, wakers: mpsc::Receiver<Arc<dyn Wake>>) -> Result<(), String> {
     let mut signals =
         Signals::new([SIGTERM, SIGINT]).map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let spawned = thread::Builder::new().name("flumen-signals".to_owned()).spawn(move || {
+    start_thread("flumen-signals", move || {
         for _ in signals.forever() {
             if stop.swap(true, Ordering::SeqCst) {
-                log::warn!("told to stop a second time: ending without a clean stop; the next start replays the journal");
+                log::warn!(
+                    "told to stop a second time: ending without a clean stop; the next start replays the journal"
+                );
                 std::process::exit(1);
             }
             log::info!("stopping");
@@ -235,8 +235,13 @@ fn listen_for_signals(stop: Arc<AtomicBool>, wakers: mpsc::Receiver<Arc<dyn Wake
                 waker.wake();
             }
         }
-    });
-    spawned.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
+    })
+}
+
+/// Starts a thread that nobody waits for.
+fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn(body);
+    started.map(drop).map_err(|error| format!("cannot start a thread: {error}"))
 }
 
 fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
