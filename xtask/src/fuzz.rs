@@ -9,6 +9,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
 /// Coverage for libFuzzer and the sanitizer: what `cargo fuzz` passes.
@@ -24,7 +27,7 @@ const INPUT_SECONDS_MAX: u32 = 10;
 
 const USAGE: &str = "\
 usage: cargo xtask fuzz [--seconds N] [TARGET]... | --list | --corpus
-  --seconds  how long each target runs (default 60)
+  --seconds  how long each target runs (default 60), as many at once as there are cores
   --list     name the targets
   --corpus   make tests/fuzz/corpus again";
 
@@ -47,18 +50,36 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
     let options = parse(arguments, &known)?;
     build(&place)?;
-    let mut failed = Vec::new();
-    for target in &options.targets {
-        let started = Instant::now();
-        let result = fuzz(&place, target, options.seconds);
-        let said = result.as_ref().map_or_else(|why| format!("FAILED: {why}"), Clone::clone);
-        println!("{target}: {said} in {:.0} s", started.elapsed().as_secs_f64());
-        if result.is_err() {
-            failed.push(target.as_str());
-        }
-    }
+    let failed = fuzz_all(&place, &options);
     println!("{} passed, {} failed", options.targets.len() - failed.len(), failed.len());
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+/// Runs the targets, as many at once as there are cores, and says of each how it ended. Those that failed, in their
+/// order.
+fn fuzz_all<'a>(place: &Path, options: &'a Options) -> Vec<&'a str> {
+    let workers = available_parallelism().map_or(1, usize::from).min(options.targets.len());
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let work_off = || {
+        while let Some(target) = options.targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let started = Instant::now();
+            let result = fuzz(place, target, options.seconds);
+            let said = result.as_ref().map_or_else(|why| format!("FAILED: {why}"), Clone::clone);
+            println!("{target}: {said} in {:.0} s", started.elapsed().as_secs_f64());
+            if result.is_err() {
+                failed.lock().expect("no worker panics with it").push(target.as_str());
+            }
+        }
+    };
+    scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work_off);
+        }
+    });
+    let mut failed = failed.into_inner().expect("no worker panics with it");
+    failed.sort_unstable();
+    failed
 }
 
 fn parse(arguments: &[String], known: &[String]) -> Result<Options, String> {
