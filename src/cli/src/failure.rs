@@ -105,7 +105,9 @@ fn code_remedy(code: ErrorCode) -> &'static str {
             "`flumen topic list` shows what there is, `flumen topic create` makes one"
         }
         ErrorCode::TopicAlreadyExists => "choose another name, or change it with `flumen topic alter`",
-        ErrorCode::InvalidTopicException => "use 1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-'",
+        ErrorCode::InvalidTopicException => {
+            "choose another name, of 1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-'"
+        }
         ErrorCode::InvalidPartitions => "partitions can only be added: name a number above the present one",
         ErrorCode::InvalidReplicationFactor => {
             "ask for no more replicas than there are brokers: --replication-factor 1 always works"

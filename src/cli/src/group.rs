@@ -29,6 +29,10 @@ pub enum GroupCommand {
 
 /// `flumen group list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen group list
+  flumen group list --output json | jq -r '.[] | select(.state == \"Empty\").group'")]
 pub struct ListArgs {
     #[command(flatten)]
     broker: BrokerArgs,
@@ -38,6 +42,10 @@ pub struct ListArgs {
 
 /// `flumen group delete`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen group delete billing
+  flumen group delete billing shipping")]
 pub struct DeleteArgs {
     /// Ids of the groups
     #[arg(required = true, value_name = "GROUP")]

@@ -29,6 +29,11 @@ pub enum TopicCommand {
 
 /// `flumen topic create`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen topic create orders --partitions 3
+  flumen topic create clicks -p 12 -c retention.ms=86400000 -c segment.bytes=16777216
+  flumen topic create users --config cleanup.policy=compact --if-not-exists")]
 pub struct CreateArgs {
     /// Name of the topic: up to 249 of a-z, A-Z, 0-9, '.', '_' and '-'
     name: String,
@@ -55,6 +60,10 @@ pub struct CreateArgs {
 
 /// `flumen topic list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen topic list
+  flumen topic list --internal --output json")]
 pub struct ListArgs {
     /// List the cluster's own topics, too
     #[arg(long)]
@@ -67,6 +76,11 @@ pub struct ListArgs {
 
 /// `flumen topic alter`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen topic alter orders --partitions 6
+  flumen topic alter orders --config retention.ms=600000
+  flumen topic alter orders --delete-config retention.ms    # what the broker gives all topics holds again")]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true)
     .args(["partitions", "configs", "delete_configs"]))]
 pub struct AlterArgs {
@@ -89,6 +103,10 @@ pub struct AlterArgs {
 
 /// `flumen topic delete`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen topic delete orders
+  flumen topic delete orders clicks")]
 pub struct DeleteArgs {
     /// Names of the topics
     #[arg(required = true, value_name = "NAME")]

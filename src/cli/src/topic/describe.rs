@@ -13,6 +13,11 @@ use std::collections::BTreeMap;
 
 /// `flumen topic describe`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flumen topic describe orders
+  flumen topic describe orders --all    # every configuration value, defaults too
+  flumen topic describe orders --output json | jq '[.[].partitions[].end_offset] | add'")]
 pub struct DescribeArgs {
     /// Names of the topics; all of them if left out
     #[arg(value_name = "NAME")]
