@@ -69,6 +69,13 @@ pub enum StorageError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The node's checkpoint cannot be read: a start must not go on.
+    NodeCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The partition was deleted, or never created here.
     UnknownPartition(TopicPartition),
     /// The store was stopped.
@@ -119,6 +126,12 @@ impl fmt::Display for StorageError {
             }
             StorageError::Damaged(damage) => fmt::Display::fmt(damage, out),
             StorageError::Format { path, what } => write!(out, "{}: {what}", path.display()),
+            StorageError::NodeCheckpoint { path, what } => write!(
+                out,
+                "{}: {what}; without it old journals cannot be told from new ones. Nothing was changed. \
+                 Choices: restore the file from a copy, or read what is there with `flumen log dump --records`",
+                path.display()
+            ),
             StorageError::UnknownPartition(id) => write!(out, "no partition {id} on this shard"),
             StorageError::Stopped => out.write_str("the store was stopped"),
         }

@@ -97,7 +97,7 @@ async fn replay(
     pool: &Pool,
     known: &dyn Fn(TopicId) -> Option<String>,
 ) -> Result<Recovered, StorageError> {
-    let node = Checkpoint::read(&checkpoint::node_path(data), pool).await?;
+    let node = Checkpoint::read(&checkpoint::node_path(data), pool).await.map_err(of_node)?;
     let node_epoch = node.as_ref().map_or(0, |node| node.epoch);
     let (mut shards, mut crashed) = (Vec::new(), Vec::new());
     for directory in shard_directories {
@@ -147,6 +147,14 @@ async fn replay(
     }
     replay.flush().await?;
     replay.finish(epoch + 1).await
+}
+
+/// The same, with words for a checkpoint that cannot be done without.
+fn of_node(error: StorageError) -> StorageError {
+    match error {
+        StorageError::Format { path, what } => StorageError::NodeCheckpoint { path, what },
+        other => other,
+    }
 }
 
 /// The same, with words for a start that finds no room.

@@ -158,6 +158,33 @@ fn damage_at_the_beginning_of_a_journal_loses_nothing_behind_it() {
     damage_a_journal(0);
 }
 
+#[test]
+fn a_damaged_checkpoint_ends_the_start_with_the_choices_and_is_left_alone() {
+    let scratch = Scratch::new("checkpoint");
+    let flumen = setup(&scratch).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "whole", 1, &[]);
+    fill(&mut client, "whole");
+    flumen.kill();
+    let file = scratch.join("data").join("checkpoint");
+    let (path, whole) = (file.display().to_string(), fs::read(&file).expect("a start writes it"));
+    let mut flipped = whole.clone();
+    flipped[16] ^= 0x10;
+    for (damaged, what) in [(&whole[..20], "shorter"), (&flipped[..], "checksum")] {
+        fs::write(&file, damaged).expect("written");
+        let line = setup(&scratch).refusal();
+        for word in [path.as_str(), what, "Choices: ", "from a copy", "flumen log dump"] {
+            assert!(line.contains(word), "'{word}' is missing: {line}");
+        }
+        assert_eq!(fs::read(&file).expect("there"), damaged);
+    }
+    // The first choice.
+    fs::write(&file, whole).expect("written");
+    let flumen = setup(&scratch).start();
+    assert_eq!(end(&mut patient(flumen.address), "whole", 0).expect("an end"), RECORDS as i64);
+    flumen.stop();
+}
+
 /// Damages the first record from `first` on that is in the journal alone, with others behind it.
 fn damage_a_journal(first: usize) {
     // Whether the drain was faster than the kill is the machine's choice: some tries may be needed.
