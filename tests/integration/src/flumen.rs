@@ -23,6 +23,7 @@ pub struct Setup {
     binary: PathBuf,
     data: PathBuf,
     listen: String,
+    http: SocketAddr,
     cores: Option<String>,
     sets: Vec<String>,
     namespace: Vec<String>,
@@ -37,6 +38,7 @@ impl Setup {
             binary: binary.into(),
             data: data.into(),
             listen: "127.0.0.1:0".to_owned(),
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
             cores: None,
             sets: Vec::new(),
             namespace: Vec::new(),
@@ -69,6 +71,12 @@ impl Setup {
     pub fn listeners(mut self, listeners: &str) -> Setup {
         self.listen.clear();
         self.set("listeners", listeners)
+    }
+
+    /// Serves metrics and health on this address, and not on any free port.
+    pub fn http(mut self, address: SocketAddr) -> Setup {
+        self.http = address;
+        self
     }
 
     /// Shell commands to run before the broker, in the process that becomes it: limits, mounts.
@@ -107,7 +115,7 @@ impl Setup {
         words.push(self.binary.display().to_string());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg("start").arg("--data").arg(&self.data);
-        command.args(["--http", "127.0.0.1:0"]);
+        command.args(["--http", &self.http.to_string()]);
         if !self.listen.is_empty() {
             command.args(["--listen", &self.listen]);
         }

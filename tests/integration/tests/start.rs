@@ -75,6 +75,15 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
+fn a_port_in_use_for_metrics_is_named() {
+    let scratch = Scratch::new("http-port");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound");
+    let line = setup(&scratch).http(address).refusal();
+    assert_says(&line, &[&format!("port {} is in use", address.port()), "choose another with --http"]);
+}
+
+#[test]
 fn the_port_of_a_running_broker_is_not_shared() {
     let (one, two) = (Scratch::new("port-one"), Scratch::new("port-two"));
     let first = setup(&one).listen(host::steady_port()).start();
