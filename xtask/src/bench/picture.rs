@@ -1,7 +1,56 @@
 //! Pictures as SVG, written by hand: nothing here needs more than lines, bars and words.
 
-use super::{measure::Figures, system::System};
+use super::{
+    measure::Figures,
+    rows::{Kind, Row},
+    system::System,
+    table::Results,
+};
 use std::fmt::Write as _;
+
+/// A picture beside the page of a run.
+#[derive(Debug)]
+pub struct Picture {
+    pub file: String,
+    pub title: &'static str,
+    pub svg: String,
+}
+
+/// The pictures of a run: the throughput of all rows, then each row whose figures are a curve.
+pub fn all(rows: &[&Row], results: &Results) -> Vec<Picture> {
+    let (mut groups, mut curved) = (Vec::new(), Vec::new());
+    for row in rows {
+        let curves: Vec<(System, &Figures)> =
+            row.systems.iter().filter_map(|s| Some((*s, results.get(&(row.name, *s))?))).collect();
+        let drawn = match row.kind {
+            Kind::First => seconds(row.title, &curves),
+            Kind::Steady | Kind::Half if row.shown.contains(&"p99.9") => latency(row.title, &curves),
+            _ => None,
+        };
+        let file = format!("versus-{}.svg", row.name);
+        curved.extend(drawn.map(|svg| Picture { file, title: row.title, svg }));
+        let first = row.shown[0];
+        if matches!(first, "mb_per_s" | "requests_per_s" | "consumed_mb_per_s" | "transactions_per_s") {
+            let value = |f: &Figures| f.values.get(first).copied();
+            groups.push((row.name, curves.iter().filter_map(|(s, f)| Some((*s, value(f)?))).collect()));
+        }
+    }
+    let title = "Throughput, as a multiple of the first system of each row";
+    let bars = bars(title, &groups).map(|svg| Picture { file: "versus-throughput.svg".into(), title, svg });
+    bars.into_iter().chain(curved).collect()
+}
+
+/// The end of the page: all of these.
+pub fn markdown(pictures: &[Picture]) -> String {
+    let mut out = String::new();
+    if !pictures.is_empty() {
+        out.push_str("\n## Pictures\n");
+    }
+    for picture in pictures {
+        let _ = write!(out, "\n![{}]({})\n", picture.title, picture.file);
+    }
+    out
+}
 
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 70.0;
@@ -182,6 +231,7 @@ pub fn bars(title: &str, groups: &[(&str, Vec<(System, f64)>)]) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::rows::ROWS;
 
     #[test]
     fn pictures_stay_inside_their_frame() {
@@ -204,6 +254,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_page_shows_every_picture() {
+        let figures = Figures {
+            curve: vec![(0.0, 80.0), (1.0, 900.0)],
+            every_second: vec![10.0, 400.0],
+            values: [("mb_per_s", 5.0), ("requests_per_s", 7.0)].map(|(n, v)| (n.to_owned(), v)).into(),
+        };
+        let rows: Vec<&Row> =
+            ROWS.iter().filter(|row| ["bulk", "open", "first", "idle"].contains(&row.name)).collect();
+        let results: Results =
+            rows.iter().map(|row| ((row.name, System::FlumenDurable), figures.clone())).collect();
+        let pictures = all(&rows, &results);
+        let files: Vec<&str> = pictures.iter().map(|picture| picture.file.as_str()).collect();
+        assert_eq!(files, ["versus-throughput.svg", "versus-open.svg", "versus-first.svg"]);
+        let page = markdown(&pictures);
+        assert!(files.iter().all(|file| page.contains(&format!("]({file})\n"))), "{page}");
+        assert!(all(&rows, &Results::new()).is_empty() && markdown(&[]).is_empty());
     }
 
     #[test]

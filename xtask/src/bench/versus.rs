@@ -4,11 +4,11 @@ use super::{
     USAGE,
     history::{self, Origin},
     kafka,
-    measure::{self, Figures, Spans, number},
+    measure::{self, Spans, number},
     page, picture, plan,
-    rows::{Kind, ROWS, Row},
+    rows::{ROWS, Row},
     system::{BROKER_CORE, LOAD_CORE, Places, System},
-    table::{Ceilings, Results},
+    table::Ceilings,
     turns::{self, Asked},
 };
 use serde_json::Value;
@@ -60,11 +60,14 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let before = ceilings(&options.places)?;
     let (results, failures) = turns::all(&asked);
     let ceilings = before.or_better(ceilings(&options.places)?);
-    let page = page::text(&asked, &origin, &ceilings, &results);
+    let pictures = picture::all(asked.rows, &results);
+    let page = page::text(&asked, &origin, &ceilings, &results) + &picture::markdown(&pictures);
     if options.write && !results.is_empty() {
         let dir = options.places.root.join("docs/benchmarks");
         write(&dir.join("versus.md"), &page)?;
-        pictures(&dir, &options.rows, &results)?;
+        for picture in &pictures {
+            write(&dir.join(&picture.file), &picture.svg)?;
+        }
         let history = options.places.root.join("bench/history/versus.jsonl");
         history::append(&history, &origin, &options.spans, options.rounds, &ceilings, &results)?;
     }
@@ -190,31 +193,6 @@ fn ceilings(places: &Places) -> Result<Ceilings, String> {
         measure::finish(load.spawn().map_err(|e| format!("starting flumen-load: {e}"))?)
     };
     Ok(Ceilings::of(&measure("1")?).or_better(Ceilings::of(&measure("4")?)))
-}
-
-fn pictures(dir: &Path, rows: &[&Row], results: &Results) -> Result<(), String> {
-    let mut bars = Vec::new();
-    for row in rows {
-        let curves: Vec<(System, &Figures)> =
-            row.systems.iter().filter_map(|s| Some((*s, results.get(&(row.name, *s))?))).collect();
-        let drawn = match row.kind {
-            Kind::First => picture::seconds(row.title, &curves),
-            Kind::Steady | Kind::Half if row.shown.contains(&"p99.9") => picture::latency(row.title, &curves),
-            _ => None,
-        };
-        if let Some(svg) = drawn {
-            write(&dir.join(format!("versus-{}.svg", row.name)), &svg)?;
-        }
-        let first = row.shown[0];
-        if matches!(first, "mb_per_s" | "requests_per_s" | "consumed_mb_per_s" | "transactions_per_s") {
-            let value = |f: &Figures| f.values.get(first).copied();
-            bars.push((row.name, curves.iter().filter_map(|(s, f)| Some((*s, value(f)?))).collect()));
-        }
-    }
-    match picture::bars("Throughput, as a multiple of the first system of each row", &bars) {
-        Some(svg) => write(&dir.join("versus-throughput.svg"), &svg),
-        None => Ok(()),
-    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
