@@ -1,6 +1,6 @@
 //! `flumen log dump`: what is in the files of a data directory, without a broker.
 //!
-//! A file is known by its first bytes, or else by its name. Damage is printed where it is found, with the
+//! A file is known by its first bytes, or else by its name and place. Damage is printed where it is found, with the
 //! position and what is wrong; then reading goes on behind it where that can be done, and the command ends with
 //! exit code 1. A file is read in pieces: a segment needs no more memory than its largest batch.
 //!
@@ -92,11 +92,15 @@ impl Kind {
             return Ok(Some(*kind));
         }
         match path.file_name().and_then(|name| name.to_str()) {
+            Some("checkpoint") => return Ok(Some(Kind::Checkpoint)),
             Some("leader-epoch-checkpoint") => return Ok(Some(Kind::Epochs)),
             Some("cleaner-state") => return Ok(Some(Kind::Cleaner)),
             _ => {}
         }
+        let of_metadata = lies_with_metadata(path);
         Ok(match path.extension().and_then(|extension| extension.to_str()) {
+            Some("log") if of_metadata => Some(Kind::MetadataLog),
+            Some("snapshot") if of_metadata => Some(Kind::MetadataSnapshot),
             Some("log" | "deleted" | "cleaned" | "swap") => Some(Kind::Segment),
             Some("index") => Some(Kind::OffsetIndex),
             Some("timeindex") => Some(Kind::TimeIndex),
@@ -165,6 +169,14 @@ fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> 
             report.end()
         }
     }
+}
+
+/// Whether a file lies where the metadata's do, which have the names of segments and of snapshots of producers: if its
+/// first bytes are damaged, nothing else tells.
+fn lies_with_metadata(path: &Path) -> bool {
+    let absolute = std::path::absolute(path).ok();
+    let directory = absolute.as_deref().and_then(Path::parent).and_then(Path::file_name);
+    directory.is_some_and(|name| name == "metadata")
 }
 
 /// The offset in a file's name, behind which there may be more than one extension.

@@ -28,8 +28,8 @@ fn dump_bytes(name: &str, bytes: &[u8]) -> (Vec<Value>, bool) {
     // One directory a test thread, so that tests do not meet.
     let thread = format!("{:?}", std::thread::current().id());
     let directory = std::env::temp_dir().join(format!("flumen-dump-{}-{thread}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
     let lines = Lines::default();
     let mut report = Report::to(Box::new(lines.clone()), true);
@@ -246,6 +246,34 @@ fn a_snapshot_without_its_end_is_damaged() {
     let (mut bytes, _) = metadata(FileKind::Log);
     bytes.extend([0; 100]);
     assert!(dump_bytes("00000000000000000005.log", &bytes).1);
+}
+
+#[test]
+fn files_whose_first_bytes_are_damaged_are_known_by_name_and_place() {
+    for (kind, file, name) in [
+        (FileKind::Log, "metadata/00000000000000000005.log", "metadata log"),
+        (FileKind::Snapshot, "metadata/00000000000000000005.snapshot", "metadata snapshot"),
+    ] {
+        let (bytes, begins) = metadata(kind);
+        for position in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 0x55;
+            let (objects, sound) = dump_bytes(file, &damaged);
+            assert!(!sound, "{position}");
+            assert_eq!((&objects[0]["kind"], positions(&objects, "damage")), (&json!(name), vec![0]));
+            assert_eq!(positions(&objects, "commit"), begins.map(|begin| begin as u64));
+        }
+    }
+    let mut bytes = storage::inspect::Checkpoint::default().encode();
+    bytes[0] ^= 0x55;
+    for damaged in [&bytes[..], b"FL"] {
+        let (objects, sound) = dump_bytes("checkpoint", damaged);
+        assert!(!sound);
+        assert_eq!((&objects[0]["kind"], positions(&objects, "damage")), (&json!("checkpoint"), vec![0]));
+    }
+    // Elsewhere the same names are others'.
+    let (bytes, _) = segment();
+    assert_eq!(dump_bytes(NAME, &bytes).0[0]["kind"], "segment");
 }
 
 #[test]
