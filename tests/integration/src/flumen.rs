@@ -246,6 +246,19 @@ impl Flumen {
         kib << 10
     }
 
+    /// What it answers over HTTP to a request for this path, head and all.
+    pub fn page(&self, path: &str) -> String {
+        let line = self.until_logged("metrics at http://");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = address.expect("an address");
+        let mut stream = TcpStream::connect(address).expect("it is served");
+        stream.set_read_timeout(Some(END_LIMIT)).expect("a time");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut page = String::new();
+        stream.read_to_string(&mut page).expect("a page");
+        page
+    }
+
     /// A metric of its page, added up over the cores and whatever else it is told apart by.
     pub fn metric(&self, name: &str) -> f64 {
         self.samples(name).iter().sum()
@@ -253,14 +266,7 @@ impl Flumen {
 
     /// What a metric of its page is on each core, and for each of whatever else it is told apart by.
     pub fn samples(&self, name: &str) -> Vec<f64> {
-        let line = self.until_logged("metrics at http://");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
-        let address = address.expect("an address");
-        let mut stream = TcpStream::connect(address).expect("it is served");
-        stream.set_read_timeout(Some(END_LIMIT)).expect("a time");
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
-        let mut page = String::new();
-        stream.read_to_string(&mut page).expect("a page");
+        let page = self.page("/metrics");
         let samples = page.lines().filter_map(|line| line.strip_prefix(name));
         let samples = samples.filter(|rest| rest.starts_with(['{', ' ']));
         let numbers: Vec<f64> = samples.filter_map(|rest| rest.rsplit(' ').next()?.parse().ok()).collect();

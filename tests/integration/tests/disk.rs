@@ -93,6 +93,13 @@ pub(crate) fn until_written(flumen: &Flumen, topic: &str) {
     });
 }
 
+/// Waits until its metrics say that the disk is full, or that it is not.
+fn until_full(flumen: &Flumen, full: bool) {
+    eventually("the metrics know how full the disk is", Duration::from_secs(30), || {
+        ((flumen.metric("flumen_storage_full") > 0.0) == full).then_some(())
+    });
+}
+
 /// Everything acknowledged is there, in its order. The record that was refused last may have come after all, once:
 /// its refusal says only that nobody may rely on it.
 fn assert_kept(address: SocketAddr, topic: &str, acknowledged: &[Vec<u8>]) {
@@ -124,9 +131,11 @@ fn a_full_disk_refuses_records_and_goes_on_by_itself_when_there_is_room() {
     assert!(admin.metadata(None).expect("metadata").topics.contains_key("bystander"));
     let lines = flumen.log_with("space").len();
     assert!((1..50).contains(&lines), "the log says so, but does not repeat itself: {lines} lines");
+    until_full(&flumen, true);
     // Somebody makes room, and nobody restarts the broker.
     fs::remove_file(&ballast).expect("removed");
     until_written(&flumen, "full");
+    until_full(&flumen, false);
     assert_kept(flumen.address, "full", &acknowledged);
     flumen.kill();
 }
@@ -247,6 +256,9 @@ fn a_failed_write_takes_the_log_offline_and_a_restart_brings_back_what_was_ackno
     assert_eq!(refusal, Some(ErrorCode::KafkaStorageError), "after {} records", acknowledged.len());
     let line = flumen.until_logged("is offline for appends");
     assert!(line.contains("check the device and restart the broker"), "{line}");
+    let offline = flumen.samples("flumen_storage_offline");
+    assert_eq!(offline.iter().filter(|value| **value > 0.0).count(), 1, "one shard: {offline:?}");
+    assert!(flumen.page("/readyz").starts_with("HTTP/1.1 503 "), "a shard that is offline is told");
     // The shard's log takes nothing more, and others go on.
     let mut taken = 0;
     for partition in 0..8 {

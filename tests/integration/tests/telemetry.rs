@@ -3,7 +3,7 @@
 
 use crate::setup;
 use integration::raw::{ask, read};
-use integration::{Flumen, Scratch, eventually};
+use integration::{Scratch, eventually};
 use kafka_wire::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
 use kafka_wire::messages::get_telemetry_subscriptions_response::GetTelemetrySubscriptionsResponse;
 use kafka_wire::messages::incremental_alter_configs_request::{
@@ -13,8 +13,7 @@ use kafka_wire::messages::incremental_alter_configs_response::IncrementalAlterCo
 use kafka_wire::messages::push_telemetry_request::PushTelemetryRequest;
 use kafka_wire::messages::push_telemetry_response::PushTelemetryResponse;
 use kafka_wire::{ApiKey, ErrorCode, Uuid};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
@@ -76,18 +75,6 @@ fn gauge() -> Vec<u8> {
     field(1, &field(2, &field(2, &metric)))
 }
 
-/// The page of metrics.
-fn page(flumen: &Flumen) -> String {
-    let line = flumen.until_logged("metrics at http://");
-    let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address");
-    let mut stream = TcpStream::connect(address).expect("it is served");
-    stream.set_read_timeout(Some(LONG)).expect("a time");
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("a page");
-    page
-}
-
 #[test]
 fn what_a_client_pushes_is_on_the_page() {
     let scratch = Scratch::new("telemetry");
@@ -105,9 +92,9 @@ fn what_a_client_pushes_is_on_the_page() {
     }
     for (id, _) in &ids {
         let wanted = format!("\na_b{{client_instance_id=\"{id}\",client_id=\"raw\"}} 1.5\n");
-        eventually("the page has it", LONG, || page(&flumen).contains(&wanted).then_some(()));
+        eventually("the page has it", LONG, || flumen.page("/metrics").contains(&wanted).then_some(()));
     }
-    let page = page(&flumen);
+    let page = flumen.page("/metrics");
     assert!(page.contains("\n# TYPE a_b gauge\n"), "{page}");
     flumen.stop();
 }
