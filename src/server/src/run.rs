@@ -23,11 +23,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uring::{Features, UringDriver, UringOptions};
 
 /// How old what clients are told of the file system may be.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Signals so close together are one: shells and supervisors pass on what their whole group was sent.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
 
 type CorePort = Port<Envelope<CoreQuestion, CoreAnswer>>;
 
@@ -223,13 +226,19 @@ fn listen_for_signals(stop: Arc<AtomicBool>, wakers: mpsc::Receiver<Arc<dyn Wake
     let mut signals =
         Signals::new([SIGTERM, SIGINT]).map_err(|error| format!("cannot listen for signals: {error}"))?;
     start_thread("flumen-signals", move || {
+        let mut told: Option<Instant> = None;
         for _ in signals.forever() {
-            if stop.swap(true, Ordering::SeqCst) {
-                log::warn!(
-                    "told to stop a second time: ending without a clean stop; the next start replays the journal"
-                );
-                std::process::exit(1);
+            match told {
+                Some(first) if first.elapsed() < ONE_SIGNAL => continue,
+                Some(_) => {
+                    log::warn!(
+                        "told to stop a second time: ending without a clean stop; the next start replays the journal"
+                    );
+                    std::process::exit(1);
+                }
+                None => told = Some(Instant::now()),
             }
+            stop.store(true, Ordering::SeqCst);
             log::info!("stopping");
             while let Ok(waker) = wakers.try_recv() {
                 waker.wake();

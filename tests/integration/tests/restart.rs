@@ -3,6 +3,7 @@
 use crate::setup;
 use integration::records::{create, patient, plain_producer, read_all, write};
 use integration::{Scratch, host};
+use rustix::process::{Pid, Signal, kill_process};
 
 const PARTITIONS: i32 = 8;
 
@@ -41,6 +42,23 @@ fn another_number_of_cores_finds_all_data() {
             false => drop(flumen.kill()),
         }
     }
+}
+
+#[test]
+fn signals_that_come_together_are_one_clean_stop() {
+    let scratch = Scratch::new("together");
+    let flumen = setup(&scratch).start();
+    let mut client = patient(flumen.address);
+    create(&mut client, "calm", 4, &[]);
+    let mut producer = plain_producer(&mut client, "calm");
+    for number in 0..100 {
+        write(&mut client, &mut producer, number % 4, b"x").expect("acknowledged");
+    }
+    let broker = Pid::from_raw(flumen.id() as i32).expect("a process");
+    kill_process(broker, Signal::INT).expect("it runs");
+    // And another at once, which the kernel does not take for the same.
+    let lines = flumen.stop();
+    assert!(lines.iter().any(|line| line.ends_with("stopped")), "{lines:#?}");
 }
 
 #[test]
