@@ -577,9 +577,11 @@ async fn remove_directory(shared: &Shared, directory: &Path) -> Result<(), Stora
     };
     for entry in entries {
         let path = directory.join(&entry.name);
-        shared.files.forget(&path);
         // One that was to be removed may be gone by now.
-        delete::remove(&path).await?;
+        let removed = delete::remove(&path).await;
+        // Not before: a reader could open it once more, and nobody would close it.
+        shared.files.forget(&path);
+        removed?;
     }
     io::remove_directory(directory).await.map_err(StorageError::io("remove", directory))?;
     let Some(topic) = directory.parent() else { return Ok(()) };

@@ -165,19 +165,29 @@ fn removable(state: &LogState, last: bool) -> usize {
 /// Takes a segment's files out of sight. Its batches are removed later, at once where room is needed.
 async fn discard(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), StorageError> {
     let path = log.segment_path(base);
-    shared.files.forget(&path);
     let delay_ms = u64::try_from(log.config.borrow().file_delete_delay_ms).unwrap_or(0);
-    if delay_ms == 0 || shared.stats.is_full() {
-        remove(&path).await?;
-    } else {
-        let deleted = log.directory.join(file_name(base, "log.deleted"));
-        match io::rename(&path, &deleted).await {
-            Ok(()) => upkeep::remove_later(shared, deleted, Duration::from_millis(delay_ms)),
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(StorageError::io("rename", &path)(errno)),
-        }
-    }
+    let away = match delay_ms == 0 || shared.stats.is_full() {
+        true => remove(&path).await,
+        false => put_aside(shared, log, base, Duration::from_millis(delay_ms)).await,
+    };
+    // Not before: a reader could open it once more, and nobody would close it.
+    shared.files.forget(&path);
+    away?;
     remove_index(log, base).await
+}
+
+/// Gives a segment's file another name, if it is there, under which it is removed after a while.
+async fn put_aside(shared: &Shared, log: &Log, base: i64, delay: Duration) -> Result<(), StorageError> {
+    let path = log.segment_path(base);
+    let deleted = log.directory.join(file_name(base, "log.deleted"));
+    match io::rename(&path, &deleted).await {
+        Ok(()) => {
+            upkeep::remove_later(shared, deleted, delay);
+            Ok(())
+        }
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(StorageError::io("rename", &path)(errno)),
+    }
 }
 
 /// Removes the index files of a segment, as far as there are any.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{AppendError, ReadError};
 use base::Random;
-use executor::sleep;
+use executor::{Either, race, sleep};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -182,6 +182,46 @@ fn a_partition_goes_while_its_old_files_are_removed() {
             store.stop().await.expect("stops");
         });
         assert_eq!(count(&rig, ".deleted"), 0, "seed {seed}");
+    }
+}
+
+/// Opens a segment's file again and again, as readers do who have looked it up.
+async fn open_repeatedly(partition: &Partition, base: i64) {
+    let (shared, path) = (partition.log.shared().expect("it is open"), partition.log.segment_path(base));
+    loop {
+        drop(shared.files.open(&path, false).await);
+        sleep(Duration::from_micros(2)).await;
+    }
+}
+
+/// A segment's file is not there, and nobody has it open under its name.
+async fn is_gone(partition: &Partition, base: i64) -> bool {
+    let shared = partition.log.shared().expect("it is open");
+    let opened = shared.files.open(&partition.log.segment_path(base), false).await;
+    opened.is_err_and(|error| error.is_gone())
+}
+
+#[test]
+fn a_file_that_is_opened_while_it_goes_is_closed() {
+    for seed in 360..380 {
+        let mut rig = rig(seed);
+        let run = rig.begin();
+        let options = rig.options(&run);
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec_with(0, config())).await.expect("creates");
+            fill(&store, &partition, 0..50, NOW).await;
+            // Until they are in their files.
+            sleep(Duration::from_secs(5)).await;
+            let deleted = race(partition.delete_records(Offset(10)), open_repeatedly(&partition, 0)).await;
+            assert_eq!(deleted, Either::Left(Ok(Offset(10))), "seed {seed}");
+            assert!(is_gone(&partition, 0).await, "seed {seed}");
+            assert!(!is_gone(&partition, 10).await, "seed {seed}");
+            let deleted = race(store.delete_partition(id(0)), open_repeatedly(&partition, 10)).await;
+            assert_eq!(deleted, Either::Left(Ok(())), "seed {seed}");
+            assert!(is_gone(&partition, 10).await, "seed {seed}");
+            store.stop().await.expect("stops");
+        });
     }
 }
 
