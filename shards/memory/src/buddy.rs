@@ -41,18 +41,8 @@ impl Buddy {
     }
 
     fn cover(&mut self, pages: u32) {
-        let mut blocks = Vec::new();
-        let mut page = 0;
-        while page < pages {
-            let mut order = (self.heads.len() - 1) as u32;
-            while page % (1 << order) != 0 || page + (1 << order) > pages {
-                order -= 1;
-            }
-            blocks.push((page, order));
-            page += 1 << order;
-        }
         // Pushed from the end, so that the lowest addresses are handed out first.
-        for (page, order) in blocks.into_iter().rev() {
+        for (page, order) in largest_blocks(pages).into_iter().rev() {
             self.push(page, order);
             self.free_pages += 1 << order;
         }
@@ -137,9 +127,35 @@ impl Buddy {
     }
 }
 
+/// First pages and orders of the largest blocks, each at a multiple of its size, that are `pages` together.
+fn largest_blocks(pages: u32) -> Vec<(u32, u32)> {
+    let mut blocks = Vec::new();
+    let mut page = 0_u32;
+    while page < pages {
+        // What is left, and not where the block would end: that may be more than a page's number can be.
+        let order = (pages - page).ilog2().min(page.trailing_zeros());
+        blocks.push((page, order));
+        page += 1 << order;
+    }
+    blocks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_are_all_pages_once_and_no_more() {
+        // From 8 TiB on, the end of a block that does not fit is no number of 32 bits.
+        for pages in [1, 2, 3, 777, 1 << 31, 3 << 30, NONE - 1] {
+            let mut next = 0_u64;
+            for (page, order) in largest_blocks(pages) {
+                assert_eq!((u64::from(page), page % (1 << order)), (next, 0), "{pages}");
+                next += 1_u64 << order;
+            }
+            assert_eq!(next, u64::from(pages));
+        }
+    }
 
     #[test]
     fn gives_out_everything_and_joins_it_again() {
