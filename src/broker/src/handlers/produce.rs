@@ -12,7 +12,7 @@ use kafka_wire::messages::produce_response::{
 };
 use kafka_wire::produce_view::{ProducePartition, ProduceView, TopicRef};
 use kafka_wire::record_batch::Compression;
-use kafka_wire::{ErrorCode, RecordBatch, Records, Uuid};
+use kafka_wire::{ErrorCode, RecordBatch, Records, Uuid, WireError};
 use model::Offset;
 use network::Answer;
 use shard::operation::{AppendDone, AppendItem, Operation};
@@ -83,18 +83,14 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
             });
             match (routed, item.records) {
                 (Err(code), _) => parts[place] = Some(Err((code, None))),
-                (Ok(_), Records::Null | Records::External { .. } | Records::Bytes([])) => {
-                    let text = "a Produce request must hold one record batch a partition".to_owned();
-                    parts[place] = Some(Err((ErrorCode::InvalidRecord, Some(text))));
-                }
-                (Ok(_), Records::Bytes(bytes)) if request.version < KNOWS_ZSTD && is_zstd(bytes) => {
-                    parts[place] = Some(Err((ErrorCode::UnsupportedCompressionType, None)));
-                }
-                (Ok(routed), Records::Bytes(bytes)) => {
-                    let batches = request.share(bytes);
-                    let item = AppendItem { partition: routed.partition, batches, since: None };
-                    by_core.push(routed.shard, place, item);
-                }
+                (Ok(routed), records) => match one_batch(records, request.version) {
+                    Ok(bytes) => {
+                        let batches = request.share(bytes);
+                        let item = AppendItem { partition: routed.partition, batches, since: None };
+                        by_core.push(routed.shard, place, item);
+                    }
+                    Err((code, text)) => parts[place] = Some(Err((code, Some(text.to_owned())))),
+                },
             }
         }
     }
@@ -105,9 +101,30 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
     }
 }
 
-fn is_zstd(batches: &[u8]) -> bool {
-    let first = RecordBatch::split_first(batches).and_then(|(batch, _)| batch.compression());
-    first == Ok(Compression::Zstd)
+/// The bytes of a partition, if they are one batch as producers send it; else what Kafka says, before it looks at what
+/// its log asks of a batch. A message set of an older format may be shorter than the header of a batch.
+fn one_batch(records: Records<'_>, version: i16) -> Result<&[u8], (ErrorCode, &'static str)> {
+    const NONE: (ErrorCode, &str) =
+        (ErrorCode::InvalidRecord, "a Produce request must hold one record batch a partition");
+    let Records::Bytes(bytes) = records else { return Err(NONE) };
+    let (batch, rest) = match RecordBatch::split_first(bytes) {
+        Ok(split) => split,
+        Err(WireError::UnexpectedEnd { .. }) => return Err(NONE),
+        Err(WireError::UnsupportedMagic(0 | 1)) => {
+            return Err((ErrorCode::InvalidRecord, "message sets of before magic 2 are not taken"));
+        }
+        Err(_) => return Err((ErrorCode::CorruptMessage, "no record batch has such a length or magic")),
+    };
+    if version < KNOWS_ZSTD && batch.compression() == Ok(Compression::Zstd) {
+        return Err((ErrorCode::UnsupportedCompressionType, "zstd is taken from version 7 of Produce on"));
+    }
+    if RecordBatch::split_first(rest).is_ok() {
+        return Err(NONE);
+    }
+    if batch.base_offset() != 0 {
+        return Err((ErrorCode::InvalidRecord, "the base offset of a producer's batch must be 0"));
+    }
+    Ok(bytes)
 }
 
 /// Appends on all cores at once. Gives back the places of batches that would open a transaction, in order, and where
@@ -313,6 +330,59 @@ fn partition_response<'a>(index: i32, part: Option<Part>) -> PartitionProduceRes
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kafka_wire::record_batch::BatchBuilder;
+
+    fn batch(mut builder: BatchBuilder) -> Vec<u8> {
+        builder.append(5, None, Some(b"value"), &[]).expect("a record");
+        builder.build().expect("a batch")
+    }
+
+    fn code(bytes: &[u8], version: i16) -> ErrorCode {
+        match one_batch(Records::Bytes(bytes), version) {
+            Ok(taken) => {
+                assert_eq!(taken, bytes);
+                ErrorCode::None
+            }
+            Err((code, _)) => code,
+        }
+    }
+
+    #[test]
+    fn a_partition_is_given_one_batch_that_counts_from_0() {
+        let good = batch(BatchBuilder::new());
+        assert_eq!(code(&good, 13), ErrorCode::None);
+        assert_eq!(code(&[&good[..], &good[..]].concat(), 13), ErrorCode::InvalidRecord, "two");
+        assert_eq!(code(&batch(BatchBuilder::new().base_offset(1)), 13), ErrorCode::InvalidRecord);
+        for cut in [0, 11, 16, 17, 60, good.len() - 1] {
+            assert_eq!(code(&good[..cut], 13), ErrorCode::InvalidRecord, "{cut} bytes");
+        }
+        assert!(one_batch(Records::Null, 13).is_err());
+        let mut short = good;
+        short[8..12].copy_from_slice(&40_i32.to_be_bytes());
+        assert_eq!(code(&short, 13), ErrorCode::CorruptMessage);
+    }
+
+    #[test]
+    fn older_formats_are_refused_for_good_though_they_are_short() {
+        // Offset, size, CRC, magic, attributes; from 1 on a time; neither key nor value.
+        for (magic, bytes) in [(0, 26), (1, 34)] {
+            let mut message = vec![0; bytes];
+            message[8..12].copy_from_slice(&(bytes as i32 - 12).to_be_bytes());
+            message[16] = magic;
+            assert_eq!(code(&message, 3), ErrorCode::InvalidRecord, "magic {magic}");
+            message[16] = 3;
+            assert_eq!(code(&message, 3), ErrorCode::CorruptMessage, "nobody knows it");
+        }
+    }
+
+    #[test]
+    fn zstd_is_for_those_who_know_it() {
+        let mut builder = BatchBuilder::new();
+        builder.append(5, None, Some(b"value"), &[]).expect("a record");
+        let packed = builder.build_compressed(Compression::Zstd, b"packed").expect("a batch");
+        assert_eq!(code(&packed, KNOWS_ZSTD - 1), ErrorCode::UnsupportedCompressionType);
+        assert_eq!(code(&packed, KNOWS_ZSTD), ErrorCode::None);
+    }
 
     #[test]
     fn clients_are_told_of_a_transaction_what_they_know() {
