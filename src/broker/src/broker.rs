@@ -102,8 +102,9 @@ impl Broker {
         image: Arc<Image>,
         metrics: Arc<CoreMetrics>,
     ) -> Rc<Broker> {
-        let sessions = Sessions::new(config.max_fetch_sessions.max(0) as usize);
-        // Members are spread over the cores by their names.
+        // Connections are dealt out to the cores, members spread over them by their names.
+        let sessions = (config.max_fetch_sessions.max(0) as usize).div_ceil(cores.shards());
+        let sessions = Sessions::new(sessions);
         let share_sessions = (config.share_sessions_max.max(1) as usize).div_ceil(cores.shards());
         let telemetry = Telemetry::new(cores.shards());
         Rc::new(Broker {

@@ -2,7 +2,8 @@
 //!
 //! A session belongs to the core whose connection made it. A client that reconnects to another core is told
 //! FETCH_SESSION_ID_NOT_FOUND and begins anew, as after a broker's restart. When the slots are used up, the
-//! session that was longest unused makes room if it has rested for a while; else the new client goes without.
+//! session that was longest unused makes room if it has rested for a while; else the new client goes without. A client
+//! that vanishes in the middle of a fetch leaves its session as it was handed out: it rests as others do.
 
 use kafka_wire::Uuid;
 use std::collections::HashMap;
@@ -97,8 +98,8 @@ impl Sessions {
     }
 
     fn evict(&mut self, now: Instant) -> bool {
-        let oldest =
-            self.sessions.iter().filter(|(_, session)| !session.busy).min_by_key(|(_, s)| s.last_used);
+        // Also one that was never given back: nobody may be left who would. The order of a table must not choose.
+        let oldest = self.sessions.iter().min_by_key(|(id, session)| (session.last_used, **id));
         match oldest {
             Some((&id, session)) if now.since(session.last_used) > EVICTABLE_AFTER => {
                 self.sessions.remove(&id);
@@ -227,5 +228,20 @@ mod tests {
         let second = sessions.create(vec![], later, || 8).expect("the first has rested");
         assert_eq!(sessions.len(), 1);
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_session_whose_client_vanished_in_a_fetch_makes_room_too() {
+        let mut sessions = Sessions::new(1);
+        let now = Instant::from_nanos(1);
+        let first = sessions.create(vec![wanted("a", 0, 0)], now, || 9).expect("room");
+        let partitions = sessions.resume(first, 1, vec![], &[], now).expect("the epoch is right");
+        assert_eq!(sessions.create(vec![], now + EVICTABLE_AFTER, || 8), None, "it has not rested for long");
+        let later = now + EVICTABLE_AFTER + Duration::from_secs(1);
+        let second = sessions.create(vec![], later, || 8).expect("the first was never given back");
+        sessions.finish(first, partitions.into_iter().map(|one| (one, false)).collect());
+        assert_eq!(sessions.len(), 1, "it stays away");
+        assert_eq!(sessions.resume(first, 2, vec![], &[], later).err(), Some(SessionError::NotFound));
+        assert!(sessions.resume(second, 1, vec![], &[], later).is_ok());
     }
 }
