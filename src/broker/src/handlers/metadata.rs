@@ -15,6 +15,7 @@ use kafka_wire::messages::metadata_response::{
 use kafka_wire::{ErrorCode, Str, Uuid};
 use model::{NodeId, TopicId};
 use network::Answer;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
         Some(topics) => request.version == 0 && topics.is_empty(),
     };
     let mut topics = Vec::new();
-    let mut missing = Vec::new();
+    // A request may name a topic twice; to be created it is named once.
+    let mut missing = BTreeSet::new();
     if all {
         topics.extend(image.topics().map(|topic| describe(topic)));
     } else {
@@ -89,14 +91,18 @@ fn response<'a>(
     response
 }
 
-fn by_name<'a>(image: &Image, name: &Str<'a>, missing: &mut Vec<String>) -> MetadataResponseTopic<'a> {
+fn by_name<'a>(
+    image: &Image,
+    name: &Str<'a>,
+    missing: &mut BTreeSet<String>,
+) -> MetadataResponseTopic<'a> {
     match image.topic(name) {
         Some(topic) => describe(topic),
         None if check_name(name).is_err() => {
             unknown(Some(name.clone()), TopicId::ZERO, ErrorCode::InvalidTopicException)
         }
         None => {
-            missing.push(name.to_string());
+            missing.insert(name.to_string());
             unknown(Some(name.clone()), TopicId::ZERO, ErrorCode::UnknownTopicOrPartition)
         }
     }
@@ -147,7 +153,7 @@ fn describe<'a>(topic: &Topic) -> MetadataResponseTopic<'a> {
 }
 
 /// Begins to create topics; the client does not wait for it.
-fn create(broker: &Rc<Broker>, names: Vec<String>, budget: Option<Arc<dyn Budget>>) {
+fn create(broker: &Rc<Broker>, names: BTreeSet<String>, budget: Option<Arc<dyn Budget>>) {
     let broker = broker.clone();
     drop(executor::spawn("auto-creation", async move {
         let config = broker.config();
@@ -157,4 +163,20 @@ fn create(broker: &Rc<Broker>, names: Vec<String>, budget: Option<Arc<dyn Budget
             log::warn!("topics could not be created by asking for them: {error}");
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_named_twice_is_created_all_the_same() {
+        let image = Image::default();
+        let mut missing = BTreeSet::new();
+        let mut code = |name: &'static str| by_name(&image, &name.into(), &mut missing).error_code;
+        let codes = ["new", "not good", "new"].map(&mut code);
+        let (unknown, invalid) = (ErrorCode::UnknownTopicOrPartition, ErrorCode::InvalidTopicException);
+        assert_eq!(codes, [unknown as i16, invalid as i16, unknown as i16]);
+        assert_eq!(missing, BTreeSet::from(["new".to_owned()]), "the controller refuses what is named twice");
+    }
 }
