@@ -27,30 +27,37 @@ struct Attributes {
     period: u64,
 }
 
-/// Asks for a time slice for the calling thread, which keeps its policy and nice value. Kernels before 6.12 take
-/// the call and change nothing.
-pub fn set_slice(slice: Duration) -> io::Result<()> {
+const SIZE: u32 = size_of::<Attributes>() as u32;
+
+/// What holds for the calling thread.
+fn attributes() -> io::Result<Attributes> {
     let mut attributes = Attributes::default();
-    let size = size_of::<Attributes>() as u32;
-    // SAFETY: thread 0 is the caller; the kernel writes at most `size` bytes into the local struct.
-    let got = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
-    if got != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    attributes.size = size;
-    attributes.runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
-    // SAFETY: the kernel reads `size` bytes of the local struct.
-    let set = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    // SAFETY: thread 0 is the caller; the kernel writes at most `SIZE` bytes into the local struct.
+    let got = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, SIZE, 0) };
+    if got == 0 { Ok(attributes) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Asks for a time slice for the calling thread, which keeps its policy and nice value. Whether it has exactly this one
+/// now: kernels before 6.12 take the call and change nothing, later ones keep to [`SLICE_MAX`].
+pub fn set_slice(slice: Duration) -> io::Result<bool> {
+    let runtime = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+    let wanted = Attributes { size: SIZE, runtime, ..attributes()? };
+    // SAFETY: the kernel reads `SIZE` bytes of the local struct.
+    let set = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0) };
     if set != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(())
+    Ok(attributes()?.runtime == runtime)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn a_slice_needs_no_privilege() {
-        super::set_slice(super::SLICE_MAX).expect("granted");
+    fn a_slice_needs_no_privilege_and_what_holds_is_told() {
+        let kept = set_slice(SLICE_MAX).expect("granted");
+        assert_eq!(set_slice(SLICE_MAX / 2).expect("granted"), kept, "a kernel keeps all of them, or none");
+        assert!(!set_slice(2 * SLICE_MAX).expect("granted"), "more than there is");
     }
 }

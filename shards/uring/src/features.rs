@@ -7,7 +7,8 @@
 /// `send_zc`) are in the list that the kernel gives of them. Flags of requests (`multishot_accept`,
 /// `multishot_receive`) are in no list: each is tried, on a handle that is none. `no_iowait` is a bit that the kernel
 /// sets when the ring is made. Memory is advised to be in `huge_pages`, unless the system says never. What must be
-/// registered is registered, and the data directory's device is asked about `direct_io`.
+/// registered is registered, and the data directory's device is asked about `direct_io`. A `time_slice` is asked for,
+/// and then whether it holds.
 ///
 /// | name | what for | without it |
 /// |---|---|---|
@@ -21,6 +22,7 @@
 /// | `registered_buffers` | the pool is pinned once and not with each file operation | pages are pinned each time |
 /// | `registered_files` | requests name files by the ring's own table | by the process's table |
 /// | `send_zc` | large sends without a copy, where the network allows it (6.1) | every send copies |
+/// | `time_slice` | the kernel's flushing workers interrupt a busy core (6.12) | they wait for milliseconds |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     enabled: Vec<String>,
@@ -40,6 +42,7 @@ impl Features {
         "registered_buffers",
         "registered_files",
         "send_zc",
+        "time_slice",
     ];
 
     /// Features that are used only if they are switched on: `docs/decisions` says why.

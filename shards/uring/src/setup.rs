@@ -117,6 +117,7 @@ pub(crate) fn find(options: &UringOptions, ring: &mut IoUring, pool: &Pool) -> F
     let mut handles = Handles::new();
     decisions.decide("registered_files", || handles.register(&ring.submitter()).map_err(told));
     let send_zc = decisions.decide("send_zc", || known.has(&[opcode::SendZc::CODE, opcode::SendMsgZc::CODE]));
+    decisions.decide("time_slice", time_slice);
     let kit = Kit { lending: lend.is_some(), arena: arena.unwrap_or_default(), direct: direct.is_some() };
     Found {
         lend,
@@ -157,6 +158,11 @@ fn huge_pages(pool: &Pool) -> Result<(), String> {
         return Err(format!("{HUGE_PAGES} says never; madvise is enough"));
     }
     pool.ask_for_huge_pages().map_err(told)
+}
+
+/// The slice is the thread's, which the driver stays on (`docs/decisions/time-slice.md`).
+fn time_slice() -> Result<(), String> {
+    there(schedule::set_slice(schedule::SLICE_MAX).map_err(told)?)
 }
 
 fn there(known: bool) -> Result<(), String> {

@@ -255,11 +255,6 @@ fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
 
 fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
     host::pin(plan.core);
-    if let Err(error) = schedule::set_slice(schedule::SLICE_MAX) {
-        log::warn!(
-            "no time slice of its own for a core: {error}; durable writes may take milliseconds when it is busy"
-        );
-    }
     let pool = Pool::new(plan.pool_bytes).map_err(|error| error.to_string())?;
     let driver = UringDriver::new(&plan.options, pool.clone()).map_err(|error| error.to_string())?;
     // From another node's memory all that follows would be slower: then the core touches its own.

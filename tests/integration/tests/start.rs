@@ -156,7 +156,7 @@ fn listeners_of_kafkas_own_file_serve_clients_and_have_no_controllers_port() {
 #[test]
 fn features_of_the_kernel_are_named_in_one_line_and_switched_by_settings() {
     let optional = "multishot_receive,registered_buffers,registered_files";
-    let all = "buffer_ring,direct_io,huge_pages,msg_ring,multishot_accept,multishot_receive,no_iowait,registered_buffers,registered_files,send_zc";
+    let all = "buffer_ring,direct_io,huge_pages,msg_ring,multishot_accept,multishot_receive,no_iowait,registered_buffers,registered_files,send_zc,time_slice";
     for (enable, disable) in [("", ""), (optional, ""), ("", all)] {
         let scratch = Scratch::new("features");
         let setup = setup(&scratch);

@@ -91,11 +91,7 @@ fn response<'a>(
     response
 }
 
-fn by_name<'a>(
-    image: &Image,
-    name: &Str<'a>,
-    missing: &mut BTreeSet<String>,
-) -> MetadataResponseTopic<'a> {
+fn by_name<'a>(image: &Image, name: &Str<'a>, missing: &mut BTreeSet<String>) -> MetadataResponseTopic<'a> {
     match image.topic(name) {
         Some(topic) => describe(topic),
         None if check_name(name).is_err() => {
