@@ -32,8 +32,8 @@ keys! {
     "flumen.io.features.disable" List = "" [Low honoured any_of(&[])]
         "Kernel features not to be used although the kernel has them, by the names in the start-up line: \
          `buffer_ring`, `direct_io`, `huge_pages`, `msg_ring`, `multishot_accept`, `multishot_receive`, \
-         `no_iowait`, `registered_buffers`, `registered_files`, `send_zc`, `time_slice`. Each has a slower way in \
-         its place.";
+         `no_iowait`, `registered_buffers`, `registered_files`, `send_zc`, `time_slice`. Each has a slower way \
+         in its place.";
     "flumen.io.features.enable" List = "" [Low honoured any_of(&[])]
         "Kernel features to be used although they are off by default, by the same names. \
          `flumen.io.features.disable` wins over it.";
