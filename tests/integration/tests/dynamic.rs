@@ -47,6 +47,7 @@ fn limits_on_connections() {
         ("max.connections", "6"),
         ("max.connections.per.ip", "6"),
         ("max.connections.per.ip.overrides", "127.0.0.1:6"),
+        ("listener.name.plaintext.max.connections", "6"),
     ] {
         let scratch = Scratch::new("limits");
         let flumen = setup(&scratch).start();

@@ -299,6 +299,7 @@ impl BrokerConfig {
             config.data = data;
         }
         config.check()?;
+        config.limit_listener(layers)?;
         check_retention(layers)?;
         Ok(config)
     }

@@ -38,10 +38,11 @@ keys! {
          `controller.listener.names` has are left out. Not to be changed while the broker runs.";
     "max.connection.creation.rate" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
         "New connections a second accepted on this node, by the windows of client quotas; those above \
-         it wait in the kernel's queue.";
+         it wait in the kernel's queue. `listener.name.<name>.max.connection.creation.rate` holds as well.";
     "max.connections" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
         "Connections open on this node at one time, on all listeners; one more is closed at once, so that its \
-         client tries elsewhere or later (in Kafka it waits). A change closes none that is open.";
+         client tries elsewhere or later (in Kafka it waits). A change closes none that is open. \
+         `listener.name.<name>.max.connections` holds as well.";
     "max.connections.per.ip" Int = "2147483647" [Medium cluster_wide honoured at_least(0)]
         "Connections open from one address at one time; one more is closed at once.";
     "max.connections.per.ip.overrides" String = "" [Medium cluster_wide honoured]

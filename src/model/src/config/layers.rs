@@ -2,8 +2,9 @@
 //! through them.
 
 use super::key::{Effect, Key, Kind};
+use super::listening::is_listener_limit;
 use super::value::{ConfigError, Value};
-use super::{Scope, lookup_broker, nearest};
+use super::{BrokerConfig, Scope, lookup_broker, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names and values of one layer, as they were set.
@@ -86,10 +87,14 @@ impl<'a> Layers<'a> {
     }
 
     /// The names that are set in any layer and change nothing: those of keys that are only stored, and those for single
-    /// listeners. Each once, by name.
+    /// listeners but the limits of the one of clients. Each once, by name.
     pub fn without_effect(&self) -> Vec<&'a str> {
+        let prefix = BrokerConfig::resolve(self).ok().and_then(|config| config.listener_prefix());
         let names = self.in_order().into_iter().flat_map(|(_, settings)| settings.keys());
-        let stored = |name: &&str| lookup_broker(name).is_none_or(|key| key.effect == Effect::Stored);
+        let stored = |name: &&str| match lookup_broker(name) {
+            Some(key) => key.effect == Effect::Stored,
+            None => !is_listener_limit(name, prefix.as_deref()),
+        };
         let names: BTreeSet<&str> = names.map(String::as_str).filter(stored).collect();
         names.into_iter().collect()
     }

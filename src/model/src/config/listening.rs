@@ -3,12 +3,15 @@
 
 use super::listener::Listener;
 use super::typed::Field;
-use super::{BrokerConfig, ConfigError, Value};
+use super::{BrokerConfig, ConfigError, Layers, Scope, Value, require};
 use std::collections::BTreeMap;
 
 /// The only protocol that is served.
 const PLAINTEXT: &str = "PLAINTEXT";
 const PROTOCOLS: [&str; 4] = [PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+
+/// What may be limited for a listener alone and is: connections at one time, and new ones in a second.
+const LISTENER_LIMITS: [&str; 2] = ["max.connections", "max.connection.creation.rate"];
 
 /// The security protocol of each listener, by the listener's name in upper case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,12 @@ impl Field for Protection {
     }
 }
 
+/// Whether a name is that of such a limit, of the listener whose settings begin with the prefix.
+pub(super) fn is_listener_limit(name: &str, prefix: Option<&str>) -> bool {
+    let key = prefix.and_then(|prefix| name.strip_prefix(prefix));
+    key.is_some_and(|key| LISTENER_LIMITS.contains(&key))
+}
+
 impl BrokerConfig {
     /// Where clients are listened for. [`resolve`](BrokerConfig::resolve) sees to it that there is one.
     pub fn client_listener(&self) -> Option<&Listener> {
@@ -49,6 +58,27 @@ impl BrokerConfig {
     /// has such; here the controller is inside of the process, and nothing listens for it.
     pub fn controller_listeners(&self) -> impl Iterator<Item = &Listener> {
         self.listeners.iter().filter(move |listener| self.is_of_controllers(listener))
+    }
+
+    /// What the names of settings for the one listener of clients begin with.
+    pub(super) fn listener_prefix(&self) -> Option<String> {
+        let listener = self.client_listener()?;
+        Some(format!("listener.name.{}.", listener.name.to_ascii_lowercase()))
+    }
+
+    /// Takes the limits that are set for that listener alone. Those for all listeners hold as well.
+    pub(super) fn limit_listener(&mut self, layers: &Layers<'_>) -> Result<(), ConfigError> {
+        let Some(prefix) = self.listener_prefix() else { return Ok(()) };
+        let [total, pace] = LISTENER_LIMITS;
+        let limits = [(total, &mut self.max_connections), (pace, &mut self.max_connection_creation_rate)];
+        for (key, limit) in limits {
+            let name = format!("{prefix}{key}");
+            let Some(text) = layers.set(&name) else { continue };
+            if let Value::Int(own) = require(Scope::Broker, &name)?.parse(text)? {
+                *limit = (*limit).min(own);
+            }
+        }
+        Ok(())
     }
 
     fn advertised(&self) -> impl Iterator<Item = &Listener> {

@@ -96,3 +96,26 @@ fn what_changes_nothing_is_told_by_name() {
     assert_eq!(layers.without_effect(), names);
     assert!(Layers::empty().without_effect().is_empty());
 }
+
+#[test]
+fn the_listener_of_clients_may_have_limits_of_its_own() {
+    let limits = |pairs: &[(&str, &str)]| {
+        let config = resolve(pairs).unwrap_or_else(|error| panic!("{error}"));
+        (config.max_connections, config.max_connection_creation_rate)
+    };
+    let own = ("listener.name.plaintext.max.connections", "5");
+    let pace = "listener.name.plaintext.max.connection.creation.rate";
+    assert_eq!(limits(&[own]), (5, i32::MAX));
+    assert_eq!(limits(&[own, ("max.connections", "6")]).0, 5);
+    assert_eq!(limits(&[own, ("max.connections", "4")]).0, 4, "both hold");
+    assert_eq!(limits(&[(pace, "7")]), (i32::MAX, 7));
+    assert_eq!(limits(&[("listener.name.other.max.connections", "5")]).0, i32::MAX);
+    assert!(resolve(&[(own.0, "-1")]).is_err());
+    let named = settings(&[
+        ("listeners", "INTERNAL://:1"),
+        ("listener.security.protocol.map", "INTERNAL:PLAINTEXT"),
+        ("listener.name.internal.max.connections", "5"),
+        (pace, "7"),
+    ]);
+    assert_eq!(Layers::fixed(&named).without_effect(), [pace], "there is no such listener");
+}
