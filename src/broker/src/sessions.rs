@@ -40,6 +40,8 @@ pub(crate) struct Wanted {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     partitions: Vec<Wanted>,
+    /// Its topics go by id.
+    by_id: bool,
     epoch: i32,
     last_used: Instant,
     busy: bool,
@@ -59,6 +61,8 @@ pub(crate) enum SessionError {
     NotFound,
     /// INVALID_FETCH_SESSION_EPOCH.
     WrongEpoch,
+    /// FETCH_SESSION_TOPIC_ID_ERROR: its topics go by name and the request's by id, or the other way round.
+    OtherNames,
 }
 
 impl Sessions {
@@ -77,13 +81,14 @@ impl Sessions {
         self.sessions.is_empty()
     }
 
-    /// Makes a session of these partitions; its id, or `None` when there is no room. `chance` gives ids.
+    /// Makes a session of these partitions; its id, or `None` when there are none, or no room. `chance` gives ids.
     pub(crate) fn create(
         &mut self,
         partitions: Vec<Wanted>,
         now: Instant,
         mut chance: impl FnMut() -> u64,
     ) -> Option<i32> {
+        let by_id = matches!(partitions.first()?.topic, TopicKey::Id(_));
         if self.sessions.len() >= self.slots && !self.evict(now) {
             return None;
         }
@@ -93,7 +98,7 @@ impl Sessions {
                 break id;
             }
         };
-        self.sessions.insert(id, Session { partitions, epoch: 1, last_used: now, busy: false });
+        self.sessions.insert(id, Session { partitions, by_id, epoch: 1, last_used: now, busy: false });
         Some(id)
     }
 
@@ -115,11 +120,11 @@ impl Sessions {
     }
 
     /// Goes on with a session: applies what the client changed and hands out its partitions, which
-    /// [`finish`](Sessions::finish) gives back.
+    /// [`finish`](Sessions::finish) gives back. The request has an epoch, and names topics by id or not.
     pub(crate) fn resume(
         &mut self,
         id: i32,
-        epoch: i32,
+        (epoch, by_id): (i32, bool),
         changed: Vec<Wanted>,
         forgotten: &[(TopicKey, i32)],
         now: Instant,
@@ -127,6 +132,9 @@ impl Sessions {
         let session = self.sessions.get_mut(&id).ok_or(SessionError::NotFound)?;
         if session.epoch != epoch || session.busy {
             return Err(SessionError::WrongEpoch);
+        }
+        if session.by_id != by_id {
+            return Err(SessionError::OtherNames);
         }
         session.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         session.last_used = now;
@@ -198,14 +206,14 @@ mod tests {
         let id = sessions.create(vec![wanted("a", 0, 0), wanted("a", 1, 0)], now, || 9).expect("room");
         let forgotten = [(TopicKey::Name("a".into()), 0)];
         let changed = vec![wanted("a", 1, 5), wanted("a", 2, 0)];
-        let partitions = sessions.resume(id, 1, changed, &forgotten, now).expect("the epoch is right");
+        let partitions = sessions.resume(id, (1, false), changed, &forgotten, now).expect("the epoch");
         assert_eq!(names(&partitions), [(1, 5), (2, 0)]);
-        let busy = sessions.resume(id, 2, Vec::new(), &[], now);
+        let busy = sessions.resume(id, (2, false), Vec::new(), &[], now);
         assert_eq!(busy.err(), Some(SessionError::WrongEpoch), "one request at a time");
         let mut gave = partitions.into_iter().map(|one| (one, true)).collect::<Vec<_>>();
         gave[1].1 = false;
         sessions.finish(id, gave);
-        let partitions = sessions.resume(id, 2, Vec::new(), &[], now).expect("the epoch is right");
+        let partitions = sessions.resume(id, (2, false), Vec::new(), &[], now).expect("the epoch is right");
         assert_eq!(names(&partitions), [(2, 0), (1, 5)], "who gave data comes last");
     }
 
@@ -213,19 +221,27 @@ mod tests {
     fn wrong_ids_and_epochs_are_told() {
         let mut sessions = Sessions::new(1);
         let now = Instant::from_nanos(1);
-        let id = sessions.create(vec![], now, || 9).expect("room");
-        assert_eq!(sessions.resume(id + 1, 1, vec![], &[], now).err(), Some(SessionError::NotFound));
-        assert_eq!(sessions.resume(id, 2, vec![], &[], now).err(), Some(SessionError::WrongEpoch));
+        let id = sessions.create(vec![wanted("a", 0, 0)], now, || 9).expect("room");
+        assert_eq!(sessions.resume(id + 1, (1, false), vec![], &[], now).err(), Some(SessionError::NotFound));
+        assert_eq!(sessions.resume(id, (2, false), vec![], &[], now).err(), Some(SessionError::WrongEpoch));
+        assert_eq!(sessions.resume(id, (1, true), vec![], &[], now).err(), Some(SessionError::OtherNames));
+        assert!(sessions.resume(id, (1, false), vec![], &[], now).is_ok(), "nothing has become of it");
+        let by_id = Wanted { topic: TopicKey::Id(Uuid([7; 16])), ..wanted("", 0, 0) };
+        let mut sessions = Sessions::new(1);
+        assert_eq!(sessions.create(vec![], now, || 9), None, "of nothing");
+        let id = sessions.create(vec![by_id], now, || 9).expect("room");
+        assert_eq!(sessions.resume(id, (1, false), vec![], &[], now).err(), Some(SessionError::OtherNames));
+        assert!(sessions.resume(id, (1, true), vec![], &[], now).is_ok());
     }
 
     #[test]
     fn a_full_table_keeps_the_active_and_drops_the_rested() {
         let mut sessions = Sessions::new(1);
         let now = Instant::from_nanos(1);
-        let first = sessions.create(vec![], now, || 9).expect("room");
-        assert_eq!(sessions.create(vec![], now, || 8), None);
+        let first = sessions.create(vec![wanted("a", 0, 0)], now, || 9).expect("room");
+        assert_eq!(sessions.create(vec![wanted("b", 0, 0)], now, || 8), None);
         let later = now + EVICTABLE_AFTER + Duration::from_secs(1);
-        let second = sessions.create(vec![], later, || 8).expect("the first has rested");
+        let second = sessions.create(vec![wanted("b", 0, 0)], later, || 8).expect("the first has rested");
         assert_eq!(sessions.len(), 1);
         assert_ne!(first, second);
     }
@@ -235,13 +251,15 @@ mod tests {
         let mut sessions = Sessions::new(1);
         let now = Instant::from_nanos(1);
         let first = sessions.create(vec![wanted("a", 0, 0)], now, || 9).expect("room");
-        let partitions = sessions.resume(first, 1, vec![], &[], now).expect("the epoch is right");
-        assert_eq!(sessions.create(vec![], now + EVICTABLE_AFTER, || 8), None, "it has not rested for long");
+        let partitions = sessions.resume(first, (1, false), vec![], &[], now).expect("the epoch is right");
+        let other = || vec![wanted("b", 0, 0)];
+        assert_eq!(sessions.create(other(), now + EVICTABLE_AFTER, || 8), None, "it has not rested for long");
         let later = now + EVICTABLE_AFTER + Duration::from_secs(1);
-        let second = sessions.create(vec![], later, || 8).expect("the first was never given back");
+        let second = sessions.create(other(), later, || 8).expect("the first was never given back");
         sessions.finish(first, partitions.into_iter().map(|one| (one, false)).collect());
         assert_eq!(sessions.len(), 1, "it stays away");
-        assert_eq!(sessions.resume(first, 2, vec![], &[], later).err(), Some(SessionError::NotFound));
-        assert!(sessions.resume(second, 1, vec![], &[], later).is_ok());
+        let gone = sessions.resume(first, (2, false), vec![], &[], later);
+        assert_eq!(gone.err(), Some(SessionError::NotFound));
+        assert!(sessions.resume(second, (1, false), vec![], &[], later).is_ok());
     }
 }

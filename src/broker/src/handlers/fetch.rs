@@ -39,6 +39,8 @@ const FINAL_EPOCH: i32 = -1;
 
 /// From this version on consumers know zstd (KIP-110).
 const KNOWS_ZSTD: i16 = 10;
+/// From this version on topics go by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
 
 /// What was read of one partition.
 type Part = Result<ReadDone, ErrorCode>;
@@ -71,12 +73,13 @@ pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
 
 async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let view = decoded(request, FetchView::decode(&mut request.reader(), request.version))?;
-    let (mode, wanted) = match open(broker, &view) {
+    let (mode, wanted) = match open(broker, &view, request.version >= TOPIC_IDS) {
         Ok(opened) => opened,
         Err(error) => {
             let code = match error {
                 SessionError::NotFound => ErrorCode::FetchSessionIdNotFound,
                 SessionError::WrongEpoch => ErrorCode::InvalidFetchSessionEpoch,
+                SessionError::OtherNames => ErrorCode::FetchSessionTopicIdError,
             };
             let response = FetchResponse { error_code: code as i16, ..Default::default() };
             return Ok(answer(request, &response));
@@ -111,8 +114,8 @@ fn key_of(topic: &TopicRef<'_>) -> TopicKey {
     }
 }
 
-/// What is wanted, from the request and its session.
-fn open(broker: &Broker, view: &FetchView<'_>) -> Result<(Mode, Vec<Wanted>), SessionError> {
+/// What is wanted, from the request, which names topics by id or not, and its session.
+fn open(broker: &Broker, view: &FetchView<'_>, by_id: bool) -> Result<(Mode, Vec<Wanted>), SessionError> {
     let wanted: Vec<Wanted> = view
         .partitions()
         .map(|item| Wanted {
@@ -139,7 +142,7 @@ fn open(broker: &Broker, view: &FetchView<'_>) -> Result<(Mode, Vec<Wanted>), Se
         (id, epoch) => {
             let forgotten: Vec<_> =
                 view.forgotten().map(|item| (key_of(&item.topic), item.partition)).collect();
-            let wanted = sessions.resume(id, epoch, wanted, &forgotten, now())?;
+            let wanted = sessions.resume(id, (epoch, by_id), wanted, &forgotten, now())?;
             Ok((Mode::Resume(id), wanted))
         }
     }

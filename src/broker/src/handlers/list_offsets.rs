@@ -14,7 +14,7 @@ use model::LeaderEpoch;
 use network::Answer;
 use shard::Outcome;
 use shard::operation::{OffsetQuery, Rare};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 use storage::ReadBound;
 
@@ -34,7 +34,7 @@ fn query(timestamp: i64, version: i16) -> Result<Option<OffsetQuery>, ErrorCode>
     }
 }
 
-/// Answers each partition; one that is named twice is an error, as in Kafka.
+/// Answers each partition; one that is named twice is an error both times, as in Kafka.
 pub async fn handle(broker: Rc<Broker>, request: Request) -> Answer {
     answered(run(&broker, &request)).await
 }
@@ -45,12 +45,12 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     let image = broker.image();
     let mut by_core = ByCore::new();
     let mut answers: Vec<ListOffsetsPartitionResponse> = Vec::new();
-    let mut seen = HashSet::new();
+    let times = times(&asked);
     for topic in &asked.topics {
         for partition in &topic.partitions {
             let place = answers.len();
             answers.push(refused(partition.partition_index, ErrorCode::NotLeaderOrFollower));
-            let twice = !seen.insert((topic.name.as_ref(), partition.partition_index));
+            let twice = times.get(&(&*topic.name, partition.partition_index)) != Some(&1);
             let routed = match (twice, query(partition.timestamp, request.version)) {
                 (true, _) => Err(ErrorCode::InvalidRequest),
                 (_, Err(code)) => Err(code),
@@ -101,6 +101,17 @@ async fn run(broker: &Rc<Broker>, request: &Request) -> Result<Answer, Answer> {
     Ok(answer(request, &ListOffsetsResponse { topics, ..Default::default() }))
 }
 
+/// How often each partition is named.
+fn times<'a>(asked: &'a ListOffsetsRequest<'_>) -> HashMap<(&'a str, i32), u32> {
+    let mut times: HashMap<(&str, i32), u32> = HashMap::new();
+    for topic in &asked.topics {
+        for partition in &topic.partitions {
+            *times.entry((&*topic.name, partition.partition_index)).or_default() += 1;
+        }
+    }
+    times
+}
+
 fn refused(partition_index: i32, code: ErrorCode) -> ListOffsetsPartitionResponse {
     ListOffsetsPartitionResponse {
         partition_index,
@@ -108,5 +119,39 @@ fn refused(partition_index: i32, code: ErrorCode) -> ListOffsetsPartitionRespons
         timestamp: -1,
         offset: -1,
         leader_epoch: -1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+
+    #[test]
+    fn special_timestamps_are_known_from_their_versions_on() {
+        let kind = |timestamp, version| query(timestamp, version).map(|query| query.is_some());
+        let since = [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)];
+        for (timestamp, since) in since {
+            // The last two are about tiered storage, which there is none of.
+            assert_eq!(kind(timestamp, since), Ok(timestamp >= -4), "{timestamp}");
+            if since > 1 {
+                assert_eq!(kind(timestamp, since - 1), Err(ErrorCode::UnsupportedVersion), "{timestamp}");
+            }
+        }
+        assert_eq!(kind(-7, 11), Err(ErrorCode::UnsupportedVersion));
+        assert_eq!(kind(0, 1), Ok(true));
+    }
+
+    #[test]
+    fn what_is_named_twice_is_seen_over_topics_too() {
+        let partition = |partition_index| ListOffsetsPartition { partition_index, ..Default::default() };
+        let topic = |name: &'static str, numbers: &[i32]| ListOffsetsTopic {
+            name: name.into(),
+            partitions: numbers.iter().map(|&number| partition(number)).collect(),
+        };
+        let topics = vec![topic("a", &[0, 1]), topic("b", &[0]), topic("a", &[1])];
+        let asked = ListOffsetsRequest { topics, ..Default::default() };
+        let times = times(&asked);
+        assert_eq!((times[&("a", 0)], times[&("a", 1)], times[&("b", 0)]), (1, 2, 1));
     }
 }
