@@ -168,45 +168,45 @@ fn refusals_are_told_at_most_once_a_second_and_core() {
     }
 }
 
+/// Produces these bytes to partition 0 of the topic `strict`; the error code.
+fn produce(connection: &mut Raw, bytes: &[u8]) -> i16 {
+    use kafka_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+    use kafka_wire::messages::produce_response::ProduceResponse;
+    let partition = PartitionProduceData { index: 0, records: kafka_wire::Records::Bytes(bytes) };
+    let topic =
+        TopicProduceData { name: "strict".into(), partition_data: vec![partition], ..Default::default() };
+    let request =
+        ProduceRequest { acks: -1, timeout_ms: 1000, topic_data: vec![topic], ..Default::default() };
+    let answer = connection.ask(ApiKey::Produce, 9, &request);
+    let response: ProduceResponse<'_> = raw::read(&answer, ApiKey::Produce, 9);
+    response.responses[0].partition_responses[0].error_code
+}
+
 #[test]
 fn damaged_batches_are_refused_with_kafkas_error_and_the_connection_stays() {
     use client::{Acks, ProduceOptions, Producer};
-    use kafka_wire::BatchBuilder;
-    use kafka_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-    use kafka_wire::messages::produce_response::ProduceResponse;
     let scratch = Scratch::new("batches");
     let flumen = setup(&scratch).start();
     let mut client = patient(flumen.address);
     create(&mut client, "strict", 1, &[]);
-    let mut builder = BatchBuilder::new();
+    let mut builder = kafka_wire::BatchBuilder::new();
     builder.append(1, None, Some(b"a value"), &[]).expect("a record");
     let good = builder.build().expect("a batch");
     let mut connection = Raw::connect(flumen.address).expect("it listens");
-    for (correlation_id, at) in (0..good.len()).enumerate() {
+    for at in 0..good.len() {
         let mut batch = good.clone();
         batch[at] ^= 0x41;
-        let request = ProduceRequest {
-            acks: -1,
-            timeout_ms: 1000,
-            topic_data: vec![TopicProduceData {
-                name: "strict".into(),
-                partition_data: vec![PartitionProduceData {
-                    index: 0,
-                    records: kafka_wire::Records::Bytes(&batch),
-                }],
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
-        connection.send(&raw::encoded(ApiKey::Produce, 9, correlation_id as i32, &request)).expect("sent");
-        let answer = connection.answer(SOON).unwrap_or_else(|| panic!("byte {at}: an answer"));
-        let mut reader = Reader::new(&answer);
-        ResponseHeader::decode(&mut reader, 1).expect("a header");
-        let response = ProduceResponse::decode(&mut reader, 9).expect("a response");
-        let code = response.responses[0].partition_responses[0].error_code;
-        // Base offset (0-7) and leader epoch (12-15) are the broker's to write, outside of the CRC.
-        let is_brokers = at < 8 || (12..16).contains(&at);
-        assert_eq!(code == 0, is_brokers, "byte {at} was changed: error {code}");
+        let code = produce(&mut connection, &batch);
+        // The leader epoch (12-15) is the broker's to write, outside of the CRC. So is the base offset (0-7), which is
+        // 0 before that.
+        assert_eq!(code == 0, (12..16).contains(&at), "byte {at} was changed: error {code}");
+        assert!(at >= 8 || code == ErrorCode::InvalidRecord as i16, "byte {at} was changed: error {code}");
+    }
+    // A message of magic 1 without key and value is shorter than the header of a batch.
+    let mut message = vec![0; 34];
+    (message[11], message[16]) = (22, 1);
+    for (what, bytes) in [("two batches", [&good[..], &good[..]].concat()), ("a message set", message)] {
+        assert_eq!(produce(&mut connection, &bytes), ErrorCode::InvalidRecord as i16, "{what}");
     }
     let options = ProduceOptions { acks: Acks::All, ..ProduceOptions::default() };
     Producer::open(&mut client, "strict", options).expect("it goes on");
