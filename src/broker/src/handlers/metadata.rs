@@ -169,8 +169,8 @@ mod tests {
     fn a_topic_that_is_named_twice_is_created_all_the_same() {
         let image = Image::default();
         let mut missing = BTreeSet::new();
-        let mut code = |name: &'static str| by_name(&image, &name.into(), &mut missing).error_code;
-        let codes = ["new", "not good", "new"].map(&mut code);
+        let code = |name: &'static str| by_name(&image, &name.into(), &mut missing).error_code;
+        let codes = ["new", "not good", "new"].map(code);
         let (unknown, invalid) = (ErrorCode::UnknownTopicOrPartition, ErrorCode::InvalidTopicException);
         assert_eq!(codes, [unknown as i16, invalid as i16, unknown as i16]);
         assert_eq!(missing, BTreeSet::from(["new".to_owned()]), "the controller refuses what is named twice");
