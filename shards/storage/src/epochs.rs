@@ -10,7 +10,7 @@ use std::path::Path;
 const FILE: &str = "leader-epoch-checkpoint";
 
 /// More are not kept: the oldest go.
-const EPOCHS_MAX: usize = 4096;
+pub(crate) const EPOCHS_MAX: usize = 4096;
 
 /// The epochs of a log and their first offsets, both growing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,16 @@ impl Epochs {
     /// Where the newest epoch began.
     pub fn latest(&self) -> Option<(LeaderEpoch, Offset)> {
         self.entries.last().map(|&(epoch, start)| (LeaderEpoch(epoch), Offset(start)))
+    }
+
+    /// The newest epoch; -1: there is none.
+    pub fn newest(&self) -> i32 {
+        self.entries.last().map_or(-1, |&(epoch, _)| epoch)
+    }
+
+    /// How many there are up to an epoch.
+    pub fn count_through(&self, epoch: i32) -> usize {
+        self.entries.partition_point(|&(known, _)| known <= epoch)
     }
 
     /// All of them, oldest first, each with its first offset.

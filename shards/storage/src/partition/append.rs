@@ -450,10 +450,7 @@ impl Log {
             producers.expire(context.now_ms, config.producer_id_expiration_ms);
             state.unsaved_bytes += header.bytes as u64;
         }
-        if state.epochs.begin(context.leader_epoch.0, base_offset) {
-            // It may have taken the place of one in the file.
-            state.epochs_saved = state.epochs_saved.min(state.epochs.len() - 1);
-        }
+        state.epochs.begin(context.leader_epoch.0, base_offset);
         placed
     }
 

@@ -71,16 +71,16 @@ async fn finish(shared: &Rc<Shared>, log: &Rc<Log>, base: i64) -> Result<(), Sto
 
 /// Writes the file of leader epochs, if there is more than one and the file does not have them all.
 pub(crate) async fn save_epochs(log: &Rc<Log>) -> Result<(), StorageError> {
-    let (epochs, count) = {
+    let (epochs, newest) = {
         let state = log.state.borrow();
-        let count = state.epochs.len();
-        if state.deleted || count < 2 || state.epochs_saved == count {
+        let newest = state.epochs.newest();
+        if state.deleted || state.epochs.len() < 2 || state.epochs_saved == newest {
             return Ok(());
         }
-        (state.epochs.clone(), count)
+        (state.epochs.clone(), newest)
     };
     match epochs::write(&log.directory, &epochs).await {
-        Ok(()) => log.state.borrow_mut().epochs_saved = count,
+        Ok(()) => log.state.borrow_mut().epochs_saved = newest,
         // The partition was deleted, or has no directory yet.
         Err(StorageError::Io { errno: Errno::NOENT, .. }) => {}
         Err(error) => return Err(error),

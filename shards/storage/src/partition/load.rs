@@ -149,7 +149,7 @@ impl LogState {
         self.high_watermark = end.offset;
         self.log_end = end.offset;
         self.epochs.begin(entry.leader_epoch, entry.log_start);
-        self.epochs_saved = 1;
+        self.epochs_saved = entry.leader_epoch;
         if self.segments.is_empty() && end.position > 0 {
             let mut segment = Segment::stored(end.segment, end.position, end.offset);
             // Until its first batch was looked at.
@@ -170,8 +170,12 @@ impl LogState {
             let epoch = known.latest().map_or(current, |(epoch, _)| epoch.0);
             self.epochs.begin(epoch, self.log_start);
         }
-        let same = self.epochs.entries().zip(known.entries()).take_while(|(now, before)| now == before);
-        self.epochs_saved = self.epochs_saved.min(same.count());
+        // For those that were read the oldest may have gone.
+        let first = self.epochs.entries().next();
+        let known = known.entries().skip_while(|&before| Some(before) != first);
+        let same = self.epochs.entries().zip(known).take_while(|(now, before)| now == before);
+        let newest = same.last().map_or(-1, |((epoch, _), _)| epoch.0);
+        self.epochs_saved = self.epochs_saved.min(newest);
     }
 }
 
@@ -388,7 +392,7 @@ async fn load_epochs(shared: &Rc<Shared>, log: &Log) -> Result<(), StorageError>
     if let Some(epochs) = epochs::read(&log.directory, &shared.options.pool).await? {
         let mut state = log.state.borrow_mut();
         state.epochs = epochs;
-        state.epochs_saved = state.epochs.len();
+        state.epochs_saved = state.epochs.newest();
     }
     Ok(())
 }

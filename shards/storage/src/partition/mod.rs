@@ -124,8 +124,8 @@ pub(crate) struct LogState {
     pub high_watermark: i64,
     pub log_end: i64,
     pub epochs: Epochs,
-    /// How many of these are in the file.
-    pub epochs_saved: usize,
+    /// The newest that is in the file with all before it, or the only one; -1: none is known to be.
+    pub epochs_saved: i32,
     /// In order; the last one is appended to. Empty before the first append.
     pub segments: Vec<Segment>,
     /// There may be older segments than the first one here, in the directory.
@@ -189,16 +189,16 @@ impl LogState {
     /// How many leader epochs a start knows without a look at batches: those in the file. The first one needs none, for
     /// it begins with the log.
     fn epochs_told(&self) -> usize {
-        self.epochs_saved.max(1).min(self.epochs.len())
+        self.epochs.count_through(self.epochs_saved).max(1).min(self.epochs.len())
     }
 
-    /// Where the segment begins that the first of the other epochs begins in: a start must look at its batches, here or
-    /// in the journal, or it would never know of that epoch.
-    fn first_untold(&self) -> Option<LogPlace> {
+    /// At which offset the first of the other epochs begins, and where its segment does: a start must look at that one's
+    /// batches, here or in the journal, or it would never know of that epoch.
+    fn first_untold(&self) -> Option<(i64, LogPlace)> {
         let (_, offset) = self.epochs.entries().nth(self.epochs_told())?;
         let after = self.segments.partition_point(|segment| segment.base <= offset.0);
         let base = self.segments.get(after.saturating_sub(1))?.base;
-        Some(LogPlace { segment: base, position: 0, offset: base })
+        Some((offset.0, LogPlace { segment: base, position: 0, offset: base }))
     }
 
     /// Whether something before an offset is in the journal only.
@@ -258,7 +258,7 @@ impl Log {
             high_watermark: 0,
             log_end: 0,
             epochs: Epochs::default(),
-            epochs_saved: 0,
+            epochs_saved: -1,
             segments: Vec::new(),
             older_unknown: false,
             older_bytes: 0,
@@ -405,7 +405,9 @@ impl Log {
             LogPlace { segment, position: u32::try_from(position).unwrap_or(u32::MAX), offset }
         });
         let untold = state.first_untold();
-        let verified = untold.map_or(verified, |untold| untold.min(verified));
+        // One that begins at the verified place or behind it is found from there.
+        let passed = untold.filter(|(begins, _)| *begins < verified.offset);
+        let verified = passed.map_or(verified, |(_, segment)| segment.min(verified));
         let claimed = match missing {
             Some(_) => LogPlace { offset: state.log_end, ..written },
             None => written,
