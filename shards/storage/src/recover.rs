@@ -59,6 +59,9 @@ struct Replay<'a> {
     entries: HashMap<TopicPartition, CheckpointEntry>,
     /// Leader epochs that began since the checkpoint, in what was replayed.
     epochs: BTreeMap<TopicPartition, Epochs>,
+    /// The newest of these that may have begun earlier, in what lies between and is neither replayed nor told of by the
+    /// checkpoint.
+    early: BTreeMap<TopicPartition, i32>,
     /// Segments whose names are on the device, for a checkpoint says that something in them is.
     named: BTreeSet<(TopicPartition, i64)>,
     /// What is to be written to each segment.
@@ -129,6 +132,7 @@ async fn replay(
         named: named(&entries),
         entries,
         epochs: BTreeMap::new(),
+        early: BTreeMap::new(),
         runs: BTreeMap::new(),
         gathered: 0,
         touched: BTreeMap::new(),
@@ -193,20 +197,31 @@ fn declarations(scan: &JournalScan, file: usize) -> Numbers {
     declared.collect()
 }
 
-/// Adds the epochs that were replayed of a partition to its file; the newest one, or `None` if it has no directory.
+/// The leader epoch of a log of which nothing is known before a batch; -1: there may have been others.
+fn only_epoch(header: &BatchHeader) -> i32 {
+    // Nothing comes before the first offset, and no epoch before 0.
+    if header.base_offset == 0 || header.leader_epoch == 0 { header.leader_epoch } else { -1 }
+}
+
+/// Adds the epochs that were replayed of a partition to its file; the newest one. `early` is the newest of which only
+/// the segments tell where it began, if the file does not. `None`: so it is, or the partition has no directory.
 async fn add_epochs(
     entry: CheckpointEntry,
     directory: PathBuf,
     seen: Epochs,
+    early: i32,
     pool: &Pool,
 ) -> Result<Option<i32>, StorageError> {
     let mut all = epochs::read(&directory, pool).await?.unwrap_or_default();
     if all.len() == 0 {
         all.begin(entry.leader_epoch, entry.log_start);
     }
+    if early > all.newest() {
+        return Ok(None);
+    }
     all.take_in(&seen, entry.log_start, entry.claimed.offset);
     match epochs::write(&directory, &all).await {
-        Ok(()) => Ok(all.latest().map(|(epoch, _)| epoch.0)),
+        Ok(()) => Ok(Some(all.newest())),
         // Nothing of it went into a segment: all of it was deleted.
         Err(error) if error.is_gone() => Ok(None),
         Err(error) => Err(error),
@@ -340,7 +355,7 @@ impl Replay<'_> {
                     position: position.saturating_add(batch.len() as u32),
                     offset: header.last_offset().saturating_add(1),
                 };
-                if self.claim(id, end, header.leader_epoch) {
+                if self.claim(id, end, only_epoch(&header)) {
                     self.note_epoch(id, header.leader_epoch, header.base_offset);
                     let before = self.replayed.insert(id, end);
                     if before.is_some_and(|last| last.segment == segment && last.position != position) {
@@ -394,26 +409,39 @@ impl Replay<'_> {
         true
     }
 
-    /// A batch of an epoch was appended here.
+    /// A batch of an epoch was appended here. A direct write before it may have begun the epoch: then the batch follows
+    /// neither on what the checkpoint tells of nor on the last one that was replayed.
     fn note_epoch(&mut self, id: TopicPartition, epoch: i32, offset: i64) {
-        if self.entries.get(&id).is_some_and(|entry| epoch > entry.leader_epoch) {
-            self.epochs.entry(id).or_default().begin(epoch, offset);
+        let Some(entry) = self.entries.get(&id).filter(|entry| epoch > entry.leader_epoch) else { return };
+        let told = (entry.leader_epoch >= 0).then_some(entry.verified.offset);
+        let replayed = self.replayed.get(&id).map(|end| end.offset);
+        let begins = self.epochs.entry(id).or_default().begin(epoch, offset);
+        if begins && told.max(replayed) != Some(offset) {
+            self.early.insert(id, epoch);
         }
     }
 
-    /// Writes down the leader epochs that only the journal knew: nobody reads it again.
+    /// Writes down the leader epochs that only the journal knew: nobody reads it again. Where it does not know all of
+    /// them, the segments are looked at.
     async fn save_epochs(&mut self) -> Result<(), StorageError> {
         let mut due = Vec::new();
         for (id, seen) in std::mem::take(&mut self.epochs) {
             let entry = self.entries.get(&id).copied();
-            due.extend(entry.and_then(|entry| Some((entry, self.directory(id)?, seen))));
+            let early = self.early.get(&id).copied().unwrap_or(-1);
+            due.extend(entry.and_then(|entry| Some((entry, self.directory(id)?, seen, early))));
         }
         let pool = self.pool;
         let ids: Vec<TopicPartition> = due.iter().map(|(entry, ..)| entry.id).collect();
-        let saves = due.into_iter().map(|(entry, directory, seen)| add_epochs(entry, directory, seen, pool));
+        let saves = due
+            .into_iter()
+            .map(|(entry, directory, seen, early)| add_epochs(entry, directory, seen, early, pool));
         let saved = join_some(saves, AT_ONCE).await;
         for (id, newest) in ids.into_iter().zip(saved) {
-            if let (Some(newest), Some(entry)) = (newest?, self.entries.get_mut(&id)) {
+            let Some(newest) = newest? else {
+                self.unsure.insert(id);
+                continue;
+            };
+            if let Some(entry) = self.entries.get_mut(&id) {
                 entry.epoch_history = true;
                 entry.leader_epoch = newest;
             }
@@ -501,13 +529,13 @@ impl Replay<'_> {
 
     async fn finish(mut self, epoch: u64) -> Result<Recovered, StorageError> {
         self.sync().await?;
-        self.verify_replayed();
         let ids: Vec<TopicPartition> = self.entries.keys().copied().collect();
         let gone: Vec<_> = ids.into_iter().filter(|id| self.name(id.topic).is_none()).collect();
         for id in gone {
             self.entries.remove(&id);
         }
         self.save_epochs().await?;
+        self.verify_replayed();
         let mut entries: Vec<CheckpointEntry> = self.entries.into_values().collect();
         entries.sort_by_key(|entry| entry.id);
         self.outcome.epoch = epoch;
