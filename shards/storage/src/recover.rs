@@ -71,6 +71,8 @@ struct Replay<'a> {
     touched: BTreeMap<PathBuf, bool>,
     /// Where the last batch of a partition ends that was replayed.
     replayed: HashMap<TopicPartition, LogPlace>,
+    /// Nobody waited for the device in the run whose journal is replayed.
+    relaxed: bool,
     /// Partitions of which more than what was replayed lies before that, and may not be whole.
     unsure: BTreeSet<TopicPartition>,
     /// Directories of partitions whose log start the journals move: files may have been deleted there, and made anew by
@@ -137,6 +139,7 @@ async fn replay(
         gathered: 0,
         touched: BTreeMap::new(),
         replayed: HashMap::new(),
+        relaxed: false,
         unsure: BTreeSet::new(),
         moved: BTreeSet::new(),
         told: Told::new(),
@@ -245,6 +248,7 @@ impl Replay<'_> {
 
     async fn journal(&mut self, scan: &JournalScan, pool: &Pool) -> Result<(), StorageError> {
         self.outcome.torn_commits += scan.torn as u64;
+        self.relaxed = scan.relaxed;
         for damage in &scan.damage {
             log::error!("damaged: {damage}");
         }
@@ -355,7 +359,7 @@ impl Replay<'_> {
                     position: position.saturating_add(batch.len() as u32),
                     offset: header.last_offset().saturating_add(1),
                 };
-                if self.claim(id, end, only_epoch(&header)) {
+                if self.claim_batch(id, header.base_offset, end, only_epoch(&header)) {
                     self.note_epoch(id, header.leader_epoch, header.base_offset);
                     let before = self.replayed.insert(id, end);
                     if before.is_some_and(|last| last.segment == segment && last.position != position) {
@@ -370,6 +374,8 @@ impl Replay<'_> {
                 // Its segment is the one that was appended to then. That says nothing of what is durable: what lies
                 // before that segment may have been on its way still.
                 let known = self.entries.contains_key(&id);
+                // Where nobody waited for the device it may be lost.
+                let segment = if self.relaxed { 0 } else { segment };
                 if (known || self.claim(id, LogPlace { segment, position: 0, offset: segment }, -1))
                     && let Some(entry) = self.entries.get_mut(&id)
                 {
@@ -386,6 +392,29 @@ impl Replay<'_> {
             }
         }
         true
+    }
+
+    /// Notes that a log was durable up to the end of a batch; false if the topic is gone.
+    ///
+    /// Where nobody waited for the device, a power loss may have taken a direct write before the batch and left the
+    /// commit. So it counts only if it follows on what is there for sure; if not, all behind that is looked at, and the
+    /// log ends with what is whole.
+    fn claim_batch(&mut self, id: TopicPartition, base: i64, end: LogPlace, leader_epoch: i32) -> bool {
+        if !self.relaxed {
+            return self.claim(id, end, leader_epoch);
+        }
+        // A log of which no checkpoint tells begins with its first segment.
+        if !self.claim(id, LogPlace::default(), leader_epoch) {
+            return false;
+        }
+        let follows = self.entries.get(&id).is_some_and(|entry| base <= entry.claimed.offset);
+        match follows {
+            true => self.claim(id, end, leader_epoch),
+            false => {
+                self.unsure.insert(id);
+                true
+            }
+        }
     }
 
     /// Notes that a log was durable up to a place; false if the topic is gone.
@@ -412,7 +441,9 @@ impl Replay<'_> {
     /// A batch of an epoch was appended here. A direct write before it may have begun the epoch: then the batch follows
     /// neither on what the checkpoint tells of nor on the last one that was replayed.
     fn note_epoch(&mut self, id: TopicPartition, epoch: i32, offset: i64) {
-        let Some(entry) = self.entries.get(&id).filter(|entry| epoch > entry.leader_epoch) else { return };
+        // What is not claimed is read by who opens the log.
+        let is_news = |entry: &&CheckpointEntry| epoch > entry.leader_epoch && offset < entry.claimed.offset;
+        let Some(entry) = self.entries.get(&id).filter(is_news) else { return };
         let told = (entry.leader_epoch >= 0).then_some(entry.verified.offset);
         let replayed = self.replayed.get(&id).map(|end| end.offset);
         let begins = self.epochs.entry(id).or_default().begin(epoch, offset);
@@ -514,7 +545,8 @@ impl Replay<'_> {
 
     /// What was replayed is whole, and so is what lies before it: an append went into the journal when all before it
     /// was durable, there or in the segment, and what is not replayed any more was synced. So nobody need look at it
-    /// again, except where direct writes lie between, where a segment ended, or where the journal is damaged.
+    /// again, except where direct writes lie between, or may if nobody waited for the device, where a segment ended, or
+    /// where the journal is damaged.
     fn verify_replayed(&mut self) {
         if !self.outcome.damage.is_empty() {
             return;

@@ -38,8 +38,14 @@ fn commit(sequence: u64, file_sequence: u64, value: &[u8]) -> Vec<u8> {
 /// A file in its second use: five commits of it, then what the first use left.
 fn file() -> Vec<u8> {
     let mut bytes = vec![0; BLOCK_BYTES as usize];
-    let header =
-        FileHeader { file_sequence: 2, epoch: 1, sequence_min: 11, file_bytes: 1 << 20, drained_through: 10 };
+    let header = FileHeader {
+        file_sequence: 2,
+        epoch: 1,
+        sequence_min: 11,
+        file_bytes: 1 << 20,
+        drained_through: 10,
+        relaxed: false,
+    };
     header.encode(&mut bytes);
     (11..16).for_each(|sequence| bytes.extend(commit(sequence, 2, &[7; 100])));
     (5..7).for_each(|sequence| bytes.extend(commit(sequence, 1, &[8; 5000])));

@@ -114,10 +114,13 @@ pub(crate) struct Journal {
     block: u64,
     /// Bytes of all commits that were ever sealed here, padding included: so much memory they took.
     pub sealed_bytes: u64,
-    /// All commits up to this one are on the device.
+    /// All commits up to this one are written; where somebody waits for that, they are on the device.
     pub durable_through: u64,
-    /// Those of the sealed bytes that they are.
+    /// So many of the sealed bytes these are.
     pub durable_bytes: u64,
+    /// Where nobody waits for the device: all commits up to this one are on it nevertheless, because the files were
+    /// synced.
+    pub synced_through: u64,
     /// All that these hold is in synced segments.
     pub drained_through: u64,
     /// The time of the last append.
@@ -141,6 +144,7 @@ impl Journal {
             sealed_bytes: 0,
             durable_through: 0,
             durable_bytes: 0,
+            synced_through: 0,
             drained_through: 0,
             now_ms: 0,
         };
@@ -308,6 +312,7 @@ impl Journal {
     /// its memory.
     pub fn seal(&mut self) {
         let Some(mut building) = self.building.take() else { return };
+        let durable_through = self.promised_through();
         let (Some(tail), Some((handle, file_sequence))) = (&mut self.tail, self.files.current()) else {
             unreachable!("a commit without memory or file");
         };
@@ -317,7 +322,7 @@ impl Journal {
             sequence: self.next_sequence,
             epoch: self.epoch,
             file_sequence,
-            durable_through: self.durable_through,
+            durable_through,
             drained_through: self.drained_through,
             wall_clock_ms: self.now_ms,
         };
@@ -342,6 +347,15 @@ impl Journal {
         self.next_sequence += 1;
         self.offset += padded as u64;
         self.sealed_bytes += padded as u64;
+    }
+
+    /// Up to here a start misses what it does not find. Where nobody waits for the device, a power loss may take a
+    /// commit that was written, and leave those behind it: that is no damage.
+    fn promised_through(&self) -> u64 {
+        match self.files.is_relaxed() {
+            true => self.synced_through.max(self.drained_through),
+            false => self.durable_through,
+        }
     }
 
     /// Everything that is not on the device and never will be: who waits for it.

@@ -8,6 +8,7 @@
 use super::Journal;
 use super::building::Sealed;
 use crate::config::Durability;
+use crate::error::StorageError;
 use crate::stats;
 use crate::store::Shared;
 use base::Instant;
@@ -181,7 +182,33 @@ impl Shared {
         !self.waits_for_device() && self.may_begin(in_flight) && self.journal.borrow().building_bytes() > 0
     }
 
-    /// A commit and all before it are on the device: its records may be seen and its waiters go on.
+    /// Puts all commits on the device that are written. Where acknowledgements wait for that, they are there.
+    ///
+    /// Of all files: a start goes through the commits from the first one on that it does not know to be drained, and a
+    /// file that is free by now may have that.
+    pub(crate) async fn sync_journal(&self) -> Result<(), StorageError> {
+        if self.waits_for_device() {
+            return Ok(());
+        }
+        let (through, files) = {
+            let journal = self.journal.borrow();
+            (journal.durable_through, journal.files.all())
+        };
+        for (handle, path) in files {
+            if let Err(errno) = io::sync(handle).await {
+                // A store that stops closes them.
+                self.check_online()?;
+                self.go_offline(errno, "sync", &path);
+                return Err(self.offline_error());
+            }
+        }
+        let mut journal = self.journal.borrow_mut();
+        journal.synced_through = journal.synced_through.max(through);
+        Ok(())
+    }
+
+    /// A commit and all before it are on the device, or written where nobody waits for more: its records may be seen
+    /// and its waiters go on.
     fn acknowledge(&self, commit: Sealed) {
         let mut journal = self.journal.borrow_mut();
         journal.durable_through = commit.sequence;

@@ -4,7 +4,7 @@
 //! device before. A file is free again when all that its commits hold is in synced segments.
 
 use super::format::{BLOCK_BYTES, FileHeader};
-use crate::config::StoreOptions;
+use crate::config::{Durability, StoreOptions};
 use crate::error::StorageError;
 use driver::{Handle, OpenOptions};
 use executor::io;
@@ -51,6 +51,8 @@ pub(crate) struct JournalFiles {
     epoch: u64,
     next_file_sequence: u64,
     header_block: Slice,
+    /// Nobody waits for what is written to them.
+    relaxed: bool,
 }
 
 /// A header that must be written before its file may be used.
@@ -84,6 +86,7 @@ impl JournalFiles {
             epoch,
             next_file_sequence: 1,
             header_block: block.freeze(BLOCK_BYTES as usize),
+            relaxed: options.durability == Durability::Memory,
         })
     }
 
@@ -96,6 +99,7 @@ impl JournalFiles {
             epoch: 0,
             next_file_sequence: 0,
             header_block: Slice::from(Vec::new()),
+            relaxed: false,
         }
     }
 
@@ -106,6 +110,16 @@ impl JournalFiles {
             Use::Current { file_sequence } => Some((slot.handle, file_sequence)),
             _ => None,
         }
+    }
+
+    /// Whether nobody waits for what is written to them.
+    pub fn is_relaxed(&self) -> bool {
+        self.relaxed
+    }
+
+    /// All of them, whatever they are used for now.
+    pub fn all(&self) -> Vec<(Handle, PathBuf)> {
+        self.slots.iter().map(|slot| (slot.handle, slot.path.clone())).collect()
     }
 
     /// The path of the current file, for messages.
@@ -168,6 +182,7 @@ impl JournalFiles {
             sequence_min,
             file_bytes: self.file_bytes,
             drained_through,
+            relaxed: self.relaxed,
         };
         let Slot { handle, path, .. } = &self.slots[slot];
         Some(Activation { slot, handle: *handle, path: path.clone(), header })

@@ -20,6 +20,8 @@ const FILE_MAGIC: u32 = u32::from_le_bytes(*b"FLMF");
 const COMMIT_MAGIC: u32 = u32::from_le_bytes(*b"FLMC");
 const VERSION: u16 = 1;
 const FILE_HEADER_BYTES: usize = 56;
+/// A flag of the file header.
+const FLAG_RELAXED: u16 = 1;
 
 /// What is wrong with bytes that should be a part of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,9 @@ pub struct FileHeader {
     /// Everything up to this commit was in synced segments when the file was taken into use. What the file
     /// held before is among it, and may be written over.
     pub drained_through: u64,
+    /// Nobody waits for the device: a power loss may take any of the commits, and what lay before an append in its
+    /// segment by a direct write.
+    pub relaxed: bool,
 }
 
 impl FileHeader {
@@ -66,6 +71,7 @@ impl FileHeader {
         block.fill(0);
         block[..4].copy_from_slice(&FILE_MAGIC.to_le_bytes());
         block[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        block[10..12].copy_from_slice(&(u16::from(self.relaxed) * FLAG_RELAXED).to_le_bytes());
         block[16..24].copy_from_slice(&self.file_sequence.to_le_bytes());
         block[24..32].copy_from_slice(&self.epoch.to_le_bytes());
         block[32..40].copy_from_slice(&self.sequence_min.to_le_bytes());
@@ -94,6 +100,7 @@ impl FileHeader {
             sequence_min: u64_at(header, 32),
             file_bytes: u64_at(header, 40),
             drained_through: u64_at(header, 48),
+            relaxed: u16::from_le_bytes(array(header, 10)) & FLAG_RELAXED != 0,
         })
     }
 }
@@ -111,7 +118,8 @@ pub struct CommitHeader {
     pub epoch: u64,
     /// The file header's.
     pub file_sequence: u64,
-    /// All commits up to this one were on the device when this one was sealed.
+    /// All commits up to this one were on the device when this one was sealed, or all that they hold was. Where nobody
+    /// waits for the device, those of them that are known to be.
     pub durable_through: u64,
     /// All that the commits up to this one hold was in synced segments when this one was sealed.
     pub drained_through: u64,
@@ -204,7 +212,8 @@ pub enum Entry<'a> {
         segment: i64,
     },
     /// A record batch, as it lies in the segment at `position`. All of the segment before it was durable,
-    /// in the segment or in the journal, when this commit was acknowledged.
+    /// in the segment or in the journal, when this commit was acknowledged; where nobody waits for the device it
+    /// was written.
     Append {
         /// The partition's number.
         number: u32,
@@ -387,8 +396,14 @@ mod tests {
             assert!(CommitHeader::verify(&changed).is_err(), "bit {bit}");
         }
         let mut block = vec![1; 4096];
-        let header =
-            FileHeader { file_sequence: 4, epoch: 3, sequence_min: 2, file_bytes: 1, drained_through: 1 };
+        let header = FileHeader {
+            file_sequence: 4,
+            epoch: 3,
+            sequence_min: 2,
+            file_bytes: 1,
+            drained_through: 1,
+            relaxed: true,
+        };
         header.encode(&mut block);
         assert_eq!(FileHeader::decode(&block), Ok(header));
         for bit in 0..FILE_HEADER_BYTES * 8 {

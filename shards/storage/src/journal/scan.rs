@@ -59,6 +59,8 @@ pub(crate) struct JournalScan {
     said: Vec<Said>,
     /// The newest epoch seen; 0 if there was none.
     pub epoch: u64,
+    /// Nobody waited for the device: see [`FileHeader::relaxed`].
+    pub relaxed: bool,
     /// Commits behind the end of the row, which are dropped.
     pub torn: usize,
     pub damage: Vec<Damage>,
@@ -99,6 +101,7 @@ impl JournalScan {
             .filter(|&file| scan.files[file].header.is_some_and(|header| header.epoch == epoch))
             .collect();
         order.sort_by_key(|&file| scan.files[file].header.map(|header| header.file_sequence));
+        scan.relaxed = order.iter().any(|&file| scan.files[file].header.is_some_and(|header| header.relaxed));
         let mut found = Vec::new();
         for file in order {
             scan.find_commits(file, pool, &mut found).await?;
@@ -125,6 +128,8 @@ impl JournalScan {
                 sequence_min: 0,
                 file_bytes: bytes,
                 drained_through: commit.drained_through,
+                // The other files of the epoch say it.
+                relaxed: false,
             });
         }
         self.files.push(ScannedFile { path, handle, bytes, header });

@@ -74,7 +74,9 @@ impl Log {
         self.set_log_start(offset);
         shared.checkpoint_due.set(true);
         shared.sync_now.notify();
-        Ok(())
+        // A power loss must not take the log start and leave a log whose files are gone. The checkpoint that is due
+        // would do, but a full device has no room for it.
+        shared.sync_journal().await
     }
 
     async fn put_log_start(self: &Rc<Self>, shared: &Rc<Shared>, offset: i64) -> Result<(), StorageError> {

@@ -1,8 +1,10 @@
-//! Large appends: straight into the segment, in one durable write, past the journal.
+//! Large appends: straight into the segment, in one write, past the journal. It is a durable one, unless nobody waits
+//! for the device: then the drain's sync follows.
 //!
 //! A log has one such write under way at a time; what is appended to it meanwhile, large or small, gathers
 //! in the next one. So the journal never holds a batch that lies behind one which is not durable yet, and
-//! an entry in the journal says of everything before it that it was durable.
+//! an entry in the journal says of everything before it that it was durable. Where nobody waits for the device it does
+//! not say so, and a start looks.
 //!
 //! A write begins when all that was appended before is durable: it takes the drain's place for what is in the
 //! journal only, and then no other writer is at the segment's end.
@@ -219,6 +221,10 @@ async fn write_out(shared: &Rc<Shared>, log: &Rc<Log>, mut write: DirectWrite) -
     let place = LogPlace { segment: write.segment, position: end, offset: next };
     notes::note(shared, log, place, padded as u64);
     if !shared.waits_for_device() {
+        // In the turn in which it counts as written: a checkpoint must not take it for synced.
+        let offset = write.batches.first().map_or(next, |batch| batch.base);
+        let begin = LogPlace { segment: write.segment, position: write.position, offset };
+        log.state.borrow_mut().begins_unsynced(begin);
         shared.touched.borrow_mut().file(log, write.segment);
     }
     shared.unverified.set(shared.unverified.get() + padded as u64);

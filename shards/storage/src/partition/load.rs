@@ -256,6 +256,10 @@ async fn find_end(
         }
         break why;
     };
+    if entry.is_reached(&end) && end.offset < entry.log_start {
+        // Nobody had waited for what was deleted, and it is lost: nothing is missing of what is left.
+        end = LogPlace { segment: entry.log_start, position: 0, offset: entry.log_start };
+    }
     let mut state = log.state.borrow_mut();
     state.segments = segments;
     state.begin(&entry, end);
@@ -274,17 +278,15 @@ async fn find_end(
     Ok(bases)
 }
 
-/// Where to begin to look: the verified place, unless its segment was deleted since, as a whole and on purpose. Then
-/// the segment that the log starts in; or, where everything is deleted, its start.
+/// Where to begin to look: the verified place, unless its segment was deleted since, as a whole and on purpose, whether
+/// its file is gone or not. Then the segment that the log starts in; or, where everything is deleted, its start.
 fn first_there(entry: &CheckpointEntry, bases: &[i64]) -> LogPlace {
     let verified = entry.verified;
-    if bases.contains(&verified.segment) || entry.log_start <= verified.segment {
-        return verified;
-    }
     let at = |base| LogPlace { segment: base, position: 0, offset: base };
     let holds_start = bases.iter().rev().find(|&&base| base <= entry.log_start && base > verified.segment);
     match holds_start {
         Some(&base) => at(base),
+        None if bases.contains(&verified.segment) || entry.log_start <= verified.segment => verified,
         None if entry.log_start >= entry.claimed.offset => at(entry.log_start),
         // The file is missing, and not because of a deletion.
         None => verified,

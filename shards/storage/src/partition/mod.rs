@@ -408,8 +408,12 @@ impl Log {
         // One that begins at the verified place or behind it is found from there.
         let passed = untold.filter(|(begins, _)| *begins < verified.offset);
         let verified = passed.map_or(verified, |(_, segment)| segment.min(verified));
+        // What is in a segment and not synced there is in the journal; but a power loss takes it from both where nobody
+        // waits for the device.
+        let is_relaxed = self.shared.upgrade().is_some_and(|shared| !shared.waits_for_device());
         let claimed = match missing {
             Some(_) => LogPlace { offset: state.log_end, ..written },
+            None if is_relaxed => place,
             None => written,
         };
         let before = state.segments.iter().take_while(|segment| segment.base < verified.segment);

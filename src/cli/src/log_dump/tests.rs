@@ -291,8 +291,14 @@ fn journal() -> Vec<u8> {
     use model::{PartitionId, TopicPartition};
     use storage::inspect::{CommitHeader, Entry, FileHeader};
     let mut bytes = vec![0; 4096];
-    let header =
-        FileHeader { file_sequence: 4, epoch: 3, sequence_min: 7, file_bytes: 1 << 20, drained_through: 6 };
+    let header = FileHeader {
+        file_sequence: 4,
+        epoch: 3,
+        sequence_min: 7,
+        file_bytes: 1 << 20,
+        drained_through: 6,
+        relaxed: false,
+    };
     header.encode(&mut bytes);
     let id = TopicPartition { topic: TopicId([7; 16]), partition: PartitionId(2) };
     for sequence in 7..9 {
