@@ -12,6 +12,7 @@ mod epochs;
 mod jitter;
 mod lying;
 mod more;
+mod power;
 mod producers;
 mod recompress;
 mod refused;
