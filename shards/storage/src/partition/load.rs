@@ -88,12 +88,12 @@ async fn look(
     let entries = leftovers::remove(log).await?;
     let bases = segments_among(&entries);
     let mut seen = Seen::new(spec.leader_epoch);
+    let cleaned = match entries.iter().any(|found| found.name == state::FILE) {
+        true => CleanerState::read(&log.directory, &shared.options.pool).await?,
+        false => None,
+    };
     match entry {
         Some(mut entry) => {
-            let cleaned = match entries.iter().any(|found| found.name == state::FILE) {
-                true => CleanerState::read(&log.directory, &shared.options.pool).await?,
-                false => None,
-            };
             if let Some(cleaned) = cleaned {
                 log.cleaned.set(Some(cleaned));
                 entry.begin_behind(cleaned.boundary);
@@ -107,8 +107,11 @@ async fn look(
         }
         None => {
             if let (Some(&first), Some(&last)) = (bases.first(), bases.last()) {
-                let verified = LogPlace { segment: last, position: 0, offset: last };
-                let entry = CheckpointEntry {
+                // Nothing of it needed a replay. Where nobody waits for the device, that may be because the journal is
+                // lost, and then an older segment may be as well.
+                let segment = if shared.waits_for_device() { last } else { first };
+                let verified = LogPlace { segment, position: 0, offset: segment };
+                let mut entry = CheckpointEntry {
                     id: spec.id,
                     exact: false,
                     leader_epoch: -1,
@@ -118,6 +121,10 @@ async fn look(
                     claimed: verified,
                     older_bytes: 0,
                 };
+                if let Some(cleaned) = cleaned {
+                    log.cleaned.set(Some(cleaned));
+                    entry.begin_behind(cleaned.boundary);
+                }
                 find_end(shared, log, entry, bases, &mut seen).await?;
             }
         }
