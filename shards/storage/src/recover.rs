@@ -104,7 +104,7 @@ async fn replay(
 ) -> Result<Recovered, StorageError> {
     let node = Checkpoint::read(&checkpoint::node_path(data), pool).await.map_err(of_node)?;
     let node_epoch = node.as_ref().map_or(0, |node| node.epoch);
-    let (mut shards, mut crashed) = (Vec::new(), Vec::new());
+    let (mut shards, mut crashed, mut all_told) = (Vec::new(), Vec::new(), true);
     for directory in shard_directories {
         let path = directory.join("checkpoint");
         match Checkpoint::read(&path, pool).await {
@@ -119,6 +119,7 @@ async fn replay(
             // It only saves work: without it more is read.
             Err(StorageError::Format { path, what }) => {
                 crashed.push(directory);
+                all_told = false;
                 log::warn!("{}: {what}; going on without it", path.display())
             }
             Err(other) => return Err(other),
@@ -149,6 +150,9 @@ async fn replay(
         let scan = JournalScan::read(&directory.join("journal"), pool, node_epoch).await?;
         epoch = epoch.max(scan.epoch);
         let result = replay.journal(&scan, pool).await;
+        if all_told {
+            replay.begun(&scan);
+        }
         scan.close().await;
         result?;
     }
@@ -289,6 +293,17 @@ impl Replay<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where nobody waited for the device, commits and the first segments of a log may be lost while later ones are
+    /// there. A log that began in this epoch, and of which neither a checkpoint nor a replayed commit tells, has its
+    /// first segment at 0: what is behind a missing one is no part of it.
+    fn begun(&mut self, scan: &JournalScan) {
+        for id in scan.declared().filter(|_| scan.relaxed) {
+            if !self.entries.contains_key(&id) {
+                self.claim(id, LogPlace::default(), -1);
+            }
+        }
     }
 
     /// What commits that need no replay say of direct writes still holds.

@@ -189,6 +189,14 @@ impl JournalScan {
         &self.said[at.said.0..at.said.1]
     }
 
+    /// The partitions that commits tell of, dropped ones among them; some more than once.
+    pub fn declared(&self) -> impl Iterator<Item = TopicPartition> {
+        self.said.iter().filter_map(|said| match *said {
+            Said::Declare { id, .. } => Some(id),
+            Said::Direct { .. } => None,
+        })
+    }
+
     /// Decides which of the commits found are to be replayed.
     fn settle(&mut self, found: Vec<CommitAt>) {
         let epoch = found.first().map_or(0, |commit| commit.header.epoch);
