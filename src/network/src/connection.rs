@@ -7,9 +7,10 @@ use crate::outgoing::Outgoing;
 use crate::pipeline::{Handling, Over, Pipeline};
 use crate::sending::Sender;
 use crate::traffic::{Left, Traffic};
+use crate::watch::Watch;
 use base::Instant;
 use driver::Handle;
-use executor::{Either, io, now, race, sleep, sleep_until, spawn};
+use executor::{Either, io, now, race, sleep_until, spawn};
 use memory::Slice;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -119,18 +120,19 @@ async fn receive(
     let mut counted = 0;
     // That of the requests in work.
     let mut lane = 0;
+    let mut watch = Watch::new(pipeline, limits, now());
     loop {
         if !has_room(pipeline, limits) {
             // It may be long: what is at hand must not hold a whole block meanwhile.
             reader.settle();
-            if let Err(ended) = wait_until(pipeline, limits, || has_room(pipeline, limits)).await {
+            if let Err(ended) = wait_until(pipeline, &mut watch, || has_room(pipeline, limits)).await {
                 return ended;
             }
         }
-        if muted(requests, limits, pipeline).await {
-            return Ended::Idle;
+        if let Err(ended) = muted(requests, limits, pipeline, &mut watch).await {
+            return ended;
         }
-        let frame = next_frame(&mut reader, limits, pipeline, active).await;
+        let frame = next_frame(&mut reader, limits, pipeline, active, &mut watch).await;
         traffic.received_bytes.add(reader.received_bytes() - counted);
         counted = reader.received_bytes();
         let frame = match frame {
@@ -138,8 +140,8 @@ async fn receive(
             Err(ended) => return ended,
         };
         // A request that was in work while this one came may have been one too many.
-        if muted(requests, limits, pipeline).await {
-            return Ended::Idle;
+        if let Err(ended) = muted(requests, limits, pipeline, &mut watch).await {
+            return ended;
         }
         // Or it closed the connection: then there is no room for any more.
         if pipeline.is_closed() {
@@ -149,17 +151,17 @@ async fn receive(
         let alone = !requests.is_pipelined(&frame);
         let before = std::mem::replace(&mut lane, requests.lane(&frame));
         let waits = alone || lane != before;
-        if waits && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
+        if waits && let Err(ended) = wait_until(pipeline, &mut watch, || pipeline.is_empty()).await {
             return ended;
         }
         // So may one that it waited for.
-        if waits && muted(requests, limits, pipeline).await {
-            return Ended::Idle;
+        if waits && let Err(ended) = muted(requests, limits, pipeline, &mut watch).await {
+            return ended;
         }
         let begun = if waits { now() } else { arrived };
         let (kind, handling) = requests.begin(frame);
         pipeline.begin(kind, handling, arrived, begun).await;
-        if alone && let Err(ended) = wait_until(pipeline, limits, || pipeline.is_empty()).await {
+        if alone && let Err(ended) = wait_until(pipeline, &mut watch, || pipeline.is_empty()).await {
             return ended;
         }
     }
@@ -171,9 +173,13 @@ fn has_room(pipeline: &Pipeline, limits: &Limits) -> bool {
 }
 
 /// Waits until something holds of the pipeline, which may change as requests and their answers leave. An end if none
-/// will any more; where a request closed the connection, it comes when those before it have left.
-async fn wait_until(pipeline: &Pipeline, limits: &Limits, holds: impl Fn() -> bool) -> Result<(), Ended> {
-    let mut seen = None;
+/// will any more, or the socket takes no answers; where a request closed the connection, it comes when those before it
+/// have left.
+async fn wait_until(
+    pipeline: &Pipeline,
+    watch: &mut Watch<'_>,
+    holds: impl Fn() -> bool,
+) -> Result<(), Ended> {
     loop {
         let left = pipeline.left_count();
         if pipeline.over().is_some() {
@@ -183,57 +189,67 @@ async fn wait_until(pipeline: &Pipeline, limits: &Limits, holds: impl Fn() -> bo
             return Ok(());
         }
         let change = pipeline.left_after(left);
-        if let Either::Right(()) = race(change, sleep(limits.idle_max)).await
-            && pipeline.is_stuck(&mut seen)
-        {
-            return Err(Ended::Idle);
+        if let Either::Right(()) = race(change, sleep_until(watch.next_look(now()))).await {
+            watch.look(now())?;
         }
     }
 }
 
 /// Waits while the client must (KIP-219). Its answers go out meanwhile; its socket is not read, so that it meets its
-/// own full buffers. True if that lasts longer than a connection may be silent: then it is closed, as in Kafka.
-async fn muted(requests: &dyn Requests, limits: &Limits, pipeline: &Pipeline) -> bool {
+/// own full buffers. An end if that lasts longer than a connection may be silent, as in Kafka, or the socket takes no
+/// answers.
+async fn muted(
+    requests: &dyn Requests,
+    limits: &Limits,
+    pipeline: &Pipeline,
+    watch: &mut Watch<'_>,
+) -> Result<(), Ended> {
     if requests.muted_until() == Instant::ZERO {
-        return false;
+        return Ok(());
     }
     let began = now();
     loop {
         let until = requests.muted_until();
         // One that is being closed has nothing to wait for: the end of its stream is read next.
         if until <= now() || pipeline.is_closed() || pipeline.over().is_some() {
-            return false;
+            return Ok(());
         }
         if now().since(began) >= limits.idle_max {
-            return true;
+            return Err(Ended::Idle);
         }
+        watch.look(now())?;
         let look = until.min(now() + MUTED_LOOK);
         let _ = race(pipeline.next_left(), sleep_until(look)).await;
     }
 }
 
-/// The next frame, within the time that a silent connection has.
+/// The next frame, within the time that a silent connection has, and while the socket takes answers.
 async fn next_frame(
     reader: &mut FrameReader,
     limits: &Limits,
     pipeline: &Pipeline,
     active: &Rc<Cell<Instant>>,
+    watch: &mut Watch<'_>,
 ) -> Result<Slice, Ended> {
     if reader.has_frame(limits) {
         return reader.next(limits).await.map_err(ended_by);
     }
-    active.set(now());
+    let mut time = now();
+    active.set(time);
     let mut next = std::pin::pin!(reader.next(limits));
-    let mut seen = None;
     loop {
-        let until = active.get() + limits.idle_max;
-        match race(next.as_mut(), sleep_until(until)).await {
-            Either::Left(frame) => return frame.map_err(ended_by),
-            Either::Right(()) if pipeline.is_stuck(&mut seen) => return Err(Ended::Idle),
-            // Bytes that arrive set it themselves; answers that leave, or requests in work, are traffic too.
-            Either::Right(()) if !pipeline.is_empty() || pipeline.is_sending() => active.set(now()),
-            Either::Right(()) if active.get() + limits.idle_max <= now() => return Err(Ended::Idle),
-            Either::Right(()) => {}
+        let silent = active.get() + limits.idle_max;
+        let look = if pipeline.is_at_rest() { silent } else { silent.min(watch.next_look(time)) };
+        if let Either::Left(frame) = race(next.as_mut(), sleep_until(look)).await {
+            return frame.map_err(ended_by);
+        }
+        time = now();
+        watch.look(time)?;
+        // Bytes that arrive set it themselves; answers that leave, or requests in work, are traffic too.
+        if !pipeline.is_at_rest() {
+            active.set(time);
+        } else if active.get() + limits.idle_max <= time {
+            return Err(Ended::Idle);
         }
     }
 }

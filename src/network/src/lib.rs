@@ -6,6 +6,7 @@
 //! - [`pipeline`]: [`Pipeline`]: requests of one connection worked on side by side, answered in order.
 //! - [`outgoing`]: [`Outgoing`]: what a core copies into sockets in one turn, and what answers hold, together.
 //! - [`sending`]: one connection's answers, in parts if they are large.
+//! - [`watch`]: [`Watch`](watch::Watch), whether a connection's small answers are taken.
 //! - [`connection`]: [`serve`], the life of one connection: read, dispatch, answer, close.
 //! - [`listener`]: [`Listener`], accepting, with limits in total and by address that [`Census`] holds for all cores.
 //! - [`traffic`]: [`Traffic`] and [`Times`], what is counted and measured of all that.
@@ -14,7 +15,7 @@
 //! # Back-pressure
 //! Nothing here queues without bound. A connection with too many requests in progress is not read; one whose
 //! answers do not leave is not read; when the pool has no memory for a frame, its socket waits. Who takes nothing of its
-//! answers is closed after the time of an idle connection, or earlier while others wait for memory.
+//! answers, large or small, is closed after the time of an idle connection, or earlier while others wait for memory.
 //!
 //! Invariant: this crate does not depend on the Kafka protocol beyond its length prefix, nor on storage.
 
@@ -27,6 +28,7 @@ mod outgoing;
 mod pipeline;
 mod sending;
 mod traffic;
+mod watch;
 
 pub use connection::{Ended, Requests, serve};
 pub use frames::{FrameError, FrameReader};

@@ -19,7 +19,7 @@ pub struct Limits {
     pub idle_max: Duration,
     /// How long a frame that has begun may wait for memory before its connection is given up, so that those
     /// who hold parts of frames cannot lock each other out for ever; and how long a peer may take nothing of its answers
-    /// while others wait for memory.
+    /// while others wait for memory, up to twice that where they are small.
     pub memory_wait_max: Duration,
 }
 

@@ -6,7 +6,7 @@
 
 use crate::traffic::Traffic;
 use executor::{Executor, OneshotSender, oneshot};
-use memory::Pool;
+use memory::{Pool, PoolUse};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -29,6 +29,7 @@ pub struct Outgoing {
 
 struct Inner {
     pool: Pool,
+    usage: Arc<PoolUse>,
     traffic: Arc<Traffic>,
     /// Bytes of answers that sockets have not taken.
     unsent: Cell<usize>,
@@ -75,7 +76,8 @@ impl Turn {
 impl Outgoing {
     /// The way out of a core, whose memory is this pool's; counts in `traffic`.
     pub fn attach(executor: &Executor, pool: Pool, traffic: Arc<Traffic>) -> Outgoing {
-        let inner = Rc::new(Inner { pool, traffic, unsent: Cell::new(0), turn: Turn::default() });
+        let (usage, unsent, turn) = (pool.usage(), Cell::new(0), Turn::default());
+        let inner = Rc::new(Inner { pool, usage, traffic, unsent, turn });
         let turns = inner.clone();
         executor.add_inbox(move || turns.turn.begin());
         Outgoing { inner }
@@ -99,7 +101,7 @@ impl Outgoing {
 
     /// How often memory was asked for and none was free: to be told to [`is_short`](Outgoing::is_short) later.
     pub(crate) fn refused(&self) -> u64 {
-        self.inner.pool.usage().refused_count()
+        self.inner.usage.refused_count()
     }
 
     /// Whether memory is short, and somebody was refused some since.
@@ -127,6 +129,11 @@ impl Unsent {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.get()
+    }
+
+    /// The way out that they go.
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     pub(crate) fn add(&self, bytes: usize) {

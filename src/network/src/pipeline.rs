@@ -83,6 +83,8 @@ struct Inner {
     unsent_bytes_max: usize,
     /// Odd while a socket has answers to take; it moves whenever it takes some.
     pulse: Cell<u64>,
+    /// What the socket has to take was given to it without a timer.
+    watched: Cell<bool>,
     /// Requests that left and were not reported yet; reused, so that a request costs no allocation here.
     reports: RefCell<Vec<Left>>,
 }
@@ -107,6 +109,7 @@ impl Pipeline {
                 unsent: Unsent::new(outgoing),
                 unsent_bytes_max,
                 pulse: Cell::new(0),
+                watched: Cell::new(false),
                 reports: RefCell::default(),
             }),
         }
@@ -174,10 +177,29 @@ impl Pipeline {
         self.inner.pulse.get() % 2 == 1
     }
 
-    /// Whether the socket has taken nothing since this was last asked, by who keeps `seen`, and should have.
-    pub(crate) fn is_stuck(&self, seen: &mut Option<u64>) -> bool {
-        let pulse = self.inner.pulse.get();
-        seen.replace(pulse) == Some(pulse) && self.is_sending()
+    /// No request is in work, and no answer under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.is_empty() && !self.is_sending()
+    }
+
+    /// A number that changes whenever the socket takes some of its answers, is given some, or has taken all.
+    pub(crate) fn pulse(&self) -> u64 {
+        self.inner.pulse.get()
+    }
+
+    /// What the socket is given from here on has no timer, or has one.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.inner.watched.set(watched);
+    }
+
+    /// Whether who reads the requests must see to it that the socket takes what it was given.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.inner.watched.get()
+    }
+
+    /// The way out that its answers go.
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        self.inner.unsent.outgoing()
     }
 
     /// Nothing more is sent.

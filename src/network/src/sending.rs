@@ -56,14 +56,29 @@ impl Sender {
 
     /// Hands answers to the socket.
     async fn deliver(&self, slices: Vec<Slice>, bytes: usize) -> Result<(), Over> {
-        if bytes <= SMALL_BYTES {
-            let sent = io::send_all(self.socket, slices).await;
-            sent.map_err(|_| Over::Failed)?;
-            self.pipeline.taken(bytes);
+        let small = bytes <= SMALL_BYTES;
+        let rest = if small { self.deliver_whole(slices, bytes).await? } else { slices.into() };
+        if rest.is_empty() {
             return Ok(());
         }
         // Boxed: it would make the future of every connection larger.
-        Box::pin(self.deliver_in_parts(slices.into())).await
+        Box::pin(self.deliver_in_parts(rest)).await
+    }
+
+    /// Hands over small answers, without a timer: [`Watch`](crate::watch::Watch) looks whether they are taken. Where the
+    /// socket has no room for all of them, the rest comes back, to go on in parts.
+    async fn deliver_whole(&self, slices: Vec<Slice>, bytes: usize) -> Result<VecDeque<Slice>, Over> {
+        self.pipeline.set_watched(true);
+        let (sent, back) = io::send(self.socket, slices, 0).await;
+        self.pipeline.set_watched(false);
+        let count = sent.ok().filter(|count| *count > 0).ok_or(Over::Failed)?;
+        self.pipeline.taken(count);
+        if count == bytes {
+            return Ok(VecDeque::new());
+        }
+        let mut rest: VecDeque<Slice> = back.into();
+        drop(cut(&mut rest, count));
+        Ok(rest)
     }
 
     async fn deliver_in_parts(&self, mut rest: VecDeque<Slice>) -> Result<(), Over> {
