@@ -16,9 +16,38 @@ pub struct Event {
 #[derive(Default)]
 struct EventInner {
     count: Cell<u64>,
-    /// By the number of their wait, so that a wait which is given up takes its waker along.
-    waiters: RefCell<BTreeMap<u64, Waker>>,
+    waiters: RefCell<Waiters>,
     last: Cell<u64>,
+}
+
+/// Who waits, by the number of their wait, so that a wait which is given up takes its waker along. Nearly always it is
+/// one: it needs no memory besides.
+#[derive(Default)]
+struct Waiters {
+    /// Its number is below those of the others.
+    first: Option<(u64, Waker)>,
+    others: BTreeMap<u64, Waker>,
+}
+
+impl Waiters {
+    fn set(&mut self, number: u64, waker: &Waker) {
+        match &mut self.first {
+            // Spares the clone where it is the same task.
+            Some((first, known)) if *first == number => known.clone_from(waker),
+            None if self.others.is_empty() => self.first = Some((number, waker.clone())),
+            _ => {
+                self.others.insert(number, waker.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        if self.first.as_ref().is_some_and(|(first, _)| *first == number) {
+            self.first = None;
+        } else {
+            self.others.remove(&number);
+        }
+    }
 }
 
 impl Event {
@@ -30,8 +59,8 @@ impl Event {
     /// It happens: all that wait go on.
     pub fn notify(&self) {
         self.inner.count.set(self.inner.count.get() + 1);
-        let waiters = std::mem::take(&mut *self.inner.waiters.borrow_mut());
-        for waiter in waiters.into_values() {
+        let Waiters { first, others } = std::mem::take(&mut *self.inner.waiters.borrow_mut());
+        for waiter in first.map(|(_, waiter)| waiter).into_iter().chain(others.into_values()) {
             waiter.wake();
         }
     }
@@ -49,7 +78,8 @@ impl Event {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        self.inner.waiters.borrow().len()
+        let waiters = self.inner.waiters.borrow();
+        usize::from(waiters.first.is_some()) + waiters.others.len()
     }
 
     /// Waits for the next time.
@@ -77,7 +107,7 @@ impl Future for Happening {
             self.inner.last.get()
         });
         self.number = Some(number);
-        self.inner.waiters.borrow_mut().insert(number, context.waker().clone());
+        self.inner.waiters.borrow_mut().set(number, context.waker());
         Poll::Pending
     }
 }
@@ -85,7 +115,7 @@ impl Future for Happening {
 impl Drop for Happening {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.inner.waiters.borrow_mut().remove(&number);
+            self.inner.waiters.borrow_mut().remove(number);
         }
     }
 }

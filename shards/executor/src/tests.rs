@@ -234,6 +234,32 @@ fn oneshots_events_and_semaphores() {
 }
 
 #[test]
+fn an_event_wakes_those_that_are_left_in_the_order_of_their_waits() {
+    executor().run(async {
+        let (event, order) = (Event::new(), Rc::new(RefCell::new(Vec::new())));
+        let wait = |number: u32| {
+            let (next, order) = (event.after(event.count()), order.clone());
+            spawn("waits", async move {
+                next.await;
+                order.borrow_mut().push(number);
+            })
+        };
+        let mut tasks = vec![wait(0), wait(1), wait(2)];
+        yield_now().await;
+        assert_eq!(event.waiting(), 3);
+        tasks.remove(0).abort();
+        yield_now().await;
+        tasks.push(wait(3));
+        yield_now().await;
+        assert_eq!(event.waiting(), 3, "the first has left, and a fourth has come");
+        event.notify();
+        assert_eq!(event.waiting(), 0);
+        join_all(tasks).await;
+        assert_eq!(order.take(), [1, 2, 3]);
+    });
+}
+
+#[test]
 fn the_same_seed_schedules_the_same_way() {
     let run = |seed| {
         let executor =
