@@ -125,8 +125,8 @@ pub(crate) fn with_current<T>(act: impl FnOnce(&Executor) -> T) -> T {
 }
 
 pub(crate) fn try_with_current<T>(act: impl FnOnce(&Executor) -> T) -> Option<T> {
-    let current = CURRENT.try_with(|current| current.borrow().last().cloned()).ok().flatten();
-    current.map(|executor| act(&executor))
+    // Borrowed meanwhile, which spares counting it: nothing that `act` may do enters an executor or leaves one.
+    CURRENT.try_with(|current| current.borrow().last().map(act)).ok().flatten()
 }
 
 /// Makes an executor the current one until dropped.

@@ -75,9 +75,11 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.queued.swap(true, Ordering::Relaxed) {
+        // Looked at and set by its own thread alone: no read-modify-write instruction is needed.
+        if self.queued.load(Ordering::Relaxed) {
             return;
         }
+        self.queued.store(true, Ordering::Relaxed);
         let found = QUEUES.try_with(|queues| match queues.borrow().get(self.executor as usize) {
             Some(Some(ready)) => {
                 ready.push(self.class, self.task);

@@ -24,7 +24,8 @@ type Body = Pin<Box<dyn Future<Output = ()>>>;
 /// A task's place in the table.
 struct Slot {
     name: &'static str,
-    body: Option<Body>,
+    /// With what wakes it, so that a poll need not count that. Away while it is polled.
+    body: Option<(Body, Waker)>,
     waker: Arc<TaskWaker>,
     aborted: Rc<Cell<bool>>,
 }
@@ -56,7 +57,7 @@ impl Tasks {
         let mut slots = self.slots.borrow_mut();
         let task = self.free.borrow_mut().pop().unwrap_or(slots.len() as u32);
         let waker = Arc::new(TaskWaker { executor, task, class, queued: AtomicBool::new(true) });
-        let slot = Slot { name, body: Some(body), waker: waker.clone(), aborted };
+        let slot = Slot { name, body: Some((body, waker.clone().into())), waker: waker.clone(), aborted };
         match slots.get_mut(task as usize) {
             Some(place) => *place = Some(slot),
             None => slots.push(Some(slot)),
@@ -69,20 +70,17 @@ impl Tasks {
         let taken = match self.slots.borrow_mut().get_mut(task as usize) {
             Some(Some(slot)) => {
                 slot.waker.queued.store(false, Ordering::Relaxed);
-                slot.body.take().map(|body| (body, slot.name, slot.waker.clone(), slot.aborted.get()))
+                slot.body.take().map(|body| (body, slot.name, slot.aborted.get()))
             }
             _ => None,
         };
-        let Some((mut body, name, waker, aborted)) = taken else { return Polled::Nothing };
-        let done = aborted || {
-            let waker = Waker::from(waker);
-            body.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
-        };
+        let Some(((mut body, waker), name, aborted)) = taken else { return Polled::Nothing };
+        let done = aborted || body.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         if done {
             drop(body);
             self.retire(task);
         } else if let Some(Some(slot)) = self.slots.borrow_mut().get_mut(task as usize) {
-            slot.body = Some(body);
+            slot.body = Some((body, waker));
         }
         Polled::Once(name)
     }
