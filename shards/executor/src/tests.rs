@@ -4,8 +4,8 @@ mod idle;
 mod stall;
 
 use crate::{
-    Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, join_some, oneshot,
-    race, sleep, spawn, spawn_class, timeout, yield_now,
+    Class, Either, Event, Executor, IdlePolicy, Options, Progress, Semaphore, join_all, join_some, now,
+    oneshot, race, sleep, spawn, spawn_class, timeout, yield_now,
 };
 use base::Instant;
 use driver::{Capabilities, Completion, Driver, Handle, Operation, Outcome, Token, Wait, Wake};
@@ -230,6 +230,23 @@ fn oneshots_events_and_semaphores() {
         drop(big);
         waiting.await;
         assert_eq!(budget.free(), 10);
+    });
+}
+
+#[test]
+fn a_wait_that_is_looked_at_again_keeps_its_timer_and_rings_for_who_looked_last() {
+    executor().run(async {
+        let (began, time) = (now(), Duration::from_secs(1));
+        let mut alarm = sleep(time);
+        for _ in 0..3 {
+            assert_eq!(race(&mut alarm, yield_now()).await, Either::Right(()));
+        }
+        // Another task's from here on.
+        let waiting = spawn("waits", async move {
+            alarm.await;
+            now()
+        });
+        assert_eq!(waiting.await, began + time);
     });
 }
 

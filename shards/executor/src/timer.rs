@@ -60,18 +60,19 @@ pub fn random() -> u64 {
 
 /// Waits for a time.
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { at: now() + duration, key: None }
+    sleep_until(now() + duration)
 }
 
 /// Waits until an instant.
 pub fn sleep_until(at: Instant) -> Sleep {
-    Sleep { at, key: None }
+    Sleep { at, set: None }
 }
 
 /// A wait for an instant. Dropping it removes the timer.
 pub struct Sleep {
     at: Instant,
-    key: Option<(Instant, u64)>,
+    /// Its timer, and whom that wakes.
+    set: Option<((Instant, u64), Waker)>,
 }
 
 impl Future for Sleep {
@@ -79,14 +80,20 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         with_current(|executor| {
+            let due = executor.driver().now() >= self.at;
+            // It has not fired yet, and wakes whom it should: a task that waits for several things looks often.
+            if !due && self.set.as_ref().is_some_and(|(_, waker)| waker.will_wake(context.waker())) {
+                return Poll::Pending;
+            }
             let mut timers = executor.timers();
-            if let Some(key) = self.key.take() {
+            if let Some((key, _)) = self.set.take() {
                 timers.due.remove(&key);
             }
-            if executor.driver().now() >= self.at {
+            if due {
                 return Poll::Ready(());
             }
-            self.key = Some(timers.set(self.at, context.waker().clone()));
+            let waker = context.waker().clone();
+            self.set = Some((timers.set(self.at, waker.clone()), waker));
             Poll::Pending
         })
     }
@@ -94,7 +101,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
+        if let Some((key, _)) = self.set.take() {
             try_with_current(|executor| executor.timers().due.remove(&key));
         }
     }
