@@ -75,6 +75,13 @@ pub struct Sleep {
     set: Option<((Instant, u64), Waker)>,
 }
 
+impl Sleep {
+    /// The instant.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 

@@ -188,8 +188,11 @@ async fn wait_until(
         if !pipeline.is_closed() && holds() {
             return Ok(());
         }
-        let change = pipeline.left_after(left);
-        if let Either::Right(()) = race(change, sleep_until(watch.next_look(now()))).await {
+        let (time, change) = (now(), pipeline.left_after(left));
+        let look = watch.next_look(time);
+        if let Either::Right(()) = race(change, watch.alarm(look, time)).await
+            && now() >= look
+        {
             watch.look(now())?;
         }
     }
@@ -240,10 +243,13 @@ async fn next_frame(
     loop {
         let silent = active.get() + limits.idle_max;
         let look = if pipeline.is_at_rest() { silent } else { silent.min(watch.next_look(time)) };
-        if let Either::Left(frame) = race(next.as_mut(), sleep_until(look)).await {
+        if let Either::Left(frame) = race(next.as_mut(), watch.alarm(look, time)).await {
             return frame.map_err(ended_by);
         }
         time = now();
+        if time < look {
+            continue;
+        }
         watch.look(time)?;
         // Bytes that arrive set it themselves; answers that leave, or requests in work, are traffic too.
         if !pipeline.is_at_rest() {

@@ -1,13 +1,14 @@
 //! Whether a connection's socket takes its answers, as seen by the task that reads its requests.
 //!
 //! The parts of large answers have a timer each, and small answers none: most are taken at once, and all would pay for
-//! it. But who reads requests has a timer whenever it waits. While requests or answers are under way, it is one of the
+//! it. But who reads requests has a timer, set anew only when a wait outlasts it. While requests or answers are under way, it is one of the
 //! time that a peer has to take something: then it looks here.
 
 use crate::connection::Ended;
 use crate::limits::Limits;
 use crate::pipeline::Pipeline;
 use base::Instant;
+use executor::{Sleep, sleep_until};
 
 /// What was seen of a connection's answers. It outlasts single waits: a peer gains no time by sending more.
 pub(crate) struct Watch<'a> {
@@ -21,11 +22,14 @@ pub(crate) struct Watch<'a> {
     refused: u64,
     /// When to look again.
     next: Instant,
+    /// The connection's one timer.
+    alarm: Sleep,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(pipeline: &'a Pipeline, limits: &'a Limits, now: Instant) -> Watch<'a> {
-        let mut watch = Watch { pipeline, limits, pulse: 0, since: now, refused: 0, next: now };
+        let alarm = sleep_until(now + limits.idle_max);
+        let mut watch = Watch { pipeline, limits, pulse: 0, since: now, refused: 0, next: now, alarm };
         watch.has_moved(now);
         watch
     }
@@ -35,6 +39,15 @@ impl<'a> Watch<'a> {
     pub(crate) fn next_look(&mut self, now: Instant) -> Instant {
         self.has_moved(now);
         self.next
+    }
+
+    /// What rings at a look at the latest. Mostly it was set for a wait before, and may ring too early: a wait that is
+    /// short, as nearly all are, sets no timer.
+    pub(crate) fn alarm(&mut self, look: Instant, now: Instant) -> &mut Sleep {
+        if self.alarm.at() > look || self.alarm.at() <= now {
+            self.alarm = sleep_until(look);
+        }
+        &mut self.alarm
     }
 
     /// An end if the socket has taken nothing of its answers for longer than a connection may be idle, or nothing of
