@@ -103,6 +103,8 @@ struct Inner {
     sleeping: Sleeping,
     stats: Arc<Stats>,
     last_busy: Cell<Instant>,
+    /// When the task that runs began to, or the last one did.
+    running_since: Cell<Instant>,
     completions: RefCell<Vec<Completion>>,
 }
 
@@ -153,6 +155,7 @@ impl Executor {
         let inner = Inner {
             number: ready::register(ready.clone()),
             last_busy: Cell::new(driver.now()),
+            running_since: Cell::new(driver.now()),
             driver: RefCell::new(driver),
             ops: RefCell::default(),
             tasks: Tasks::default(),
@@ -320,6 +323,7 @@ impl Executor {
 
     /// Polls a task and accounts for its time; returns when it ended.
     fn poll_task(&self, task: u32, began: Instant) -> Instant {
+        self.inner.running_since.set(began);
         let Polled::Once(name) = self.inner.tasks.poll(task) else { return began };
         let ended = self.inner.driver.borrow().now();
         let held = ended.since(began);
@@ -373,6 +377,10 @@ impl Executor {
         if let Some(handle) = unowned {
             self.submit_detached(Operation::Close { handle });
         }
+    }
+
+    pub(crate) fn running_since(&self) -> Instant {
+        self.inner.running_since.get()
     }
 
     pub(crate) fn number(&self) -> u32 {

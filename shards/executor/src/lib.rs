@@ -31,4 +31,4 @@ pub use crate::core::{Executor, IdlePolicy, Options, Progress, Stats};
 pub use combine::{Either, join_all, join_some, race};
 pub use sync::{Event, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot};
 pub use task::{Class, JoinHandle, spawn, spawn_class, yield_now};
-pub use timer::{Elapsed, Sleep, now, random, sleep, sleep_until, timeout, wall_clock_ms};
+pub use timer::{Elapsed, Sleep, now, random, recently, sleep, sleep_until, timeout, wall_clock_ms};

@@ -1,6 +1,6 @@
 //! Clocks and timers.
 
-use crate::core::{try_with_current, with_current};
+use crate::core::{Executor, try_with_current, with_current};
 use base::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +46,12 @@ impl Timers {
 /// Monotonic time now, as this core's driver has it.
 pub fn now() -> Instant {
     with_current(|executor| executor.driver().now())
+}
+
+/// When the task that asks began to run: [`now`], less what it has held its core for. It costs no look at the clock; for
+/// what may be off by so much.
+pub fn recently() -> Instant {
+    with_current(Executor::running_since)
 }
 
 /// The wall clock in milliseconds since 1970-01-01 UTC. It may jump.

@@ -10,7 +10,7 @@ use crate::traffic::{Left, Traffic};
 use crate::watch::Watch;
 use base::Instant;
 use driver::Handle;
-use executor::{Either, io, now, race, sleep_until, spawn};
+use executor::{Either, io, now, race, recently, sleep_until, spawn};
 use memory::Slice;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -237,7 +237,7 @@ async fn next_frame(
     if reader.has_frame(limits) {
         return reader.next(limits).await.map_err(ended_by);
     }
-    let mut time = now();
+    let mut time = recently();
     active.set(time);
     let mut next = std::pin::pin!(reader.next(limits));
     loop {

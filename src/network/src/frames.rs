@@ -7,7 +7,7 @@ use crate::gathering::{Gathering, Share};
 use crate::limits::Limits;
 use base::Instant;
 use driver::{Errno, Handle};
-use executor::{Either, io, now, race, sleep, sleep_until};
+use executor::{Either, io, now, race, recently, sleep, sleep_until};
 use memory::{Block, Slice};
 use std::cell::Cell;
 use std::fmt;
@@ -107,7 +107,7 @@ impl FrameReader {
 
     fn note(&mut self, bytes: usize) {
         self.received += bytes as u64;
-        self.active.set(now());
+        self.active.set(recently());
     }
 
     /// Whether a whole frame is at hand, so that [`next`](FrameReader::next) will not wait.
