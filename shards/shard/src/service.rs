@@ -12,9 +12,10 @@ use memory::Slice;
 use model::{LeaderEpoch, Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use storage::{
     AppendContext, AppendError, Appended, Origin, Partition, PartitionSpec, ProducerDescription, ReadBound,
@@ -44,8 +45,30 @@ struct Inner {
 
 type Results<T> = Vec<Result<T, PartitionError>>;
 
-/// An operation that was begun.
-pub type Work = Pin<Box<dyn Future<Output = Outcome>>>;
+/// An operation that was begun: a future of its outcome.
+pub enum Work {
+    /// It was done at once, and needs no memory to wait in.
+    Done(Ready<Outcome>),
+    /// It may wait.
+    Waits(Pin<Box<dyn Future<Output = Outcome>>>),
+}
+
+impl Work {
+    fn waits(work: impl Future<Output = Outcome> + 'static) -> Work {
+        Work::Waits(Box::pin(work))
+    }
+}
+
+impl Future for Work {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        match self.get_mut() {
+            Work::Done(outcome) => Pin::new(outcome).poll(context),
+            Work::Waits(work) => work.as_mut().poll(context),
+        }
+    }
+}
 
 impl Service {
     /// Over a store.
@@ -68,20 +91,25 @@ impl Service {
         match operation {
             Operation::Append { items, origin, durable } => {
                 let begun = this.begin_appends(items, origin);
-                Box::pin(async move { Outcome::Appended(this.end_appends(begun, durable).await) })
+                match done_at_once(begun, durable) {
+                    Ok(results) => Work::Done(ready(Outcome::Appended(results))),
+                    Err(begun) => {
+                        Work::waits(async move { Outcome::Appended(this.end_appends(begun, durable).await) })
+                    }
+                }
             }
-            Operation::Read { items, bytes_max, minimum_one, bound } => {
-                Box::pin(async move { Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await) })
-            }
-            Operation::Watch { seen, bytes_min, bound } => Box::pin(async move {
+            Operation::Read { items, bytes_max, minimum_one, bound } => Work::waits(async move {
+                Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await)
+            }),
+            Operation::Watch { seen, bytes_min, bound } => Work::waits(async move {
                 this.watch(&seen, bytes_min, bound).await;
                 Outcome::Changed
             }),
             // The log's writer may have to wait for it.
             Operation::Rare(rare @ Rare::DeleteRecords { .. }) => {
-                Box::pin(Apart::begin("deleting records", async move { this.carry_out(rare).await }))
+                Work::waits(Apart::begin("deleting records", async move { this.carry_out(rare).await }))
             }
-            Operation::Rare(rare) => Box::pin(async move { this.carry_out(rare).await }),
+            Operation::Rare(rare) => Work::waits(async move { this.carry_out(rare).await }),
         }
     }
 
@@ -270,11 +298,7 @@ impl Service {
         if durable {
             self.inner.store.committed(&appended.ticket).await.map_err(PartitionError::Storage)?;
         }
-        Ok(AppendDone {
-            base_offset: appended.base_offset,
-            log_append_time_ms: appended.log_append_time_ms,
-            log_start: appended.log_start,
-        })
+        Ok(done_of(&appended))
     }
 
     /// Writes a marker, when there is room for it. It needs no turn behind appends that wait: what its transaction has
@@ -535,6 +559,31 @@ impl Drop for Waiting<'_> {
     }
 }
 
+fn done_of(appended: &Appended) -> AppendDone {
+    AppendDone {
+        base_offset: appended.base_offset,
+        log_append_time_ms: appended.log_append_time_ms,
+        log_start: appended.log_start,
+    }
+}
+
+/// The results of appends of which none has to wait for anything; else gives them back.
+fn done_at_once(begun: Vec<BegunAppend>, durable: bool) -> Result<Results<AppendDone>, Vec<BegunAppend>> {
+    let waits = |append: &BegunAppend| match append {
+        BegunAppend::Done(Ok(appended)) => durable && !appended.ticket.is_settled(),
+        BegunAppend::Done(Err(_)) => false,
+        BegunAppend::Waits(_) => true,
+    };
+    if begun.iter().any(waits) {
+        return Err(begun);
+    }
+    let results = begun.into_iter().filter_map(|append| match append {
+        BegunAppend::Done(result) => Some(result.map(|appended| done_of(&appended))),
+        BegunAppend::Waits(_) => None,
+    });
+    Ok(results.collect())
+}
+
 enum BegunAppend {
     Done(Result<Appended, PartitionError>),
     /// For those before it, for room, or to be compressed anew; and others wait behind it.
@@ -562,7 +611,6 @@ fn limit_of(partition: &Partition, bound: ReadBound) -> Offset {
 async fn any<F: Future<Output = ()> + Unpin>(mut waits: Vec<F>, setup: impl Future<Output = ()>) {
     let mut setup = std::pin::pin!(setup);
     std::future::poll_fn(|context| {
-        use std::task::Poll;
         let happened = waits.iter_mut().any(|wait| Pin::new(wait).poll(context).is_ready());
         if happened || setup.as_mut().poll(context).is_ready() { Poll::Ready(()) } else { Poll::Pending }
     })

@@ -40,6 +40,13 @@ pub struct Ticket {
     pub(crate) until: Option<(Rc<Log>, i64)>,
 }
 
+impl Ticket {
+    /// Nothing is to be waited for.
+    pub fn is_settled(&self) -> bool {
+        self.done.is_none() && self.until.is_none()
+    }
+}
+
 /// What became of an append.
 #[derive(Clone)]
 pub struct Appended {
