@@ -97,7 +97,8 @@ async fn append(broker: &Rc<Broker>, request: &Request, view: &ProduceView<'_>, 
     let durable = view.acks != 0;
     let unverified = append_all(broker, by_core, (Origin::Client, durable), parts).await;
     if !unverified.is_empty() {
-        append_verified(broker, request, view, &unverified, parts).await;
+        // Boxed: it is rare, and would make the future of every Produce larger.
+        Box::pin(append_verified(broker, request, view, &unverified, parts)).await;
     }
 }
 
