@@ -288,6 +288,8 @@ impl Pipeline {
             let closed = matches!(answer, Answer::Close(_));
             self.inner.reports.borrow_mut().push(Left { kind, times, closed });
             match answer {
+                // Nearly always there is one: its list will do.
+                Answer::Send(answer) if slices.is_empty() => slices = answer,
                 Answer::Send(answer) => slices.extend(answer),
                 Answer::Nothing => {}
                 Answer::Close(reason) => {
