@@ -57,6 +57,21 @@ impl Slice {
         Slice { owner: self.owner.clone(), start, len: range.end - range.start }
     }
 
+    /// The same of a slice that is not needed besides: its memory gets no other owner.
+    ///
+    /// # Panics
+    /// If the range does not lie within the slice.
+    pub fn into_part(self, range: Range<usize>) -> Slice {
+        assert!(
+            range.start <= range.end && range.end <= self.len,
+            "{range:?} of a slice of {} bytes",
+            self.len
+        );
+        // SAFETY: just checked: the sum lies within the slice or one past its end.
+        let start = unsafe { self.start.add(range.start) };
+        Slice { owner: self.owner, start, len: range.end - range.start }
+    }
+
     /// Takes in `next` if it begins where this slice ends, in the same memory; false if it does not.
     pub fn extend(&mut self, next: &Slice) -> bool {
         // Both are frozen and have one owner, so they are together what one slice of it may be.
@@ -126,6 +141,8 @@ mod tests {
         assert_eq!(&part.slice(1..2)[..], b"c");
         drop(whole);
         assert_eq!(pool.free_bytes(), 0, "the part keeps the block");
+        let part = part.into_part(1..2);
+        assert_eq!((&part[..], part.len()), (&b"c"[..], 1));
         let block = part.try_into_block().expect("the only owner");
         drop(block);
         assert_eq!(pool.free_bytes(), 8192);

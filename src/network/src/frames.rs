@@ -87,6 +87,8 @@ pub struct FrameReader {
     gathering: Gathering,
     /// Received, and not yet part of a frame that was given out.
     rest: Slice,
+    /// No bytes, and no memory of a lent block.
+    none: Slice,
     /// Bytes received so far.
     received: u64,
     /// When the last of them came.
@@ -97,7 +99,8 @@ impl FrameReader {
     /// A reader at the beginning of a stream. Memory for what arrives in parts comes from `gathering`; `active` is
     /// set whenever bytes arrive.
     pub fn new(socket: Handle, gathering: Gathering, active: Rc<Cell<Instant>>) -> FrameReader {
-        FrameReader { socket, gathering, rest: Slice::from(Vec::new()), received: 0, active }
+        let none = Slice::from(Vec::new());
+        FrameReader { socket, gathering, rest: none.clone(), none, received: 0, active }
     }
 
     /// Bytes received so far.
@@ -133,8 +136,13 @@ impl FrameReader {
     /// Lets go of the lent block that holds a few bytes of what comes next, before a wait that may be long.
     pub fn settle(&mut self) {
         if self.rest.len() <= KEPT_BYTES_MAX {
-            self.rest = Slice::from(self.rest.to_vec());
+            self.copy_rest();
         }
+    }
+
+    /// What is left lies in no lent block from now on.
+    fn copy_rest(&mut self) {
+        self.rest = if self.rest.is_empty() { self.none.clone() } else { Slice::from(self.rest.to_vec()) };
     }
 
     /// The content of the next frame.
@@ -157,16 +165,16 @@ impl FrameReader {
         if self.rest.len() < end {
             return None;
         }
-        let frame = self.rest.slice(PREFIX_BYTES..end);
-        self.rest = self.rest.slice(end..self.rest.len());
-        Some(frame)
+        let behind =
+            if end == self.rest.len() { self.none.clone() } else { self.rest.slice(end..self.rest.len()) };
+        Some(std::mem::replace(&mut self.rest, behind).into_part(PREFIX_BYTES..end))
     }
 
     /// Receives once and appends to the few bytes that are there.
     async fn receive_more(&mut self) -> Result<(), FrameError> {
         debug_assert!(self.rest.len() < PREFIX_BYTES);
         // The last of a lent block must not be held while waiting.
-        self.rest = Slice::from(self.rest.to_vec());
+        self.copy_rest();
         let (block, length) = self.receive().await?;
         if self.rest.is_empty() {
             self.rest = block.freeze(length);
@@ -176,7 +184,7 @@ impl FrameReader {
             self.rest = Slice::from(joined);
         }
         if self.rest.len() < PREFIX_BYTES {
-            self.rest = Slice::from(self.rest.to_vec());
+            self.copy_rest();
         }
         Ok(())
     }
@@ -201,7 +209,7 @@ impl FrameReader {
     async fn gather(&mut self, length: usize, limits: &Limits) -> Result<Slice, FrameError> {
         let mut have = self.rest.len() - PREFIX_BYTES;
         if have < KEPT_BYTES_MAX {
-            self.rest = Slice::from(self.rest.to_vec());
+            self.copy_rest();
             if have < 64 && length > EARNEST_BLOCK_BYTES {
                 // A large claim with next to nothing behind it: wait for more before taking any block.
                 let (block, count) = self.receive().await?;
@@ -218,7 +226,7 @@ impl FrameReader {
         let (mut block, mut share) =
             self.take(length.min(first.max(2 * have)), limits, &Share::default()).await?;
         block[..have].copy_from_slice(&self.rest[PREFIX_BYTES..]);
-        self.rest = Slice::from(Vec::new());
+        self.rest = self.none.clone();
         while have < length {
             if have == block.len() {
                 let (mut larger, larger_share) = self.take(length.min(2 * have), limits, &share).await?;
