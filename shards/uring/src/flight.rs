@@ -30,8 +30,10 @@ pub(crate) enum State {
     ReceiveInto {
         block: Block,
     },
+    /// `vectors` of the slices without their first `skip` bytes; none of a lone one.
     Send {
         slices: Vec<Slice>,
+        skip: usize,
         vectors: Vec<libc::iovec>,
         header: libc::msghdr,
     },
@@ -186,8 +188,31 @@ pub(crate) fn no_header() -> libc::msghdr {
 }
 
 pub(crate) fn send(slices: Vec<Slice>, skip: usize) -> State {
-    let vectors = vectors(&slices, skip);
-    State::Send { slices, vectors, header: no_header() }
+    let vectors = if slices.len() == 1 { Vec::new() } else { vectors(&slices, skip) };
+    State::Send { slices, skip, vectors, header: no_header() }
+}
+
+/// The request of a send. What it points to is kept by the state.
+fn send_entry(
+    socket: Handle,
+    (slices, skip): (&[Slice], usize),
+    vectors: &mut [libc::iovec],
+    header: &mut libc::msghdr,
+) -> Entry {
+    let (start, length) = match (slices, &*vectors) {
+        ([slice], _) => {
+            let rest = &slice[skip.min(slice.len())..];
+            (rest.as_ptr(), rest.len())
+        }
+        (_, [one]) => (one.iov_base.cast_const().cast(), one.iov_len),
+        _ => {
+            header.msg_iov = vectors.as_mut_ptr();
+            header.msg_iovlen = vectors.len();
+            return opcode::SendMsg::new(fd(socket), header).flags(libc::MSG_NOSIGNAL as u32).build();
+        }
+    };
+    let length = length.min(TRANSFER_MAX) as u32;
+    opcode::Send::new(fd(socket), start, length).flags(libc::MSG_NOSIGNAL).build()
 }
 
 /// What an operation's entry needs beside its state, read before the state takes the operation in.
@@ -276,19 +301,9 @@ impl Flight {
                 let length = part.len().min(TRANSFER_MAX) as u32;
                 opcode::Recv::new(fd(socket), part.as_mut_ptr(), length).build()
             }
-            (State::Send { vectors, header, .. }, Target::Handle(socket)) => match vectors.as_slice() {
-                [one] => {
-                    let length = one.iov_len.min(TRANSFER_MAX) as u32;
-                    opcode::Send::new(fd(socket), one.iov_base.cast(), length)
-                        .flags(libc::MSG_NOSIGNAL)
-                        .build()
-                }
-                _ => {
-                    header.msg_iov = vectors.as_mut_ptr();
-                    header.msg_iovlen = vectors.len();
-                    opcode::SendMsg::new(fd(socket), header).flags(libc::MSG_NOSIGNAL as u32).build()
-                }
-            },
+            (State::Send { slices, skip, vectors, header }, Target::Handle(socket)) => {
+                send_entry(socket, (slices.as_slice(), *skip), vectors, header)
+            }
             (State::Read { .. }, _) => self.read_entry(kit),
             (State::Write { .. }, _) => self.write_entry(kit),
             (State::Open { path, options }, _) => {
