@@ -16,7 +16,7 @@ use crate::store::Shared;
 use crate::unsynced::Unsynced;
 use crate::window::Window;
 use driver::Errno;
-use executor::{Either, io, join_all, race, sleep};
+use executor::{Either, io, join_all, join_some, race, sleep};
 use memory::{Block, Slice};
 use model::TopicPartition;
 use std::cell::RefCell;
@@ -43,6 +43,8 @@ const QUIET_PAUSE: Duration = Duration::from_millis(2);
 const SYNCS: usize = 32;
 /// And when there is time: commits that wait for the device are not to queue behind many.
 const QUIET_SYNCS: usize = 1;
+/// Files that are synced before it is looked again whether the journal needs its own.
+const HURRIED_FILES: usize = 8 * SYNCS;
 /// Direct I/O: what everything is a multiple of.
 pub(crate) const ALIGN: usize = 4096;
 
@@ -341,10 +343,12 @@ async fn sync(
     let mut left = &files[..];
     while !left.is_empty() {
         let hurry = shared.wants_sync() || shared.stopping.get();
-        let (some, later) = left.split_at(left.len().min(if hurry { SYNCS } else { QUIET_SYNCS }));
+        let (count, at_once) = if hurry { (HURRIED_FILES, SYNCS) } else { (QUIET_SYNCS, QUIET_SYNCS) };
+        let (some, later) = left.split_at(left.len().min(count));
         left = later;
-        let syncs = some.iter().map(|path| sync_file(shared, path)).collect();
-        for result in join_all(syncs).await {
+        // When one has ended the next begins: the slowest of them does not hold up the others.
+        let syncs = some.iter().map(|path| sync_file(shared, path));
+        for result in join_some(syncs, at_once).await {
             result?;
         }
         if !hurry {
