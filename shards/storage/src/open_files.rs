@@ -5,7 +5,7 @@ use crate::read_cache::ReadCache;
 use driver::{Handle, OpenOptions};
 use executor::io;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -27,7 +27,8 @@ impl Drop for OpenFile {
 
 #[derive(Default)]
 struct Inner {
-    by_path: BTreeMap<PathBuf, (u64, Rc<OpenFile>)>,
+    /// Only looked up, which the drain does for each write: paths are long, and alike up to their ends.
+    by_path: HashMap<PathBuf, (u64, Rc<OpenFile>)>,
     by_use: BTreeMap<u64, PathBuf>,
     /// Files that their paths stand for whatever these name meanwhile.
     pinned: BTreeMap<PathBuf, Rc<OpenFile>>,
@@ -107,8 +108,18 @@ impl OpenFiles {
 
     /// Closes all files.
     pub fn clear(&self) {
-        let inner = std::mem::take(&mut *self.inner.borrow_mut());
-        drop(inner);
+        let mut inner = std::mem::take(&mut *self.inner.borrow_mut());
+        // They are closed in the order of their use.
+        while let Some((_, path)) = inner.by_use.pop_first() {
+            inner.by_path.remove(&path);
+        }
+    }
+}
+
+impl Drop for OpenFiles {
+    fn drop(&mut self) {
+        // Not in the order of their hashes, which is another each time.
+        self.clear();
     }
 }
 
