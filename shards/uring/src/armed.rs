@@ -119,6 +119,11 @@ impl<T> Armed<T> {
         self.ended(acts);
     }
 
+    /// The last completion brought nothing that anybody need hear of: who waits goes on waiting.
+    pub(crate) fn interrupted(&mut self, acts: &mut Vec<Act<T>>) {
+        self.ended(acts);
+    }
+
     /// Closes the handle: at once if nobody is at it or if somebody waits, who then keeps it open below; else when
     /// the kernel has let go of it.
     pub(crate) fn close(&mut self, token: Token, acts: &mut Vec<Act<T>>) {
@@ -235,6 +240,17 @@ mod tests {
         acts(|acts| armed.arrived(2, false, acts));
         assert_eq!(acts(|acts| armed.failed(Errno::CONNRESET, true, acts)), []);
         assert_eq!(acts(|acts| armed.wait(A, acts)), [Act::Give(A, Err(Errno::CONNRESET))]);
+    }
+
+    #[test]
+    fn after_an_interruption_it_is_armed_again_for_who_waits() {
+        let mut armed = Armed::new(2);
+        acts(|acts| armed.wait(A, acts));
+        assert_eq!(acts(|acts| armed.interrupted(acts)), [Act::Arm]);
+        assert_eq!(acts(|acts| armed.arrived(1, false, acts)), [Act::Give(A, Ok(1))]);
+        assert_eq!(acts(|acts| armed.interrupted(acts)), [], "nobody waits");
+        assert!(armed.is_idle());
+        assert_eq!(acts(|acts| armed.wait(B, acts)), [Act::Arm]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The driver: one ring, its operations under way, its turn.
 
 use crate::armed::Act;
-use crate::flight::{self, Flight, Kit, Next, State};
+use crate::flight::{self, Flight, Kit, Next, State, Target};
 use crate::handles::Handles;
 use crate::lend::{LENT_BYTES, LendRing};
 use crate::setup::{self, UringError, UringOptions};
@@ -165,6 +165,16 @@ impl UringDriver {
         }
     }
 
+    /// Whether a receive found the ring of lent blocks empty only because one turn brought more receives than it has
+    /// blocks: then it is full again now, and the receive may be made once more. Else the pool is used up.
+    pub(crate) fn was_short_of_lent(&mut self, code: i32) -> bool {
+        if code != -Errno::NOBUFS.0 {
+            return false;
+        }
+        self.fill_lending();
+        self.lend.as_ref().is_some_and(|lend| !lend.wants_blocks())
+    }
+
     /// Queues an entry for the kernel; if the queue is full, hands it over first.
     pub(crate) fn push(&mut self, entry: Entry) {
         loop {
@@ -240,7 +250,7 @@ impl UringDriver {
     }
 
     /// Asks the kernel for completions, and hands over what is queued.
-    fn enter(&mut self, wait: Wait) {
+    pub(crate) fn enter(&mut self, wait: Wait) {
         let queued = self.ring.submission().len() as u32;
         let sleeps =
             matches!(wait, Wait::Until(_)) && self.ready.is_empty() && self.ring.completion().is_empty();
@@ -313,6 +323,10 @@ impl UringDriver {
             log::error!("the kernel completed an operation in slot {index} that is not under way");
             return;
         };
+        if matches!(flight.state, State::Receive { block: None, .. }) && self.was_short_of_lent(code) {
+            let entry = flight.entry(Target::None, &self.kit);
+            return self.fly(flight, entry);
+        }
         if self.multishot_receive
             && let State::Receive { socket, .. } = &flight.state
         {

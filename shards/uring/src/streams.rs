@@ -252,6 +252,7 @@ impl UringDriver {
         }
         // A block that nobody asked for yet is one that others may need.
         let scarce = self.pool_use.used_bytes() > self.pool.budget_bytes() as u64 / 2;
+        let short = self.was_short_of_lent(code);
         let mut filled = Vec::new();
         self.with_receiving(number, |receiving, acts| {
             match code {
@@ -262,6 +263,7 @@ impl UringDriver {
                         receiving.armed.stop(acts);
                     }
                 }
+                _ if short => receiving.armed.interrupted(acts),
                 _ => {
                     let errno = Errno(-code);
                     // Without a free block the bytes stay in the socket; all other errors are told once.

@@ -3,7 +3,7 @@
 use crate::{Features, UringDriver, UringOptions};
 use driver::{Completion, Driver, Errno, Handle, Operation, Outcome, Token, Wait};
 use memory::{Pool, Slice};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -211,4 +211,44 @@ fn handles_are_registered_from_their_opening_to_their_close() {
     driver.submit(Token(1), Operation::Close { handle: socket });
     assert!(!driver.handles.is_registered(socket.0));
     assert!(matches!(next(&mut driver).outcome, Outcome::Done(Ok(()))));
+}
+
+/// Every socket has one byte waiting for it; all are received at once, in fewer lent blocks than there are sockets.
+fn receive_all(driver: &mut UringDriver, sockets: &mut [(Handle, TcpStream)]) {
+    for (number, (socket, _)) in sockets.iter().enumerate() {
+        driver.submit(Token(number as u64), Operation::Receive { socket: *socket });
+    }
+    // They are with the kernel before anything comes.
+    settle(driver);
+    for (number, (_, peer)) in sockets.iter_mut().enumerate() {
+        peer.write_all(&[number as u8]).expect("sends");
+    }
+    // In one turn, however little of it newer kernels do in one call.
+    for _ in 0..sockets.len() {
+        driver.enter(Wait::No);
+    }
+    let (mut left, mut completions) = (sockets.len(), Vec::new());
+    let until = driver.now() + Duration::from_secs(10);
+    while left > 0 && driver.now() < until {
+        driver.turn(Wait::Until(until), &mut completions);
+        for Completion { token, outcome } in completions.drain(..) {
+            match outcome {
+                Outcome::Received(Ok(1), Some(block)) => assert_eq!(block[0], token.0 as u8),
+                other => panic!("{other:?}"),
+            }
+            left -= 1;
+        }
+    }
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn more_receives_in_a_turn_than_lent_blocks_are_made_once_more() {
+    let pool = Pool::new(POOL_BYTES).expect("maps");
+    let mut driver = UringDriver::new(&UringOptions::default(), pool).expect("a ring");
+    let mut sockets: Vec<_> = (0..150).map(|_| connect(&mut driver)).collect();
+    // Single ones first; from the fifth round on they are armed.
+    for _ in 0..8 {
+        receive_all(&mut driver, &mut sockets);
+    }
 }
