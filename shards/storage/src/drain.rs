@@ -550,13 +550,15 @@ async fn write_portion(
     let mut block = shared.take_drain_block().await;
     let mut filled = head.len();
     block[..filled].copy_from_slice(&head);
-    let (mut total, mut last_head) = (0, Vec::new());
+    // The memory of the head before will do for the next.
+    let (mut total, mut last_head) = (0, head);
     let mut slices = portion.slices.iter();
     let mut rest: &[u8] = &[];
     loop {
         let done = fill(&mut block, &mut filled, &mut rest, &mut slices);
         if done {
-            last_head = block[filled / ALIGN * ALIGN..filled].to_vec();
+            last_head.clear();
+            last_head.extend_from_slice(&block[filled / ALIGN * ALIGN..filled]);
         }
         let padded = filled.next_multiple_of(ALIGN);
         block[filled..padded].fill(0);
