@@ -9,7 +9,7 @@ use crate::operation::{
 use crate::queue::{Queue, Turn};
 use executor::{Either, Event, Semaphore, join_all, join_some, now, race, sleep_until, spawn, timeout};
 use memory::Slice;
-use model::{LeaderEpoch, Offset, TopicPartition};
+use model::{IdHashing, LeaderEpoch, Offset, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, Ready, ready};
@@ -33,7 +33,7 @@ pub struct Service {
 
 struct Inner {
     store: Store,
-    epochs: RefCell<HashMap<TopicPartition, LeaderEpoch>>,
+    epochs: RefCell<HashMap<TopicPartition, LeaderEpoch, IdHashing>>,
     queue: Rc<Queue>,
     /// Batches are compressed anew one at a time: two would need the memory of both, and go no faster.
     compressor: Semaphore,

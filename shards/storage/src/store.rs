@@ -21,7 +21,7 @@ use base::Random;
 use driver::Errno;
 use executor::{Class, Event, JoinHandle, io, join_all, join_some, race, sleep, spawn, spawn_class};
 use memory::{Block, Pool};
-use model::TopicPartition;
+use model::{IdHashing, TopicPartition};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     pub reads: Rc<ReadCache>,
     pub files: OpenFiles,
     pub stats: Arc<StoreStats>,
-    pub partitions: RefCell<HashMap<TopicPartition, Partition>>,
+    pub partitions: RefCell<HashMap<TopicPartition, Partition, IdHashing>>,
     /// Logs with batches that are not in segments.
     pub dirty: RefCell<Vec<Rc<Log>>>,
     /// What was written to segments and is not synced.

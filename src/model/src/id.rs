@@ -1,6 +1,7 @@
 //! Names of things.
 
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 
 /// A topic's identity (KIP-516): it survives nothing; a topic deleted and created again has another one.
@@ -86,6 +87,44 @@ impl fmt::Display for TopicPartition {
     }
 }
 
+/// Hashes [`TopicPartition`]s for tables that every request looks into. Ids of topics are the broker's random numbers, so
+/// nobody outside chooses what meets in such a table, and a few instructions will do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
+
+/// For `HashMap`'s third parameter.
+pub type IdHashing = BuildHasherDefault<IdHasher>;
+
+impl IdHasher {
+    fn word(&mut self, word: u64) {
+        // The golden ratio's bits: odd, and spread over the word.
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+}
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.word(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        self.word(u64::from(number as u32));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.word(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables go by the highest bits and by the lowest.
+        self.0 ^ self.0 >> 32
+    }
+}
+
 /// A core of this node, counted from 0. Which partitions it has may differ after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
@@ -125,6 +164,28 @@ mod tests {
         one[15] = 1;
         assert_eq!(TopicId(one).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
         assert_eq!(TopicId([0xff; 16]).to_string(), "_____________________w");
+    }
+
+    #[test]
+    fn ids_are_spread_by_their_hashes() {
+        use std::hash::BuildHasher;
+        const BUCKETS: usize = 128;
+        let mut random = base::Random::new(3);
+        let (mut low, mut high) = ([0u32; BUCKETS], [0u32; BUCKETS]);
+        // One topic of many partitions, and many of one.
+        for number in 0..20_000 {
+            let mut topic = TopicId([7; 16]);
+            if number >= 10_000 {
+                random.fill(&mut topic.0);
+            }
+            let partition = PartitionId(if number < 10_000 { number } else { 0 });
+            let hash = IdHashing::default().hash_one(TopicPartition { topic, partition });
+            low[hash as usize % BUCKETS] += 1;
+            high[(hash >> 57) as usize] += 1;
+        }
+        for count in low.into_iter().chain(high) {
+            assert!((78..=234).contains(&count), "{count} of 156 on average");
+        }
     }
 
     #[test]
