@@ -34,7 +34,10 @@ use std::time::Duration;
 const ROOM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Logs that are drained at once where there is memory for it: the device's way there and back is longer than a write.
-const DRAINS_MAX: usize = 4;
+/// Of many logs each has little, so that it is their number that keeps the device busy.
+const DRAINS_MAX: usize = 8;
+/// The smallest block that one is drained from.
+const DRAIN_BYTES_MIN: usize = 64 << 10;
 
 /// Partitions that are finished side by side at a clean stop.
 const FINISH_AT_ONCE: usize = 16;
@@ -317,7 +320,7 @@ impl Store {
         let budget = options.pool.budget_bytes();
         let block_bytes = (budget / 16).clamp(64 << 10, 1 << 20).next_power_of_two() / 2;
         let block_bytes = block_bytes.max(64 << 10);
-        let drain_blocks = drain_blocks(&options.pool, block_bytes)?;
+        let drain_blocks = drain_blocks(&options.pool, (block_bytes / 2).max(DRAIN_BYTES_MIN))?;
         let journal_bytes = options.journal_file_bytes * u64::from(options.journal_files.max(2) - 1);
         let stats: Arc<StoreStats> = Arc::default();
         let reads = Rc::new(ReadCache::new(options.pool.clone(), options.cache_bytes, stats.clone()));
