@@ -98,9 +98,11 @@ impl Service {
                     }
                 }
             }
-            Operation::Read { items, bytes_max, minimum_one, bound } => Work::waits(async move {
-                Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await)
-            }),
+            Operation::Read { items, bytes_max, minimum_one, bound } => {
+                Work::waits(
+                    async move { Outcome::Read(this.read(items, bytes_max, minimum_one, bound).await) },
+                )
+            }
             Operation::Watch { seen, bytes_min, bound } => Work::waits(async move {
                 this.watch(&seen, bytes_min, bound).await;
                 Outcome::Changed
