@@ -74,6 +74,8 @@ pub(crate) struct Flight {
     pub(crate) state: State,
     /// Its handle is in the ring's table of files.
     pub(crate) registered: bool,
+    /// Nobody waits for it any more, and its handle may be closed at any time.
+    pub(crate) cancelled: bool,
 }
 
 /// What the driver has that entries make use of.
@@ -163,7 +165,7 @@ pub(crate) fn begin(token: Token, operation: Operation, kit: &Kit) -> Result<Box
             unreachable!("the ring answers these itself")
         }
     };
-    Ok(Box::new(Flight { token, state, registered: false }))
+    Ok(Box::new(Flight { token, state, registered: false, cancelled: false }))
 }
 
 /// What is left of the slices after the skipped bytes, as far as one send takes it.

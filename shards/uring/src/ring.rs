@@ -29,6 +29,8 @@ use std::time::SystemTime;
 const SUBMISSIONS: u32 = 1024;
 /// Completions that the kernel may queue; more are kept by the kernel and come later.
 const COMPLETIONS: u32 = 8192;
+/// Receives that one turn makes again because the lent blocks were used up: a few fillings of their ring.
+pub(crate) const AGAIN_MAX: usize = 256;
 
 /// User data of streams and of sends without a copy, beside their numbers; flights have their slots alone.
 const KIND: u64 = 0xff << 40;
@@ -71,6 +73,8 @@ pub struct UringDriver {
     // The order matters: the ring goes first, then what the kernel was told of.
     pub(crate) ring: IoUring,
     lend: Option<LendRing>,
+    /// Receives that this turn has made again.
+    again: usize,
     places: Vec<Place>,
     pub(crate) accepting: Slab<Accepting>,
     pub(crate) receiving: Slab<Receiving>,
@@ -124,6 +128,7 @@ impl UringDriver {
         let mut driver = UringDriver {
             ring,
             lend: found.lend,
+            again: 0,
             places: Vec::new(),
             accepting: Slab::new(),
             receiving: Slab::new(),
@@ -166,13 +171,17 @@ impl UringDriver {
     }
 
     /// Whether a receive found the ring of lent blocks empty only because one turn brought more receives than it has
-    /// blocks: then it is full again now, and the receive may be made once more. Else the pool is used up.
+    /// blocks: then it is full again now, and the receive may be made once more. Else the pool is used up, or there are
+    /// so many that most would find the ring empty time and again, and those that do not would take the pool's blocks
+    /// before any request is worked on: these are told, and look again later.
     pub(crate) fn was_short_of_lent(&mut self, code: i32) -> bool {
-        if code != -Errno::NOBUFS.0 {
+        if code != -Errno::NOBUFS.0 || self.again >= AGAIN_MAX {
             return false;
         }
         self.fill_lending();
-        self.lend.as_ref().is_some_and(|lend| !lend.wants_blocks())
+        let short = self.lend.as_ref().is_some_and(|lend| !lend.wants_blocks());
+        self.again += usize::from(short);
+        short
     }
 
     /// Queues an entry for the kernel; if the queue is full, hands it over first.
@@ -323,7 +332,11 @@ impl UringDriver {
             log::error!("the kernel completed an operation in slot {index} that is not under way");
             return;
         };
-        if matches!(flight.state, State::Receive { block: None, .. }) && self.was_short_of_lent(code) {
+        // The order to cancel it may have come to the kernel before this completion did, and would find nothing.
+        if matches!(flight.state, State::Receive { block: None, .. })
+            && !flight.cancelled
+            && self.was_short_of_lent(code)
+        {
             let entry = flight.entry(Target::None, &self.kit);
             return self.fly(flight, entry);
         }
@@ -440,15 +453,18 @@ impl Driver for UringDriver {
 
     fn cancel(&mut self, token: Token) {
         let slot = token.0 as u32;
-        match self.places.get(slot as usize) {
-            Some(Place::Flight(flight)) if flight.token == token => self.cancel_entry(u64::from(slot)),
-            Some(&Place::Accept(held, number)) if held == token => {
+        match self.places.get_mut(slot as usize) {
+            Some(Place::Flight(flight)) if flight.token == token => {
+                flight.cancelled = true;
+                self.cancel_entry(u64::from(slot));
+            }
+            Some(&mut Place::Accept(held, number)) if held == token => {
                 self.with_accepting(number, |accepting, acts| {
                     accepting.armed.give_up(token, acts);
                 });
             }
-            Some(&Place::Receive(held, number)) if held == token => self.give_up_receiving(token, number),
-            Some(&Place::ZeroCopy(held, number)) if held == token => {
+            Some(&mut Place::Receive(held, number)) if held == token => self.give_up_receiving(token, number),
+            Some(&mut Place::ZeroCopy(held, number)) if held == token => {
                 self.cancel_entry(SENDS | u64::from(number));
             }
             _ => {}
@@ -456,6 +472,7 @@ impl Driver for UringDriver {
     }
 
     fn turn(&mut self, wait: Wait, completions: &mut Vec<Completion>) {
+        self.again = 0;
         self.send_messages();
         self.fill_lending();
         self.enter(wait);

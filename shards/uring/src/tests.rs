@@ -1,5 +1,6 @@
 //! The driver alone, seen from inside: what outlasts the operation that began it.
 
+use crate::ring::AGAIN_MAX;
 use crate::{Features, UringDriver, UringOptions};
 use driver::{Completion, Driver, Errno, Handle, Operation, Outcome, Token, Wait};
 use memory::{Pool, Slice};
@@ -213,8 +214,9 @@ fn handles_are_registered_from_their_opening_to_their_close() {
     assert!(matches!(next(&mut driver).outcome, Outcome::Done(Ok(()))));
 }
 
-/// Every socket has one byte waiting for it; all are received at once, in fewer lent blocks than there are sockets.
-fn receive_all(driver: &mut UringDriver, sockets: &mut [(Handle, TcpStream)]) {
+/// Every socket is received from, and gets one byte; the kernel tries all receives with the lent blocks of one turn,
+/// which are fewer. A receive's token is its socket's place.
+fn flood(driver: &mut UringDriver, sockets: &mut [(Handle, TcpStream)]) {
     for (number, (socket, _)) in sockets.iter().enumerate() {
         driver.submit(Token(number as u64), Operation::Receive { socket: *socket });
     }
@@ -227,6 +229,11 @@ fn receive_all(driver: &mut UringDriver, sockets: &mut [(Handle, TcpStream)]) {
     for _ in 0..sockets.len() {
         driver.enter(Wait::No);
     }
+}
+
+/// Receives from all sockets at once, in fewer lent blocks than there are sockets.
+fn receive_all(driver: &mut UringDriver, sockets: &mut [(Handle, TcpStream)]) {
+    flood(driver, sockets);
     let (mut left, mut completions) = (sockets.len(), Vec::new());
     let until = driver.now() + Duration::from_secs(10);
     while left > 0 && driver.now() < until {
@@ -250,5 +257,42 @@ fn more_receives_in_a_turn_than_lent_blocks_are_made_once_more() {
     // Single ones first; from the fifth round on they are armed.
     for _ in 0..8 {
         receive_all(&mut driver, &mut sockets);
+    }
+}
+
+#[test]
+fn a_receive_that_is_given_up_is_not_made_once_more() {
+    let pool = Pool::new(POOL_BYTES).expect("maps");
+    let mut driver = UringDriver::new(&UringOptions::default(), pool).expect("a ring");
+    let mut sockets: Vec<_> = (0..150).map(|_| connect(&mut driver)).collect();
+    flood(&mut driver, &mut sockets);
+    for number in 0..sockets.len() {
+        driver.cancel(Token(number as u64));
+    }
+    let (mut left, mut received, mut completions) = (sockets.len(), 0, Vec::new());
+    let until = driver.now() + Duration::from_secs(10);
+    while left > 0 && driver.now() < until {
+        driver.turn(Wait::Until(until), &mut completions);
+        for Completion { outcome, .. } in completions.drain(..) {
+            match outcome {
+                Outcome::Received(Ok(_), Some(_)) => received += 1,
+                Outcome::Received(Err(_), None) => {}
+                other => panic!("{other:?}"),
+            }
+            left -= 1;
+        }
+    }
+    assert_eq!(left, 0);
+    assert!(received < sockets.len(), "those that found no block were to end without any bytes");
+}
+
+#[test]
+fn of_a_flood_of_receives_a_turn_makes_some_once_more_and_tells_the_rest() {
+    let pool = Pool::new(POOL_BYTES).expect("maps");
+    let mut driver = UringDriver::new(&UringOptions::default(), pool).expect("a ring");
+    for _ in 0..2 {
+        let short = (0..2 * AGAIN_MAX).filter(|_| driver.was_short_of_lent(-Errno::NOBUFS.0)).count();
+        assert_eq!(short, AGAIN_MAX);
+        driver.turn(Wait::No, &mut Vec::new());
     }
 }
