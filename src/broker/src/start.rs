@@ -411,10 +411,9 @@ impl Core {
     fn limits(&self) -> Limits {
         let config = &self.config;
         let count = |value: i32| usize::try_from(value).unwrap_or(0);
-        let idle = config.connections_max_idle_ms.map_or(Duration::MAX, Duration::from_millis);
         Limits {
             frame_bytes_max: count(config.socket_request_max_bytes),
-            idle_max: idle,
+            idle_max: idle_max(config.connections_max_idle_ms),
             ..Limits::default()
         }
     }
@@ -489,6 +488,12 @@ impl Core {
     }
 }
 
+/// How long a connection may be silent, of `connections.max.idle.ms`. Not for no time at all: a request in work keeps
+/// its connection, and the core would do nothing but look whether it still is.
+fn idle_max(ms: Option<u64>) -> Duration {
+    ms.map_or(Duration::MAX, |ms| Duration::from_millis(ms.max(1)))
+}
+
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
@@ -505,5 +510,17 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
             format!("{} is no address of this machine: choose another with --listen", address.ip())
         }
         _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_may_be_silent_for_a_moment_at_least() {
+        assert_eq!(idle_max(Some(0)), Duration::from_millis(1));
+        assert_eq!(idle_max(Some(600_000)), Duration::from_secs(600));
+        assert_eq!(idle_max(None), Duration::MAX);
     }
 }
