@@ -1,8 +1,8 @@
 //! Whether a connection's socket takes its answers, as seen by the task that reads its requests.
 //!
 //! The parts of large answers have a timer each, and small answers none: most are taken at once, and all would pay for
-//! it. But who reads requests has a timer, set anew only when a wait outlasts it. While requests or answers are under way, it is one of the
-//! time that a peer has to take something: then it looks here.
+//! it. But who reads requests has a timer, set anew only when a wait outlasts it. While requests or answers are under
+//! way, it is one of the time that a peer has to take something: then it looks here.
 
 use crate::connection::Ended;
 use crate::limits::Limits;
