@@ -190,6 +190,8 @@ impl Shared {
         if self.waits_for_device() {
             return Ok(());
         }
+        // What a sync has failed for, the next one would not tell; and a store that has stopped has no files.
+        self.check_online()?;
         let (through, files) = {
             let journal = self.journal.borrow();
             (journal.durable_through, journal.files.all())

@@ -59,6 +59,10 @@ pub(super) async fn move_start(
         is_safe = secured::secure(shared, log, offset).await?;
         log.begin_at(shared, offset).await?;
     }
+    // A power loss must not take the log start and leave a log whose files are gone: neither the one that was put here,
+    // nor one that somebody else has put, who may still wait for the device. The checkpoint that is due would do, but a
+    // full device has no room for it.
+    shared.sync_journal().await?;
     remove_segments(shared, log, last).await?;
     if !is_safe {
         // There may be room now; without, the drain tries again when it has written something of the log.
@@ -68,15 +72,13 @@ pub(super) async fn move_start(
 }
 
 impl Log {
-    /// The log begins at an offset from now on, durably. Its producers are secured.
+    /// The log begins at an offset from now on, durably where somebody waits for the device. Its producers are secured.
     async fn begin_at(self: &Rc<Self>, shared: &Rc<Shared>, offset: i64) -> Result<(), StorageError> {
         self.put_log_start(shared, offset).await?;
         self.set_log_start(offset);
         shared.checkpoint_due.set(true);
         shared.sync_now.notify();
-        // A power loss must not take the log start and leave a log whose files are gone. The checkpoint that is due
-        // would do, but a full device has no room for it.
-        shared.sync_journal().await
+        Ok(())
     }
 
     async fn put_log_start(self: &Rc<Self>, shared: &Rc<Shared>, offset: i64) -> Result<(), StorageError> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::Durability;
 use crate::journal::format::BLOCK_BYTES;
+use crate::partition::retention;
 use base::Random;
 use driver::OpenOptions;
 use executor::io;
@@ -139,6 +140,42 @@ fn a_checkpoint_claims_what_is_synced_and_no_more() {
         executor::sleep(Duration::from_secs(10)).await;
         let after = claimed().expect("it holds something");
         assert_eq!((after.0.offset, after.1.offset), (3, 3));
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn no_segment_goes_before_the_log_start_is_synced_whoever_lets_it_go() {
+    let mut rig = rig(512);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let config = LogConfig { segment_bytes: 10_000, ..LogConfig::default() };
+        let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+        for _ in 0..30 {
+            append(&store, &partition, &batch_of(1, &[1; 900])).await.expect("appends");
+        }
+        executor::sleep(Duration::from_secs(10)).await;
+        let (ours, changed) = (partition.clone(), partition.changed());
+        let deleter = executor::spawn("deleter", async move { ours.delete_records(Offset(20)).await });
+        loop {
+            let seen = changed.count();
+            if partition.offsets().log_start == Offset(20) {
+                break;
+            }
+            changed.after(seen).await;
+        }
+        let shared = partition.log.shared().expect("it runs");
+        let through = shared.journal.borrow().durable_through;
+        assert!(shared.journal.borrow().synced_through < through, "the deleter waits for the device");
+        let (ours, log) = (shared.clone(), partition.log.clone());
+        let upkeep = executor::spawn("upkeep", async move { retention::enforce(&ours, &log).await });
+        while store.stats().segments_deleted.load(Ordering::Relaxed) == 0 {
+            executor::sleep(Duration::from_micros(1)).await;
+        }
+        assert!(shared.journal.borrow().synced_through >= through);
+        assert_eq!((deleter.await, upkeep.await), (Ok(Offset(20)), Ok(())));
         store.stop().await.expect("stops");
     });
 }
