@@ -5,8 +5,10 @@
 //! Cut anywhere before that step it is done again from the beginning, with the same outcome.
 //!
 //! - [`segments`]: writing and syncing many of them.
+//! - [`untold`]: where logs begin when a checkpoint that told so cannot be read.
 
 mod segments;
+mod untold;
 
 use crate::batch::BatchHeader;
 use crate::checkpoint::{self, Checkpoint, CheckpointEntry, LogPlace};
@@ -146,13 +148,14 @@ async fn replay(
         told: Told::new(),
         outcome: Recovered::default(),
     };
+    if !all_told {
+        let ids = replay.entries.values().filter(|entry| !entry.exact).map(|entry| entry.id).collect();
+        replay.find_starts(ids).await?;
+    }
     for directory in crashed {
         let scan = JournalScan::read(&directory.join("journal"), pool, node_epoch).await?;
         epoch = epoch.max(scan.epoch);
-        let result = replay.journal(&scan, pool).await;
-        if all_told {
-            replay.begun(&scan);
-        }
+        let result = replay.shard(&scan, all_told, pool).await;
         scan.close().await;
         result?;
     }
@@ -248,6 +251,19 @@ impl Replay<'_> {
     fn directory(&mut self, id: TopicPartition) -> Option<PathBuf> {
         let name = self.name(id.topic)?;
         Some(topic_directory(self.data, &name, id.topic).join(id.partition.to_string()))
+    }
+
+    /// Takes what a shard's journal holds. `all_told`: all checkpoints can be read.
+    async fn shard(&mut self, scan: &JournalScan, all_told: bool, pool: &Pool) -> Result<(), StorageError> {
+        if !all_told {
+            let ids = scan.declared().filter(|id| !self.entries.contains_key(id)).collect();
+            self.find_starts(ids).await?;
+        }
+        self.journal(scan, pool).await?;
+        if all_told {
+            self.begun(scan);
+        }
+        Ok(())
     }
 
     async fn journal(&mut self, scan: &JournalScan, pool: &Pool) -> Result<(), StorageError> {

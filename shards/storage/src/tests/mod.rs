@@ -22,6 +22,7 @@ mod retention;
 mod secured;
 mod short;
 mod transactions;
+mod untold;
 
 use crate::batch;
 use crate::{
