@@ -232,6 +232,8 @@ async fn find_end(
     let why = loop {
         let path = log.directory.join(file_name(end.segment, "log"));
         let size = file_bytes(&path).await?;
+        // Some of what was synced is gone: then nothing says that the log ends there, and what is behind only began.
+        let is_short = size < u64::from(end.position);
         let Stop { why, reserved } = follow(shared, log, &entry, size, &mut end, &mut holes, seen).await?;
         if end.position > 0 {
             let mut segment = Segment::stored(end.segment, end.position, end.offset);
@@ -244,8 +246,9 @@ async fn find_end(
             end = LogPlace { segment: end.offset, position: 0, offset: end.offset };
             continue;
         }
-        let later = bases.iter().find(|&&base| base > end.segment && base <= entry.claimed.segment);
-        if let Some(&base) = later.filter(|_| !entry.is_reached(&end)) {
+        let is_part = |base: i64| base > end.segment && (is_short || base <= entry.claimed.segment);
+        let later = bases.iter().copied().find(|&base| is_part(base));
+        if let Some(base) = later.filter(|_| is_short || !entry.is_reached(&end)) {
             holes.push(hole(log, &end, base, why));
             end = LogPlace { segment: base, position: 0, offset: base };
             continue;

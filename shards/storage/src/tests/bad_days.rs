@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::journal::format::BLOCK_BYTES;
-use crate::{AppendError, Damage, ReadError, StorageError};
+use crate::{AppendError, Damage, Durability, ReadError, StorageError};
 use executor::{Either, race, sleep};
 use sim_driver::DiskFault;
 use std::time::Duration;
@@ -536,6 +536,51 @@ fn a_sync_of_reserved_space_that_fails_is_no_matter_of_space_alone() {
             let found = batches(&read_all(&partition, Offset(0), 1 << 20).await.expect("reads"));
             let found: Vec<usize> = found.iter().map(|(_, value)| value.len()).collect();
             assert_eq!(found[..2], [100, 20_000], "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn a_lost_segment_takes_none_of_those_along_that_follow_on_a_checkpoint() {
+    for durability in [Durability::Device, Durability::Memory] {
+        let mut rig = Rig::new(1370);
+        let config = || LogConfig { segment_bytes: 10 * BATCH as u32, ..LogConfig::default() };
+        let run = rig.begin();
+        let options = StoreOptions { durability, ..rig.options(&run) };
+        rig.run(&run, async move {
+            let (store, _) = start(options).await;
+            let partition = store.create_partition(spec_with(0, config())).await.expect("creates");
+            let other = store.create_partition(spec(1)).await.expect("creates");
+            for number in 0..40 {
+                if number == 5 {
+                    sleep(Duration::from_secs(5)).await;
+                    // A checkpoint is due then, which tells of five records.
+                    assert_eq!(partition.delete_records(Offset(1)).await, Ok(Offset(1)));
+                    sleep(Duration::from_secs(5)).await;
+                }
+                append(&store, &partition, &batch_of(1, &[number; 100])).await.expect("appends");
+            }
+            sleep(Duration::from_secs(10)).await;
+            // It is in the journal that all before is in segments.
+            append(&store, &other, &batch_of(1, b"value")).await.expect("appends");
+            sleep(Duration::from_millis(10)).await;
+        });
+        rig.kill(run);
+        let run = rig.begin();
+        let options = StoreOptions { durability, ..rig.options(&run) };
+        rig.run(&run, async move {
+            executor::io::remove(Path::new(SEGMENT)).await.expect("it is there");
+            let (store, _) = start(options).await;
+            let partition = store.open_partition(spec_with(0, config())).await.expect("opens");
+            let damage = partition.damage().expect("records are missing");
+            assert_eq!(damage.offsets, Some((Offset(5), Offset(10))));
+            assert_eq!(partition.offsets().log_end, Offset(40));
+            let found = batches(&read_all(&partition, Offset(10), 2000).await.expect("reads"));
+            let found: Vec<u8> = found.iter().map(|(_, value)| value[0]).collect();
+            assert_eq!(found, (10..40).collect::<Vec<u8>>());
+            let refused = append(&store, &partition, &batch_of(1, &[40; 100])).await;
+            assert!(matches!(refused, Err(AppendError::Storage(StorageError::Damaged(_)))), "{refused:?}");
+            store.stop().await.expect("stops");
         });
     }
 }
