@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub options: StoreOptions,
     pub epoch: u64,
     pub journal: RefCell<Journal>,
+    /// Held by who syncs the journal's files where nobody waits for the device.
+    pub journal_sync: executor::Semaphore,
     pub cache: RefCell<TailCache>,
     pub reads: Rc<ReadCache>,
     pub files: OpenFiles,
@@ -327,6 +329,7 @@ impl Store {
         let shared = Shared {
             epoch: node.epoch,
             journal: RefCell::new(Journal::new(files, node.epoch, options.journal_file_bytes)),
+            journal_sync: executor::Semaphore::new(1),
             cache: RefCell::new(TailCache::new(options.pool.clone(), budget / 2, reads.clone())),
             files: OpenFiles::new(options.open_files_max, options.direct, reads.clone()),
             reads,

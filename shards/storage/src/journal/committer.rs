@@ -184,22 +184,29 @@ impl Shared {
 
     /// Puts all commits on the device that are written. Where acknowledgements wait for that, they are there.
     ///
-    /// Of all files: a start goes through the commits from the first one on that it does not know to be drained, and a
-    /// file that is free by now may have that.
+    /// Of all files, as far as that was not done before: a start goes through the commits from the first one on that it
+    /// does not know to be drained, and a file that is free by now may have that.
     pub(crate) async fn sync_journal(&self) -> Result<(), StorageError> {
         if self.waits_for_device() {
             return Ok(());
         }
-        // What a sync has failed for, the next one would not tell; and a store that has stopped has no files.
+        let wanted = self.journal.borrow().durable_through;
+        // One after another: of two that are under way at once, one is told what the file's sync has failed for, and the
+        // other is not. Who has waited here most often finds that all is done.
+        let _syncing = self.journal_sync.take(1).await;
         self.check_online()?;
         let (through, files) = {
             let journal = self.journal.borrow();
-            (journal.durable_through, journal.files.all())
+            if journal.synced_through >= wanted {
+                return Ok(());
+            }
+            (journal.durable_through, journal.files.behind(journal.synced_through))
         };
         for (handle, path) in files {
-            if let Err(errno) = io::sync(handle).await {
-                // A store that stops closes them.
-                self.check_online()?;
+            let synced = io::sync(handle).await;
+            // A store that stops closes them, whatever their numbers stand for then.
+            self.check_online()?;
+            if let Err(errno) = synced {
                 self.go_offline(errno, "sync", &path);
                 return Err(self.offline_error());
             }

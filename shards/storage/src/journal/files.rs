@@ -41,6 +41,8 @@ struct Slot {
     handle: Handle,
     path: PathBuf,
     used: Use,
+    /// The last commit that it has held when it was full, whatever it is used for now.
+    last: u64,
 }
 
 /// The files of one shard's journal.
@@ -74,7 +76,7 @@ impl JournalFiles {
         for slot in 0..options.journal_files.max(2) {
             let path = directory.join(format!("{slot}.journal"));
             let handle = open_file(&path, options).await?;
-            slots.push(Slot { handle, path, used: Use::Free });
+            slots.push(Slot { handle, path, used: Use::Free, last: 0 });
         }
         io::sync_directory(&directory).await.map_err(StorageError::io("sync", &directory))?;
         let block = options.pool.take(BLOCK_BYTES as usize);
@@ -117,9 +119,10 @@ impl JournalFiles {
         self.relaxed
     }
 
-    /// All of them, whatever they are used for now.
-    pub fn all(&self) -> Vec<(Handle, PathBuf)> {
-        self.slots.iter().map(|slot| (slot.handle, slot.path.clone())).collect()
+    /// Those that may hold a commit behind `synced_through`, whatever they are used for now.
+    pub fn behind(&self, synced_through: u64) -> Vec<(Handle, PathBuf)> {
+        let may_hold = |slot: &&Slot| matches!(slot.used, Use::Current { .. }) || slot.last > synced_through;
+        self.slots.iter().filter(may_hold).map(|slot| (slot.handle, slot.path.clone())).collect()
     }
 
     /// The path of the current file, for messages.
@@ -133,6 +136,7 @@ impl JournalFiles {
         let Some(next) = next else { return false };
         if let Some(current) = self.current {
             self.slots[current].used = Use::Full { last };
+            self.slots[current].last = last;
         }
         if let Use::Next { file_sequence, .. } = self.slots[next].used {
             self.slots[next].used = Use::Current { file_sequence };

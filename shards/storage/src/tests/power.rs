@@ -1,13 +1,15 @@
 //! Power loss where nobody waits for the device: it takes what was not synced, and that is no damage.
 
 use super::*;
-use crate::Durability;
 use crate::journal::format::BLOCK_BYTES;
 use crate::partition::retention;
+use crate::store::Shared;
+use crate::{Durability, StorageError};
 use base::Random;
 use driver::OpenOptions;
 use executor::io;
 use memory::Slice;
+use sim_driver::DiskFault;
 use std::cell::RefCell;
 
 const JOURNAL: &str = "/data/shard-0/journal/0.journal";
@@ -178,6 +180,37 @@ fn no_segment_goes_before_the_log_start_is_synced_whoever_lets_it_go() {
         assert_eq!((deleter.await, upkeep.await), (Ok(Offset(20)), Ok(())));
         store.stop().await.expect("stops");
     });
+}
+
+#[test]
+fn a_sync_of_the_journal_that_fails_has_failed_for_all_who_wait_for_it() {
+    let mut rig = rig(513);
+    let run = rig.begin();
+    let (options, world, node) = (rig.options(&run), rig.world.clone(), rig.node);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        append(&store, &partition, &batch_of(1, &[1; 100])).await.expect("appends");
+        // Nobody else syncs anything then.
+        executor::sleep(Duration::from_secs(10)).await;
+        let shared = partition.log.shared().expect("it runs");
+        assert_eq!(shared.sync_journal().await, Ok(()));
+        let synced = shared.journal.borrow().synced_through;
+        assert_eq!(synced, shared.journal.borrow().durable_through);
+        world.fail_next(node, DiskFault::Sync, 1);
+        assert_eq!(shared.sync_journal().await, Ok(()), "nothing was written since, and nothing is synced");
+        append(&store, &partition, &batch_of(1, &[2; 100])).await.expect("appends");
+        executor::sleep(REST).await;
+        assert!(shared.journal.borrow().durable_through > synced);
+        let sync = |shared: Rc<Shared>| async move { shared.sync_journal().await };
+        let both = [sync(shared.clone()), sync(shared.clone())].map(|sync| executor::spawn("sync", sync));
+        for one in both {
+            let told = one.await;
+            assert!(matches!(told, Err(StorageError::Offline(_))), "{told:?}");
+        }
+        assert_eq!(shared.journal.borrow().synced_through, synced);
+    });
+    rig.kill(run);
 }
 
 const PARTITIONS: i32 = 3;
