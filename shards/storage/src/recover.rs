@@ -127,6 +127,7 @@ async fn replay(
             Err(other) => return Err(other),
         }
     }
+    let told_of = untold::told_of(node_epoch, &shards);
     let (mut epoch, entries) = checkpoint::merge(node, shards);
     let mut replay = Replay {
         data,
@@ -149,7 +150,7 @@ async fn replay(
         outcome: Recovered::default(),
     };
     if !all_told {
-        let ids = replay.entries.values().filter(|entry| !entry.exact).map(|entry| entry.id).collect();
+        let ids = replay.entries.keys().copied().filter(|id| !told_of.contains(id)).collect();
         replay.find_starts(ids).await?;
     }
     for directory in crashed {

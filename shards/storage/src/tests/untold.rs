@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::Durability;
-use executor::sleep;
+use crate::window::put_file;
+use executor::{io, sleep};
 use std::ops::Range;
 
 const CHECKPOINT: &str = "/data/shard-0/checkpoint";
+const SEGMENT: &str = "/data/topics/topic.BwcHBwcHBwcHBwcHBwcHBw/0/00000000000000000000.log";
 /// The first segment that is left when half of the log is deleted.
 const FIRST: u8 = 20;
 
@@ -34,7 +36,7 @@ async fn work(options: StoreOptions, from: u8, last: u8) {
         append(&store, &other, &batch_of(1, b"value")).await.expect("appends");
         sleep(Duration::from_secs(10)).await;
     }
-    executor::io::stat(Path::new(CHECKPOINT)).await.expect("it was written");
+    io::stat(Path::new(CHECKPOINT)).await.expect("it was written");
     fill(&store, &partition, 40..last).await;
     // Until it is in the journal, and not in a segment.
     sleep(Duration::from_millis(10)).await;
@@ -85,4 +87,42 @@ fn a_log_of_which_only_a_lost_checkpoint_told_where_it_begins_keeps_its_segments
             case(1360 + number as u64, durability, from, last);
         }
     }
+}
+
+#[test]
+fn a_lost_segment_is_missed_though_another_shards_checkpoint_cannot_be_read() {
+    let mut rig = Rig::new(1368);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec_with(0, config())).await.expect("creates");
+        fill(&store, &partition, 0..5).await;
+        sleep(Duration::from_secs(5)).await;
+        // A checkpoint is due then, which tells of the first segment.
+        assert_eq!(partition.delete_records(Offset(1)).await, Ok(Offset(1)));
+        sleep(Duration::from_secs(5)).await;
+        fill(&store, &partition, 5..40).await;
+        sleep(Duration::from_secs(10)).await;
+        // It is in the journal that all before is in segments.
+        let other = store.create_partition(spec(1)).await.expect("creates");
+        append(&store, &other, &batch_of(1, b"value")).await.expect("appends");
+        sleep(Duration::from_millis(10)).await;
+    });
+    rig.kill(run);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        io::remove(Path::new(SEGMENT)).await.expect("it is there");
+        io::make_directories(Path::new("/data/shard-1")).await.expect("makes");
+        put_file(Path::new("/data/shard-1/checkpoint"), b"rotten".to_vec()).await.expect("writes");
+        let names = |_| Some("topic".to_string());
+        let shards = ["/data/shard-0", "/data/shard-1"].map(PathBuf::from);
+        crate::recover(&options.data, &shards, &options.pool, &names).await.expect("recovers");
+        let store = Store::open(options).await.expect("opens");
+        let partition = store.open_partition(spec_with(0, config())).await.expect("opens");
+        let missed = partition.damage().and_then(|damage| damage.offsets);
+        assert_eq!((missed, partition.offsets().log_start), (Some((Offset(5), Offset(10))), Offset(1)));
+        store.stop().await.expect("stops");
+    });
 }
