@@ -8,6 +8,7 @@
 //! The bar is Apache Kafka: `--broker kafka` runs the same suites against it, so that a test
 //! that fails there too is seen to be no fault of ours.
 
+mod ahead;
 mod broker;
 mod cargo_crate;
 mod control;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ahead::Ahead;
 use broker::{Broker, Kind};
 use control::Control;
 use outcome::Outcome;
@@ -192,15 +194,16 @@ pub fn run(args: &[String]) -> Result<(), String> {
     }
     options.broker.prepare(&place).map_err(|e| format!("the broker could not be built: {e}"))?;
     let mut total = Outcome::default();
+    let ahead = (!options.prepare_only).then(|| Ahead::begin(&place, &options.suites));
     for suite in &options.suites {
         let started = Instant::now();
         let reasons = reasons(&left_out, suite, options.everything);
-        if options.prepare_only {
+        let Some(ahead) = &ahead else {
             (suite.prepare)(&place).map_err(|e| format!("{}: {e}", suite.name))?;
             println!("{}: prepared in {:.0} s", suite.name, started.elapsed().as_secs_f64());
             continue;
-        }
-        let outcome = run_suite(&place, suite, &options, reasons);
+        };
+        let outcome = run_suite(&place, (suite, ahead), &options, reasons);
         outcome.print(suite.name, started.elapsed());
         total.add(outcome);
     }
@@ -276,12 +279,12 @@ fn reasons(
 /// Prepares and runs one suite. Whatever keeps it from running is a failed test of that suite.
 fn run_suite(
     place: &Place,
-    suite: &'static Suite,
+    (suite, ahead): (&'static Suite, &Ahead),
     options: &Options,
     left_out: BTreeMap<String, String>,
 ) -> Outcome {
     let kind = &options.broker;
-    let result = (suite.prepare)(place).and_then(|()| match (suite.fixed, kind) {
+    let result = ahead.prepare(place, suite).and_then(|()| match (suite.fixed, kind) {
         (Some(_), Kind::Flumen | Kind::Kafka) => {
             namespace::outside(place, suite, kind, &left_out, options.everything)
         }
