@@ -2,7 +2,7 @@
 
 use crate::setup;
 use integration::records::{create, patient, plain_producer, read_all, write};
-use integration::{Scratch, host};
+use integration::{Flumen, Scratch, host};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PARTITIONS: i32 = 8;
@@ -44,16 +44,22 @@ fn another_number_of_cores_finds_all_data() {
     }
 }
 
-#[test]
-fn signals_that_come_together_are_one_clean_stop() {
-    let scratch = Scratch::new("together");
-    let flumen = setup(&scratch).start();
+/// A broker with a hundred acknowledged records, and the client that stays connected to it.
+fn with_records(scratch: &Scratch) -> (Flumen, impl Sized) {
+    let flumen = setup(scratch).start();
     let mut client = patient(flumen.address);
     create(&mut client, "calm", 4, &[]);
     let mut producer = plain_producer(&mut client, "calm");
     for number in 0..100 {
         write(&mut client, &mut producer, number % 4, b"x").expect("acknowledged");
     }
+    (flumen, client)
+}
+
+#[test]
+fn signals_that_come_together_are_one_clean_stop() {
+    let scratch = Scratch::new("together");
+    let (flumen, _client) = with_records(&scratch);
     let broker = Pid::from_raw(flumen.id() as i32).expect("a process");
     kill_process(broker, Signal::INT).expect("it runs");
     // And another at once, which the kernel does not take for the same.
@@ -64,13 +70,7 @@ fn signals_that_come_together_are_one_clean_stop() {
 #[test]
 fn a_clean_stop_leaves_nothing_to_replay() {
     let scratch = Scratch::new("clean");
-    let flumen = setup(&scratch).start();
-    let mut client = patient(flumen.address);
-    create(&mut client, "calm", 4, &[]);
-    let mut producer = plain_producer(&mut client, "calm");
-    for number in 0..100 {
-        write(&mut client, &mut producer, number % 4, b"x").expect("acknowledged");
-    }
+    let (flumen, _client) = with_records(&scratch);
     flumen.stop();
     let flumen = setup(&scratch).start();
     let line = flumen.until_logged("recovered: epoch 2");
