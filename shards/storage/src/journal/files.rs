@@ -31,10 +31,8 @@ enum Use {
     Current {
         file_sequence: u64,
     },
-    /// No commit is added any more; the last one it holds.
-    Full {
-        last: u64,
-    },
+    /// No commit is added any more.
+    Full,
 }
 
 struct Slot {
@@ -135,7 +133,7 @@ impl JournalFiles {
         let next = self.slots.iter().position(|slot| matches!(slot.used, Use::Next { ready: true, .. }));
         let Some(next) = next else { return false };
         if let Some(current) = self.current {
-            self.slots[current].used = Use::Full { last };
+            self.slots[current].used = Use::Full;
             self.slots[current].last = last;
         }
         if let Use::Next { file_sequence, .. } = self.slots[next].used {
@@ -147,13 +145,13 @@ impl JournalFiles {
 
     /// There are files of which everything up to commit `drained` is all they hold.
     pub fn may_recycle(&self, drained: u64) -> bool {
-        self.slots.iter().any(|slot| matches!(slot.used, Use::Full { last } if last <= drained))
+        self.slots.iter().any(|slot| slot.used == Use::Full && slot.last <= drained)
     }
 
     /// Frees the files of which everything up to commit `drained` is all they hold.
     pub fn recycle(&mut self, drained: u64) {
         for slot in &mut self.slots {
-            if matches!(slot.used, Use::Full { last } if last <= drained) {
+            if slot.used == Use::Full && slot.last <= drained {
                 slot.used = Use::Free;
             }
         }
@@ -162,7 +160,7 @@ impl JournalFiles {
     /// No file is free, and some would be after a sync of what they hold.
     pub fn is_running_out(&self) -> bool {
         let free = self.slots.iter().any(|slot| slot.used == Use::Free);
-        !free && self.slots.iter().any(|slot| matches!(slot.used, Use::Full { .. }))
+        !free && self.slots.iter().any(|slot| slot.used == Use::Full)
     }
 
     /// A file is ready, or about to be, for when the current one is full.
