@@ -28,6 +28,9 @@ use std::time::Duration;
 
 /// A write is begun in at least so much memory, so that what follows finds room in it.
 const ROOM_MIN: usize = 64 << 10;
+/// Behind one that is under way the next is begun with room for so many appends, if that is not more than this.
+const SEVERAL: usize = 3;
+const SEVERAL_BYTES_MAX: usize = 256 << 10;
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A batch in a direct write.
@@ -72,8 +75,12 @@ impl Log {
         if room && !rolls {
             return Ok(None);
         }
-        let size = (bytes + 2 * ALIGN).max(ROOM_MIN);
-        let taken = shared.cache.borrow_mut().take(size, shared.written_through.get(), &shared.stats);
+        let take = |size| shared.cache.borrow_mut().take(size, shared.written_through.get(), &shared.stats);
+        let alone = (bytes + 2 * ALIGN).max(ROOM_MIN);
+        // What comes while a write is under way waits for it, and most often not alone: the next write takes all of it.
+        let several = (SEVERAL * bytes + 2 * ALIGN).max(ROOM_MIN);
+        let taken = if self.is_direct() && several <= SEVERAL_BYTES_MAX { take(several) } else { None };
+        let taken = taken.or_else(|| take(alone));
         taken.map(Some).ok_or_else(|| shared.no_room())
     }
 

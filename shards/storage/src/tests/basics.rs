@@ -117,6 +117,34 @@ fn small_batches_are_delivered_in_few_slices() {
 }
 
 #[test]
+fn large_appends_that_wait_for_one_under_way_are_one_write() {
+    let mut rig = Rig::new(6);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let partition = store.create_partition(spec(0)).await.expect("creates");
+        let appended = |number: u8| {
+            let batch = batch_of(1, &vec![number; 65_000]);
+            partition.append(&batch, &context()).expect("there is room").ticket
+        };
+        let mut tickets = vec![appended(0)];
+        // It is on its way when the others come.
+        executor::yield_now().await;
+        executor::yield_now().await;
+        tickets.extend((1..4).map(appended));
+        for ticket in &tickets {
+            store.committed(ticket).await.expect("durable");
+        }
+        assert_eq!(store.stats().direct_writes.load(Ordering::Relaxed), 2);
+        let found = batches(&read_all(&partition, Offset(0), 1 << 20).await.expect("reads"));
+        let found: Vec<u8> = found.iter().map(|(_, value)| value[0]).collect();
+        assert_eq!(found, [0, 1, 2, 3]);
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
 fn batches_that_come_again_are_checked_but_for_their_crc() {
     let mut rig = Rig::new(8);
     let run = rig.begin();
