@@ -25,7 +25,8 @@ const LOGGING: &str = r#"<Configuration status="ERROR"><Appenders><Console name=
 /// Fetches the jars, if they are not there.
 pub fn fetch(places: &Places) -> Result<(), String> {
     let dir = places.scratch.join("kafka");
-    if dir.join("complete").exists() {
+    // What was asked for last, to its end.
+    if fs::read_to_string(dir.join("complete")).ok() == Some(pom()) {
         return Ok(());
     }
     fs::create_dir_all(&dir).map_err(|e| format!("making {}: {e}", dir.display()))?;
@@ -35,7 +36,7 @@ pub fn fetch(places: &Places) -> Result<(), String> {
     let mut maven = Command::new("mvn");
     maven.args(["-q", "-B", COPY, "-DoutputDirectory=libs"]).current_dir(&dir);
     run(maven)?;
-    write(&dir.join("complete"), VERSION)
+    write(&dir.join("complete"), &pom())
 }
 
 fn pom() -> String {
@@ -47,6 +48,7 @@ fn pom() -> String {
     };
     let dependencies = [
         dependency("org.apache.kafka", "kafka_2.13", VERSION),
+        dependency("org.apache.kafka", "kafka-tools", VERSION),
         dependency("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.3"),
     ];
     format!(
@@ -100,18 +102,20 @@ fn properties(places: &Places) -> std::path::PathBuf {
     places.scratch.join("kafka/server.properties")
 }
 
-fn classes(places: &Places) -> Vec<OsString> {
+/// Options of the virtual machine for Kafka's jars, its log on standard error.
+pub fn classes(places: &Places) -> Vec<OsString> {
     let dir = places.scratch.join("kafka");
     let logging = format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.xml").display());
     vec![logging.into(), "-cp".into(), format!("{}/libs/*", dir.display()).into()]
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+/// Writes a file.
+pub fn write(path: &Path, text: &str) -> Result<(), String> {
     fs::write(path, text).map_err(|e| format!("writing {}: {e}", path.display()))
 }
 
 /// Runs a command; on failure, what it said.
-fn run(mut command: Command) -> Result<(), String> {
+pub fn run(mut command: Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|e| format!("starting {name}: {e}"))?;
     if output.status.success() {

@@ -5,9 +5,14 @@
 //! beside it, and a line in `bench/history/versus.jsonl`. Only ratios within one run mean
 //! anything; a figure alone is about the machine.
 //!
+//! `clients` sets the same two beside each other under tools that others wrote: Kafka's own and librdkafka's, which say
+//! what such a client gets, and that the figures of `versus` are not made by its load tool. It writes
+//! `docs/benchmarks/clients.md` and a line in `bench/history/clients.jsonl`.
+//!
 //! `micro` runs the benchmarks of single pieces and adds a line for each to `bench/history/micro.jsonl`.
 
 mod beside;
+mod clients;
 mod history;
 mod kafka;
 mod measure;
@@ -20,6 +25,7 @@ mod rows;
 mod stage;
 mod system;
 mod table;
+mod tools;
 mod turns;
 mod versus;
 
@@ -37,6 +43,15 @@ usage: cargo xtask bench versus [options]
   --no-write        print the table; leave docs/ and bench/history/ alone
   --list            name the rows, how long each takes, and end
 
+usage: cargo xtask bench clients [options]
+  --tools A,B       only these of java-produce, java-consume, rdkafka-produce, rdkafka-consume, java-end-to-end
+  --systems A,B     only these of kafka, kafka-flush, flumen, flumen-relaxed
+  --rounds N        turns of each system with each tool (2)
+  --warmup S        seconds of full load on Kafka before its first turn (120)
+  --scratch DIR     where jars, sources, data and logs go (target/versus)
+  --no-build        use the binaries that are in target/release
+  --no-write        print the tables; leave docs/ and bench/history/ alone
+
 usage: cargo xtask bench micro [options]
   --comparators     also the others: crc-fast, glommio, tokio (compiled for this alone)
   --bench NAME      only this file of bench/micro/benches
@@ -46,6 +61,7 @@ usage: cargo xtask bench micro [options]
 pub fn run(args: &[String]) -> Result<(), String> {
     match args.split_first() {
         Some((command, rest)) if command == "versus" => versus::run(rest),
+        Some((command, rest)) if command == "clients" => clients::run(rest),
         Some((command, rest)) if command == "micro" => micro::run(rest),
         _ => Err(USAGE.to_owned()),
     }

@@ -131,7 +131,8 @@ const COUNT: &[&str] = &["requests_per_s", "cpu_us_per_request", "written_per_by
 const TAIL: &[&str] = &["p50", "p99", "p99.9", "max"];
 
 const KB: &[&str] = &["--record-bytes", "1000"];
-const KB_16: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "16"];
+/// Batches of 16 records of 1 KB.
+pub const KB_16: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "16"];
 const KB_64: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "64"];
 const KB_1000: &[&str] = &["--record-bytes", "1000", "--records-per-batch", "1000"];
 const SMALL: &[&str] = &["--record-bytes", "100", "--keyed"];
@@ -158,7 +159,7 @@ const HALF: f64 = 1.0 / 2.0;
 const THIRD: f64 = 1.0 / 3.0;
 
 /// A row that others vary.
-const BASE: Row = Row {
+pub const BASE: Row = Row {
     name: "",
     title: "",
     kind: Kind::Steady,

@@ -186,8 +186,13 @@ impl<'a> Stage<'a> {
         Ok(figures)
     }
 
+    /// The process that serves a system.
+    pub fn pid(&self, system: System) -> Option<u32> {
+        self.hosts.get(&system.host()).map(|host| host.broker.pid())
+    }
+
     /// Waits until what was written is on the device and the brokers write no more.
-    fn rest(&self) {
+    pub fn rest(&self) {
         // Without `sync` the dirty pages go out by and by, as they always do.
         let _ = Command::new("sync").arg("-f").arg(&self.places.scratch).status();
         let written = || self.hosts.values().map(|host| written_bytes(host.broker.pid())).sum::<u64>();

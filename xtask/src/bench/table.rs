@@ -109,6 +109,9 @@ pub fn judge(row: &Row, target: &Target, results: &Results, ceilings: &Ceilings)
 pub fn label(metric: &str) -> &str {
     match metric {
         "requests_per_s" => "requests/s",
+        "records_per_s" => "records/s",
+        "average" => "average µs",
+        "cpu_us_per_record" => "CPU µs/record",
         "mb_per_s" => "MB/s",
         "consumed_mb_per_s" => "MB/s read",
         "mb_per_s_without" => "MB/s without",

@@ -111,12 +111,16 @@ fn parse(args: &[String]) -> Result<Options, String> {
     Ok(options)
 }
 
-fn count(text: &str) -> Result<u32, String> {
+/// A number among the options.
+pub fn count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number"))
 }
 
 /// The things that a list separated by commas names.
-fn named<T: Copy>(list: &str, known: impl IntoIterator<Item = (&'static str, T)>) -> Result<Vec<T>, String> {
+pub fn named<T: Copy>(
+    list: &str,
+    known: impl IntoIterator<Item = (&'static str, T)>,
+) -> Result<Vec<T>, String> {
     let known: Vec<(&str, T)> = known.into_iter().collect();
     let find = |name: &str| {
         let found = known.iter().find(|(n, _)| *n == name).map(|(_, thing)| *thing);
@@ -137,19 +141,25 @@ fn wants(options: &Options, which: impl Fn(System) -> bool) -> bool {
 fn prepare(options: &Options) -> Result<(), String> {
     let scratch = &options.places.scratch;
     fs::create_dir_all(scratch).map_err(|e| format!("making {}: {e}", scratch.display()))?;
-    let mut packages = vec!["-p", "load", "--bin", "flumen-load"];
-    if wants(options, |s| !s.is_kafka()) {
-        packages.extend(["-p", "server", "--bin", "flumen"]);
-    }
     if options.build {
-        let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--release"]).args(packages).current_dir(&options.places.root);
-        let status = cargo.status();
-        if !status.map_err(|e| format!("starting cargo: {e}"))?.success() {
-            return Err("the build failed".into());
-        }
+        build(&options.places, wants(options, |s| !s.is_kafka()))?;
     }
     if wants(options, System::is_kafka) { kafka::fetch(&options.places) } else { Ok(()) }
+}
+
+/// Builds the load tool, and Flumen too if it is wanted.
+pub fn build(places: &Places, flumen: bool) -> Result<(), String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "load", "--bin", "flumen-load"]);
+    if flumen {
+        cargo.args(["-p", "server", "--bin", "flumen"]);
+    }
+    let status = cargo.current_dir(&places.root).status();
+    if status.map_err(|e| format!("starting cargo: {e}"))?.success() {
+        Ok(())
+    } else {
+        Err("the build failed".into())
+    }
 }
 
 impl Ceilings {
