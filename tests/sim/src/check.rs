@@ -5,11 +5,11 @@ use crate::clients::Client;
 use crate::clients::consumer::{EARLIEST, LATEST, list_offset};
 use crate::record::{self, Found, RecordId};
 use crate::wire::Trouble;
-use kafka_wire::ApiKey;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_wire::messages::fetch_response::FetchResponse;
 use kafka_wire::messages::metadata_request::MetadataRequest;
 use kafka_wire::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
+use kafka_wire::{ApiKey, ErrorCode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -89,20 +89,18 @@ pub(crate) async fn metadata(client: &mut Client, restarted: bool) -> Result<(),
 /// Reads a whole log and compares it with the book.
 async fn log(client: &mut Client, place: Place) -> Result<(), Trouble> {
     let name = client.control.book.borrow().name(place);
-    let start = list_offset(client, place, EARLIEST).await?;
-    let end = list_offset(client, place, LATEST).await?;
-    let (Some((start, _)), Some((end, _))) = (start, end) else { return Err(unanswered("ListOffsets")) };
-    {
-        let mut book = client.control.book.borrow_mut();
-        let floor = book.end(place);
-        book.end_shown(place, end, floor);
-        let log = book.log(place);
-        if start < log.start_least || start > log.start_most {
-            let (least, most) = (log.start_least, log.start_most);
-            book.violated(format!("{name}: begins at {start}, not within {least}..={most}"));
+    let (mut start, mut end) = borders(client, place, &name).await?;
+    let found = loop {
+        if let Some(found) = read(client, place, &name, start, end).await? {
+            break found;
         }
-    }
-    let found = read(client, place, &name, start, end).await?;
+        // A DeleteRecords whose answer got lost was still at work: nothing else moves the log's start.
+        let before = start;
+        (start, end) = borders(client, place, &name).await?;
+        if start <= before {
+            return Err(Trouble::Wrong(format!("{name}: begins at {start}, which is out of range")));
+        }
+    };
     let records: Vec<(RecordId, i64)> = found.iter().flat_map(|batch| batch.records.clone()).collect();
     {
         let mut book = client.control.book.borrow_mut();
@@ -120,14 +118,30 @@ async fn log(client: &mut Client, place: Place) -> Result<(), Trouble> {
     times(client, place, &name, start, &found).await
 }
 
-/// All batches from `start` to `end`.
+/// Where a log begins and ends.
+async fn borders(client: &mut Client, place: Place, name: &str) -> Result<(i64, i64), Trouble> {
+    let start = list_offset(client, place, EARLIEST).await?;
+    let end = list_offset(client, place, LATEST).await?;
+    let (Some((start, _)), Some((end, _))) = (start, end) else { return Err(unanswered("ListOffsets")) };
+    let mut book = client.control.book.borrow_mut();
+    let floor = book.end(place);
+    book.end_shown(place, end, floor);
+    let log = book.log(place);
+    if start < log.start_least || start > log.start_most {
+        let (least, most) = (log.start_least, log.start_most);
+        book.violated(format!("{name}: begins at {start}, not within {least}..={most}"));
+    }
+    Ok((start, end))
+}
+
+/// All batches from `start` to `end`; `None` if the log does not begin at `start` any more, where it may be so.
 async fn read(
     client: &mut Client,
     place: Place,
     name: &str,
     start: i64,
     end: i64,
-) -> Result<Vec<Found>, Trouble> {
+) -> Result<Option<Vec<Found>>, Trouble> {
     let (mut at, mut all) = (start, Vec::new());
     while at < end {
         let partition = FetchPartition {
@@ -154,6 +168,10 @@ async fn read(
         let response: FetchResponse<'_> = answer.decode()?;
         let data = response.responses.first().and_then(|topic| topic.partitions.first());
         let data = data.ok_or_else(|| unanswered("Fetch"))?;
+        let most = client.control.book.borrow_mut().log(place).start_most;
+        if data.error_code == ErrorCode::OffsetOutOfRange as i16 && at < most {
+            return Ok(None);
+        }
         if data.error_code != 0 {
             let text = format!("{name}: reading at {at} of {start}..{end} gives error {}", data.error_code);
             return Err(Trouble::Wrong(text));
@@ -166,7 +184,7 @@ async fn read(
         at = last.end();
         all.extend(found);
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// Every lane's records are there once, in order, and those of idempotent producers without gaps.
