@@ -12,16 +12,16 @@ use super::{
     rows::{BASE, KB_16, Row},
     stage::Stage,
     system::{BROKER_CORE, LOAD_CORE, Places, System},
-    table,
+    table::{self, Results},
     tools::{self, Tool},
     versus,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -31,9 +31,6 @@ const ROW: Row = Row { name: "clients", options: KB_16, ..BASE };
 const DISK: u64 = 24 << 30;
 /// Ticks of `/proc/PID/stat` a second: 100 on every machine with Linux.
 const TICKS_PER_S: f64 = 100.0;
-
-/// Medians of all rounds.
-type Results = BTreeMap<(&'static str, System), Figures>;
 
 #[derive(Debug)]
 struct Options {
@@ -72,7 +69,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default();
+    let root = crate::root().to_path_buf();
     let places = Places { scratch: root.join("target/versus"), root };
     let (tools, systems) = (Tool::ALL.to_vec(), System::ALL.to_vec());
     let mut options = Options { tools, systems, rounds: 2, warmup: 120, places, build: true, write: true };
@@ -115,7 +112,10 @@ fn measure(options: &Options, stage: &Stage<'_>) -> (Results, Vec<String>) {
                 let (name, system_name) = (tool.name(), system.name());
                 match came {
                     Ok(figures) => {
-                        println!("{name} round {round} {system_name}: {}", brief(tool, &figures));
+                        println!(
+                            "{name} round {round} {system_name}: {}",
+                            table::brief(tool.shown(), &figures)
+                        );
                         rounds.entry((name, system)).or_default().push(figures);
                     }
                     Err(why) => {
@@ -175,28 +175,14 @@ fn ticks(stat: &str) -> Option<f64> {
     Some(next()? + next()?)
 }
 
-fn brief(tool: Tool, figures: &Figures) -> String {
-    let shown = tool.shown().iter().filter_map(|metric| {
-        let value = figures.values.get(*metric)?;
-        Some(format!("{} {}", table::label(metric), table::digits(*value)))
-    });
-    shown.collect::<Vec<_>>().join(", ")
-}
-
 fn page(options: &Options, origin: &Origin, results: &Results) -> String {
     let mut out = String::from("# Clients that others wrote\n\n");
     let _ = writeln!(
         out,
-        "Written by `cargo xtask bench clients` on {}, commit {}: {} cores of {}, {} GB, Linux {}, Kafka {}, librdkafka {}. \
+        "Written by `cargo xtask bench clients` on {}, librdkafka {}. \
          The broker has core {BROKER_CORE}, the client core {LOAD_CORE}. Each system has {} turns with each tool; the \
          figures are the medians of its turns. Read the ratios: the absolute figures are about this machine.\n",
-        origin.date,
-        origin.commit,
-        origin.cores,
-        origin.processor,
-        origin.memory_gb,
-        origin.kernel,
-        kafka::VERSION,
+        origin.words(),
         tools::LIBRDKAFKA,
         options.rounds,
     );
@@ -244,14 +230,10 @@ fn tool_table(out: &mut String, tool: Tool, results: &Results) {
 }
 
 fn line(options: &Options, origin: &Origin, results: &Results) -> Value {
-    let mut tools: Map<String, Value> = Map::new();
-    for ((tool, system), figures) in results {
-        tools.entry((*tool).to_owned()).or_insert_with(|| json!({}))[system.name()] = json!(figures.values);
-    }
     let mut line = origin.to_json();
     let run = json!({
         "kafka": kafka::VERSION, "librdkafka": tools::LIBRDKAFKA, "rounds": options.rounds,
-        "kafka_warmup_s": options.warmup, "tools": tools,
+        "kafka_warmup_s": options.warmup, "tools": history::by_name(results),
     });
     line.extend(run.as_object().cloned().unwrap_or_default());
     Value::Object(line)

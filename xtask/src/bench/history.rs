@@ -1,6 +1,7 @@
 //! Lines that later runs can be seen beside: machine, kernel, commit, date and every figure.
 
 use super::{
+    kafka::VERSION,
     measure::Spans,
     table::{Ceilings, Results},
 };
@@ -32,6 +33,14 @@ impl Origin {
             "cores": self.cores, "memory_gb": self.memory_gb,
         });
         fields.as_object().cloned().unwrap_or_default()
+    }
+
+    /// The words in which a page tells it.
+    pub fn words(&self) -> String {
+        let Origin { date, commit, kernel, processor, cores, memory_gb } = self;
+        format!(
+            "{date}, commit {commit}: {cores} cores of {processor}, {memory_gb} GB, Linux {kernel}, Kafka {VERSION}"
+        )
     }
 
     pub fn here(root: &Path) -> Origin {
@@ -92,22 +101,27 @@ pub fn append(
     append_lines(path, [line(origin, spans, rounds, ceilings, results)])
 }
 
+/// All figures, by the names of rows or tools, and of systems.
+pub fn by_name(results: &Results) -> Value {
+    let mut all: Map<String, Value> = Map::new();
+    for ((name, system), figures) in results {
+        let one = all.entry((*name).to_owned()).or_insert_with(|| json!({}));
+        one[system.name()] = json!(figures.values);
+    }
+    Value::Object(all)
+}
+
 /// A run as a line of the history. What is told of runs in future comes under further names, which older lines lack.
 fn line(origin: &Origin, spans: &Spans, rounds: u32, ceilings: &Ceilings, results: &Results) -> Value {
-    let mut rows: Map<String, Value> = Map::new();
-    for ((row, system), figures) in results {
-        let row = rows.entry((*row).to_owned()).or_insert_with(|| json!({}));
-        row[system.name()] = json!(figures.values);
-    }
     let mut line = origin.to_json();
     let run = json!({
-        "kafka": super::kafka::VERSION, "rounds": rounds, "seconds": spans.seconds,
+        "kafka": VERSION, "rounds": rounds, "seconds": spans.seconds,
         "kafka_warmup_s": spans.kafka_warmup, "flumen_warmup_s": spans.flumen_warmup,
         "device_mb_per_s": ceilings.device_mb_per_s, "device_4k_p50_us": ceilings.device_p50,
         "device_4k_p99_us": ceilings.device_p99, "loopback_mb_per_s": ceilings.loopback_mb_per_s,
         "echo_per_s": ceilings.echo_per_s, "lone_echo_p50_us": ceilings.lone_echo_p50,
         "lone_echo_p99_us": ceilings.lone_echo_p99,
-        "rows": rows,
+        "rows": by_name(results),
     });
     line.extend(run.as_object().cloned().unwrap_or_default());
     Value::Object(line)

@@ -2,7 +2,6 @@
 
 use super::{
     history::Origin,
-    kafka,
     measure::{BEFORE_RESTART, CROSS_CONNECTIONS, CROSS_SECONDS, FILL, FIRST, SETTLE_NEW},
     page_rows,
     stage::{MORE_PART, SECOND_TOPIC},
@@ -51,17 +50,10 @@ fn the_ceilings(out: &mut String, ceilings: &Ceilings) {
 fn introduction(out: &mut String, asked: &Asked<'_>, origin: &Origin) {
     let _ = writeln!(
         out,
-        "Written by `cargo xtask bench versus` on {}, commit {}: {} cores of {}, {} GB, Linux {}, Kafka {}. The broker \
-         has core {BROKER_CORE}, the load core {LOAD_CORE}. Each system has {} turns of {} s in each row; the figures \
-         are the medians of its turns. Latency is counted from the time at which a request was due. Read the ratios: \
-         the absolute figures are about this machine.\n",
-        origin.date,
-        origin.commit,
-        origin.cores,
-        origin.processor,
-        origin.memory_gb,
-        origin.kernel,
-        kafka::VERSION,
+        "Written by `cargo xtask bench versus` on {}. The broker has core {BROKER_CORE}, the load core {LOAD_CORE}. \
+         Each system has {} turns of {} s in each row; the figures are the medians of its turns. Latency is counted from \
+         the time at which a request was due. Read the ratios: the absolute figures are about this machine.\n",
+        origin.words(),
         asked.rounds,
         asked.spans.seconds,
     );

@@ -147,6 +147,15 @@ pub fn label(metric: &str) -> &str {
     }
 }
 
+/// Some figures of a turn in one line.
+pub fn brief(shown: &[&str], figures: &Figures) -> String {
+    let shown = shown.iter().filter_map(|metric| {
+        let value = figures.values.get(*metric)?;
+        Some(format!("{} {}", label(metric), digits(*value)))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 /// Three significant digits, with thousands apart.
 pub fn digits(value: f64) -> String {
     let decimals = if value == 0.0 { 0 } else { (2 - value.abs().log10().floor() as i32).max(0) };

@@ -8,6 +8,7 @@ use super::{
     measure::Figures,
     system::{LOAD_CORE, Places},
 };
+use crate::compat::registry_copy;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -90,12 +91,12 @@ impl Tool {
     /// The call, on the load's core. `group` is of this turn alone.
     pub fn command(self, places: &Places, address: &str, topic: &str, group: &str) -> Command {
         let (records, bytes) = (self.records().to_string(), RECORD_BYTES.to_string());
+        let where_to = ["--bootstrap-server", address, "--topic", topic, "--num-records", &records];
         let mut command = Command::new("timeout");
         command.args([PATIENCE_S, "taskset", "-c", LOAD_CORE]);
         match self {
             Tool::JavaProduce => {
-                command.args(java(places, "ProducerPerformance"));
-                command.args(["--bootstrap-server", address, "--topic", topic, "--num-records", &records]);
+                java(&mut command, places, "ProducerPerformance", &where_to);
                 command.args([
                     "--record-size",
                     &bytes,
@@ -107,13 +108,11 @@ impl Tool {
                 command.args(["--warmup-records", &RECORDS_WARM.to_string()]);
             }
             Tool::JavaConsume => {
-                command.args(java(places, "ConsumerPerformance"));
-                command.args(["--bootstrap-server", address, "--topic", topic, "--num-records", &records]);
+                java(&mut command, places, "ConsumerPerformance", &where_to);
                 command.args(["--group", group, "--timeout", "30000"]);
             }
             Tool::JavaEndToEnd => {
-                command.args(java(places, "EndToEndLatency"));
-                command.args(["--bootstrap-server", address, "--topic", topic, "--num-records", &records]);
+                java(&mut command, places, "EndToEndLatency", &where_to);
                 command.args(["--producer-acks", "all", "--record-size", &bytes]);
             }
             Tool::RdkafkaProduce => {
@@ -149,11 +148,10 @@ impl Tool {
     }
 }
 
-fn java(places: &Places, class: &str) -> Vec<std::ffi::OsString> {
-    let mut line: Vec<std::ffi::OsString> = vec!["java".into(), "-Xmx1g".into()];
-    line.extend(kafka::classes(places));
-    line.push(format!("org.apache.kafka.tools.{class}").into());
-    line
+/// One of Kafka's tools, and the arguments that all of them take.
+fn java(command: &mut Command, places: &Places, class: &str, where_to: &[&str]) {
+    command.args(["java", "-Xmx1g"]).args(kafka::classes(places));
+    command.arg(format!("org.apache.kafka.tools.{class}")).args(where_to);
 }
 
 fn rdkafka_performance(places: &Places) -> PathBuf {
@@ -233,8 +231,9 @@ pub fn build_rdkafka_performance(places: &Places) -> Result<(), String> {
     if source.exists() {
         fs::remove_dir_all(&source).map_err(|e| format!("emptying {}: {e}", source.display()))?;
     }
-    let carried = fetch(&dir.join("fetch"))?;
+    let carried = registry_copy("rdkafka-sys", RDKAFKA_SYS, &dir.join("fetch"), &dir.join("fetch.log"))?;
     let mut copy = Command::new("cp");
+    // The registry's files may be read-only; what makes them programs stays.
     copy.args(["-r", "--no-preserve=ownership"]).arg(carried.join("librdkafka")).arg(&source);
     kafka::run(copy)?;
     let mut writable = Command::new("chmod");
@@ -261,27 +260,6 @@ pub fn build_rdkafka_performance(places: &Places) -> Result<(), String> {
 fn within(mut command: Command, dir: &Path) -> Command {
     command.current_dir(dir);
     command
-}
-
-/// Where the registry's copy of the crate lies, found through a package that depends on it.
-fn fetch(scratch: &Path) -> Result<PathBuf, String> {
-    let source = scratch.join("src");
-    fs::create_dir_all(&source).map_err(|e| format!("making {}: {e}", source.display()))?;
-    kafka::write(&source.join("lib.rs"), "")?;
-    let manifest = format!(
-        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
-         rdkafka-sys = {{ version = \"={RDKAFKA_SYS}\", default-features = false }}\n"
-    );
-    kafka::write(&scratch.join("Cargo.toml"), &manifest)?;
-    let mut cargo = Command::new("cargo");
-    cargo.args(["metadata", "--format-version", "1"]).current_dir(scratch);
-    let output = cargo.output().map_err(|e| format!("starting cargo: {e}"))?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
-        .map_err(|_| format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
-    let mut packages = metadata["packages"].as_array().into_iter().flatten();
-    let found = packages.find(|p| p["name"] == "rdkafka-sys").and_then(|p| p["manifest_path"].as_str());
-    let manifest = found.ok_or("cargo metadata does not name rdkafka-sys")?;
-    Ok(Path::new(manifest).parent().unwrap_or(Path::new("/")).to_path_buf())
 }
 
 #[cfg(test)]

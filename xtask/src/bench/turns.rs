@@ -101,7 +101,7 @@ impl Record {
     fn note(&mut self, row: &'static Row, system: System, came: Result<Figures, String>) {
         match came {
             Ok(figures) => {
-                println!("{}", brief(row, &figures));
+                println!("{}", table::brief(row.shown, &figures));
                 self.rounds.entry((row.name, system)).or_default().push(figures);
             }
             Err(why) => {
@@ -116,12 +116,4 @@ fn announce(row: &Row, round: u32, system: System) {
     print!("{} round {round} {}: ", row.name, system.name());
     // The line is finished when its figures are there; that it is not shown before does no harm.
     let _ = std::io::Write::flush(&mut std::io::stdout());
-}
-
-fn brief(row: &Row, figures: &Figures) -> String {
-    let shown = row.shown.iter().filter_map(|metric| {
-        let value = figures.values.get(*metric)?;
-        Some(format!("{} {}", table::label(metric), table::digits(*value)))
-    });
-    shown.collect::<Vec<_>>().join(", ")
 }

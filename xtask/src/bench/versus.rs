@@ -79,7 +79,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default();
+    let root = crate::root().to_path_buf();
     let mut options = Options {
         rows: ROWS.iter().collect(),
         systems: System::ALL.to_vec(),

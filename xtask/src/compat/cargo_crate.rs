@@ -33,7 +33,8 @@ impl Published {
         let complete = dir.join("complete.txt");
         if fs::read_to_string(&complete).ok().as_deref() != Some(self.version) {
             let _ = fs::remove_dir_all(&source);
-            copy_writable(&self.fetch(&dir, &log("fetch"))?, &source)?;
+            let published = registry_copy(self.name, self.version, &dir.join("fetch"), &log("fetch"))?;
+            copy_writable(&published, &source)?;
             make_standalone(&source)?;
             write(&complete, self.version)?;
         }
@@ -58,28 +59,6 @@ impl Published {
         }
         cargo.envs(PROFILE).current_dir(source);
         cargo
-    }
-
-    /// Where the registry's copy of the crate lies, found through a package that depends on it.
-    fn fetch(&self, dir: &Path, log: &Path) -> Result<PathBuf, String> {
-        let scratch = dir.join("fetch");
-        fs::create_dir_all(scratch.join("src")).map_err(|e| format!("{}: {e}", scratch.display()))?;
-        write(&scratch.join("src/lib.rs"), "")?;
-        let manifest = format!(
-            "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
-             [dependencies]\n{} = {{ version = \"={}\", default-features = false }}\n",
-            self.name, self.version
-        );
-        write(&scratch.join("Cargo.toml"), &manifest)?;
-        let mut cargo = Command::new("cargo");
-        cargo.args(["metadata", "--format-version", "1"]).current_dir(&scratch);
-        let text = process::step(&mut cargo, log, Duration::from_secs(300))?;
-        let metadata: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| format!("cargo metadata: {e}"))?;
-        let mut packages = metadata["packages"].as_array().into_iter().flatten();
-        let found = packages.find(|p| p["name"] == self.name).and_then(|p| p["manifest_path"].as_str());
-        let manifest = found.ok_or_else(|| format!("cargo metadata does not name {}", self.name))?;
-        Ok(Path::new(manifest).parent().unwrap_or(Path::new("/")).to_path_buf())
     }
 
     /// Lines of `test path` from cargo's messages.
@@ -115,6 +94,26 @@ impl Published {
         }
         Ok(outcome)
     }
+}
+
+/// Where the registry's copy of a crate lies, found through a package in `scratch` that depends on it.
+pub fn registry_copy(name: &str, version: &str, scratch: &Path, log: &Path) -> Result<PathBuf, String> {
+    fs::create_dir_all(scratch.join("src")).map_err(|e| format!("{}: {e}", scratch.display()))?;
+    write(&scratch.join("src/lib.rs"), "")?;
+    let manifest = format!(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+         [dependencies]\n{name} = {{ version = \"={version}\", default-features = false }}\n"
+    );
+    write(&scratch.join("Cargo.toml"), &manifest)?;
+    let mut cargo = Command::new("cargo");
+    cargo.args(["metadata", "--format-version", "1"]).current_dir(scratch);
+    let text = process::step(&mut cargo, log, Duration::from_secs(300))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| format!("cargo metadata: {e}"))?;
+    let mut packages = metadata["packages"].as_array().into_iter().flatten();
+    let found = packages.find(|p| p["name"] == name).and_then(|p| p["manifest_path"].as_str());
+    let manifest = found.ok_or_else(|| format!("cargo metadata does not name {name}"))?;
+    Ok(Path::new(manifest).parent().unwrap_or(Path::new("/")).to_path_buf())
 }
 
 struct Binary<'a> {

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use ahead::Ahead;
 use broker::{Broker, Kind};
+pub use cargo_crate::registry_copy;
 use control::Control;
 use outcome::Outcome;
 
