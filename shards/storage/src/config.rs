@@ -45,7 +45,9 @@ pub struct StoreOptions {
     pub open_files_max: usize,
     /// Past the page cache.
     pub direct: bool,
-    /// `log.retention.check.interval.ms`: how often old segments are looked for.
+    /// `log.initial.task.delay.ms`: how long after the start old segments are looked for first.
+    pub retention_first: Duration,
+    /// `log.retention.check.interval.ms`: how often after that.
     pub retention_check: Duration,
     /// How logs are compacted, until [`Store::configure_cleaner`](crate::Store::configure_cleaner) says otherwise.
     pub cleaner: CleanerOptions,
@@ -97,6 +99,7 @@ impl StoreOptions {
             cache_bytes,
             open_files_max: 1024,
             direct: true,
+            retention_first: Duration::from_secs(30),
             retention_check: Duration::from_secs(300),
             cleaner: CleanerOptions::default(),
         }
@@ -209,6 +212,8 @@ mod tests {
         assert_eq!(options.journal_inflight as i32, settings.journal_inflight);
         assert_eq!(options.drain_interval, Duration::from_millis(settings.drain_interval_ms));
         assert_eq!(options.large_append_bytes as i32, settings.large_append_bytes);
+        let first_ms = options.retention_first.as_millis() as i64;
+        assert_eq!(first_ms, settings.log_initial_task_delay_ms);
         let check_ms = options.retention_check.as_millis() as i64;
         assert_eq!(check_ms, settings.log_retention_check_interval_ms);
         let cleaner = CleanerOptions {

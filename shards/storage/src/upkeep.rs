@@ -11,8 +11,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The first look comes so long after the start, or after the interval if that is shorter.
-const FIRST_LOOK: Duration = Duration::from_secs(30);
 /// While files wait to be removed, it is looked so often whether their room is needed.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
@@ -27,8 +25,7 @@ pub(crate) fn remove_later(shared: &Shared, path: PathBuf, delay: Duration) {
 
 /// The task that looks for old segments; ends when the store stops or goes offline.
 pub(crate) async fn run(shared: Rc<Shared>) {
-    let interval = shared.options.retention_check;
-    let mut due = now() + interval.min(FIRST_LOOK);
+    let mut due = now() + shared.options.retention_first;
     loop {
         let stop = shared.stop.count();
         if shared.check_online().is_err() {
@@ -37,7 +34,7 @@ pub(crate) async fn run(shared: Rc<Shared>) {
         race(sleep_until(due), shared.stop.after(stop)).await;
         if now() >= due {
             look(&shared).await;
-            due = now() + interval;
+            due = now() + shared.options.retention_check;
         }
     }
 }

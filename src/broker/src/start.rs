@@ -387,6 +387,8 @@ impl Core {
         options.large_append_bytes = config.large_append_bytes.max(0) as usize;
         options.cache_bytes = config.cache_bytes as usize;
         options.direct = self.options.direct;
+        let first_ms = u64::try_from(config.log_initial_task_delay_ms).unwrap_or(0);
+        options.retention_first = Duration::from_millis(first_ms);
         let check_ms = u64::try_from(config.log_retention_check_interval_ms).unwrap_or(1).max(1);
         options.retention_check = Duration::from_millis(check_ms);
         options.cleaner = cleaner_options(&config, self.cores.shards());

@@ -97,7 +97,7 @@ fn a_pace_of_connections() {
 fn what_topics_inherit() {
     let scratch = Scratch::new("inherited");
     let setup = setup(&scratch).set("log.retention.check.interval.ms", 50);
-    let setup = setup.set("flumen.drain.interval.ms", 50);
+    let setup = setup.set("log.initial.task.delay.ms", 50).set("flumen.drain.interval.ms", 50);
     let flumen = setup.start();
     let mut client = patient(flumen.address);
     ["large", "old"].into_iter().for_each(|topic| create(&mut client, topic, 1, &[]));
@@ -153,7 +153,7 @@ fn old_records_go(flumen: &Flumen, expected: bool) {
 fn what_contradicts_a_topics_own_settings() {
     let scratch = Scratch::new("contradiction");
     let setup = setup(&scratch).set("log.retention.check.interval.ms", 50);
-    let setup = setup.set("flumen.drain.interval.ms", 50);
+    let setup = setup.set("log.initial.task.delay.ms", 50).set("flumen.drain.interval.ms", 50);
     let flumen = setup.start();
     let mut client = patient(flumen.address);
     create(&mut client, "kept", 1, &[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "3600000")]);

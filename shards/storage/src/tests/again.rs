@@ -86,7 +86,7 @@ fn a_file_that_a_replay_has_made_anew_keeps_its_name() {
     // the next one, which has made it anew for what the journal has of it. The log then goes on in it.
     for seed in 620..640 {
         let mut rig = Rig::new(seed);
-        rig.tune = |options| options.retention_check = Duration::from_secs(20);
+        rig.tune = |options| look_every(options, 20);
         let run = rig.begin();
         let options = rig.options(&run);
         rig.run(&run, async move {

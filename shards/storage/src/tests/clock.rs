@@ -191,7 +191,7 @@ fn short(timestamp_type: TimestampType) -> LogConfig {
 #[test]
 fn a_jump_back_ends_no_segment_and_deletes_nothing_and_one_forth_does_both() {
     let mut rig = Rig::new(703);
-    rig.tune = |options| options.retention_check = Duration::from_secs(10);
+    rig.tune = |options| look_every(options, 10);
     let clock = Clock::of(&rig);
     let run = rig.begin();
     let options = rig.options(&run);

@@ -559,7 +559,7 @@ fn a_damaged_log_is_left_alone_and_others_go_on() {
 fn both_policies_at_once() {
     let mut rig = rig(670, |options| {
         quick(options);
-        options.retention_check = Duration::from_secs(5);
+        look_every(options, 5);
     });
     let expiring = LogConfig { delete: true, retention_ms: 30_000, ..config() };
     let run = rig.begin();

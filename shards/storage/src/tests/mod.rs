@@ -153,6 +153,12 @@ pub(crate) async fn start(options: StoreOptions) -> (Store, Recovered) {
     (Store::open(options).await.expect("opens"), recovered)
 }
 
+/// Looks for old segments after so many seconds, and again and again.
+pub(crate) fn look_every(options: &mut StoreOptions, seconds: u64) {
+    options.retention_first = Duration::from_secs(seconds);
+    options.retention_check = options.retention_first;
+}
+
 pub(crate) fn id(partition: i32) -> TopicPartition {
     TopicPartition { topic: TopicId([7; 16]), partition: PartitionId(partition) }
 }

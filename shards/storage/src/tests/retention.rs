@@ -13,7 +13,7 @@ fn config() -> LogConfig {
 }
 
 fn often(options: &mut StoreOptions) {
-    options.retention_check = Duration::from_secs(10);
+    look_every(options, 10);
 }
 
 fn rig(seed: u64) -> Rig {
@@ -85,6 +85,33 @@ fn segments_go_by_age_at_last_the_one_that_is_appended_to() {
         let (store, _) = start(options).await;
         let partition = store.open_partition(spec_with(0, config())).await.expect("opens");
         assert_eq!(check(&partition, 51).await, 50);
+        store.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn the_first_look_and_those_after_it_have_times_of_their_own() {
+    let mut rig = Rig::new(309);
+    rig.tune = |options| {
+        options.retention_first = Duration::from_secs(100);
+        options.retention_check = Duration::from_secs(20);
+    };
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let config = LogConfig { retention_ms: 1000, ..config() };
+        let partition = store.create_partition(spec_with(0, config)).await.expect("creates");
+        fill(&store, &partition, 0..10, NOW - 100_000).await;
+        sleep(Duration::from_secs(95)).await;
+        assert_eq!(check(&partition, 10).await, 0);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(check(&partition, 10).await, 10);
+        fill(&store, &partition, 10..20, NOW - 100_000).await;
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(check(&partition, 20).await, 10);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(check(&partition, 20).await, 20);
         store.stop().await.expect("stops");
     });
 }
@@ -400,7 +427,7 @@ fn producers_outlive_their_records() {
 #[test]
 fn files_are_removed_while_a_look_at_another_log_takes_long() {
     let mut rig = Rig::new(1310);
-    rig.tune = |options| options.retention_check = Duration::from_secs(10);
+    rig.tune = |options| look_every(options, 10);
     let run = rig.begin();
     let options = rig.options(&run);
     rig.run(&run, async move {

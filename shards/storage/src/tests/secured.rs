@@ -1,7 +1,9 @@
 //! What producers wrote is known after its records were deleted, whatever a power loss takes.
 
 use super::short::take_all;
-use super::{NOW, Rig, Run, append, batch_at, batch_of, by_producer, context, spec, spec_with, start};
+use super::{
+    NOW, Rig, Run, append, batch_at, batch_of, by_producer, context, look_every, spec, spec_with, start,
+};
 use crate::{LogConfig, Partition, ReadError, StorageError, Store, StoreOptions};
 use driver::Errno;
 use executor::{Either, io, race, sleep};
@@ -90,7 +92,7 @@ fn what_was_deleted_before_it_was_drained_is_known_when_it_is_sent_again() {
 fn what_expired_before_it_was_drained_is_known_when_it_is_sent_again() {
     let mut rig = Rig::new(1211);
     rig.tune = |options| {
-        options.retention_check = Duration::from_secs(10);
+        look_every(options, 10);
         options.drain_interval = Duration::from_secs(60);
     };
     let config = LogConfig { retention_ms: 60_000, ..LogConfig::default() };

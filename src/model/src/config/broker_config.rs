@@ -150,7 +150,9 @@ typed! {
         controller_quota_window_num: i32 = "controller.quota.window.num",
         /// Seconds of such a window.
         controller_quota_window_size_seconds: i32 = "controller.quota.window.size.seconds",
-        /// Milliseconds between two looks for what retention may delete.
+        /// Milliseconds after the start before the first look for what retention may delete.
+        log_initial_task_delay_ms: i64 = "log.initial.task.delay.ms",
+        /// Milliseconds between two looks for that.
         log_retention_check_interval_ms: i64 = "log.retention.check.interval.ms",
         /// Whether logs are compacted at all.
         log_cleaner_enable: bool = "log.cleaner.enable",

@@ -77,8 +77,8 @@ keys! {
     "log.index.size.max.bytes" Int = "10485760" [Medium cluster_wide at_least(4)]
         "Room in bytes for the index of a segment, for topics that do not say so themselves. Without \
          effect, as `segment.index.bytes` is.";
-    "log.initial.task.delay.ms" Long = "30000" [Low at_least(0) when_set]
-        "Milliseconds after the start before retention and other log upkeep first run. For tests.";
+    "log.initial.task.delay.ms" Long = "30000" [Low honoured at_least(0) when_set]
+        "Milliseconds after the start before the first look for segments that retention may delete.";
     "log.local.retention.bytes" Long = "-2" [Medium cluster_wide at_least(-2)]
         "Bytes of a tiered partition kept on local disk, for topics that do not say so; -2 takes the \
          total limit.";
