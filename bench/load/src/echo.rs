@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn echoes_come_back_at_every_depth() {
-        let cli = Cli::try_parse_from(["flumen-load", "ceiling", "--seconds", "0.1"]).unwrap();
+        let cli = Cli::try_parse_from(["flumen-load", "ceiling", "--seconds", "1"]).unwrap();
         let Command::Ceiling(args) = cli.command else { panic!("another command") };
         for inflight in [1, 5] {
             assert!(per_second(inflight, &args).unwrap() > 100.0);

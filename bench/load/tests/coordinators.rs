@@ -24,9 +24,10 @@ fn drive(fault: Fault, line: &str) -> Result<(Value, bool), Error> {
     }
 }
 
-const ONE: &str = "transact --record-bytes 50 --records-per-batch 3 --transaction-batches 1 --seconds 0.3";
-const TIMED: &str = "transact --record-bytes 50 --transaction-ms 20 --seconds 0.3";
-const COMMITS: &str = "commit-offsets --partitions 3 --groups 8 --connections 2 --inflight 2 --seconds 0.3";
+// Long enough that a machine which is away for a second leaves some of it.
+const ONE: &str = "transact --record-bytes 50 --records-per-batch 3 --transaction-batches 1 --seconds 1.5";
+const TIMED: &str = "transact --record-bytes 50 --transaction-ms 20 --seconds 1.5";
+const COMMITS: &str = "commit-offsets --partitions 3 --groups 8 --connections 2 --inflight 2 --seconds 1.5";
 
 #[test]
 fn transactions_of_one_batch_follow_one_another_and_every_marker_is_there() {
@@ -44,7 +45,7 @@ fn a_transaction_takes_batches_for_its_time() {
     assert!(good);
     let transactions = report["markers"].as_u64().unwrap();
     let batches = report["produced"]["total_records"].as_u64().unwrap();
-    assert!((5..=16).contains(&transactions), "{transactions} transactions of 20 ms in 300 ms");
+    assert!((5..=76).contains(&transactions), "{transactions} transactions of 20 ms in 1.5 s");
     assert!(batches > 5 * transactions, "{batches} batches in {transactions} transactions");
 }
 
@@ -87,17 +88,16 @@ fn commits_that_are_forgotten_are_missed() {
 
 #[test]
 fn a_member_that_is_lost_is_told() {
-    // The members that share a connection send a heartbeat in turns, all of them within 3 s.
-    let line = COMMITS.replace("--seconds 0.3", "--seconds 1.5");
+    // The members that share a connection send a heartbeat in turns, all of them within 3 s, and nobody a second one.
+    let line = COMMITS.replace("--seconds 1.5", "--seconds 3");
     let (report, good) = drive(Fault::ForgetMember(0), &line).unwrap();
     assert!(!good);
     assert_eq!(report["lost_members"], 1);
 }
 
 fn rebalances(protocol: &str, fault: Fault) {
-    let line = format!(
-        "rebalance --partitions 12 --members 7 --heartbeat-ms 20 --seconds 1.5 --protocol {protocol}"
-    );
+    let line =
+        format!("rebalance --partitions 12 --members 7 --heartbeat-ms 20 --seconds 4 --protocol {protocol}");
     let (report, good) = drive(fault, &line).unwrap();
     assert!(good, "{report}");
     assert!(report["changes"].as_u64().unwrap() >= 1);

@@ -22,10 +22,11 @@ fn drive(fault: Fault, line: &str) -> Finished {
     }
 }
 
+// Long enough that a machine which is away for most of a second leaves some of it.
 const CLOSED: &str =
-    "produce --record-bytes 50 --records-per-batch 3 --connections 2 --inflight 2 --seconds 0.3";
+    "produce --record-bytes 50 --records-per-batch 3 --connections 2 --inflight 2 --seconds 1";
 const READ: &str =
-    "produce --record-bytes 50 --connections 1 --inflight 2 --seconds 0.3 --consumers 2 --fan-out --check";
+    "produce --record-bytes 50 --connections 1 --inflight 2 --seconds 1 --consumers 2 --fan-out --check";
 
 #[test]
 fn an_honest_broker_is_proven_honest() {
@@ -39,28 +40,43 @@ fn an_honest_broker_is_proven_honest() {
     assert_eq!(consumed.flow.digest, produced.flow.digest.wrapping_mul(2));
 }
 
+/// Whether one of some runs was quick outside of the stall: one in which the machine itself was away was not, and a tool
+/// that makes all requests slow is never quick.
+fn is_quick_once(mut run: impl FnMut() -> bool) -> bool {
+    (0..10).any(|_| run())
+}
+
 #[test]
 fn a_stall_is_seen_by_every_request_that_was_due_in_it() {
     let open = "produce --record-bytes 50 --connections 4 --inflight 0 --rate 1000 --seconds 1";
-    let run = drive(Fault::Stall(300, Duration::from_millis(400)), open);
-    let latency = &run.producing.as_ref().unwrap().flow.latency;
-    assert!(run.good());
-    assert_eq!(latency.count(), 1000);
-    // 400 of 1,000 requests were due while nothing moved: they waited 200 ms on average. A tool
-    // that waits for answers would have seen four slow requests.
-    assert!(latency.micros(0.95) > 250_000.0, "p95 {}", latency.micros(0.95));
-    assert!(latency.micros(0.75) > 50_000.0, "p75 {}", latency.micros(0.75));
-    assert!(latency.micros(0.4) < 20_000.0, "p40 {}", latency.micros(0.4));
+    let quick = is_quick_once(|| {
+        let run = drive(Fault::Stall(300, Duration::from_millis(400)), open);
+        let latency = &run.producing.as_ref().unwrap().flow.latency;
+        assert!(run.good());
+        assert_eq!(latency.count(), 1000);
+        // 400 of 1,000 requests were due while nothing moved: they waited 200 ms on average. A tool
+        // that waits for answers would have seen four slow requests.
+        assert!(latency.micros(0.95) > 250_000.0, "p95 {}", latency.micros(0.95));
+        assert!(latency.micros(0.75) > 50_000.0, "p75 {}", latency.micros(0.75));
+        println!("p40 {}", latency.micros(0.4));
+        latency.micros(0.4) < 20_000.0
+    });
+    assert!(quick, "what was not due in the stall is slow each time");
 }
 
 #[test]
 fn end_to_end_latency_contains_the_stall_too() {
     let open = "end-to-end --record-bytes 50 --connections 2 --inflight 0 --rate 500 --seconds 1 --check";
-    let run = drive(Fault::Stall(100, Duration::from_millis(300)), open);
-    assert!(run.good());
-    let latency = run.consuming.unwrap().end_to_end.unwrap();
-    assert_eq!(latency.count(), 500);
-    assert!(latency.micros(1.0) > 290_000.0 && latency.micros(0.3) < 50_000.0);
+    let quick = is_quick_once(|| {
+        let run = drive(Fault::Stall(100, Duration::from_millis(300)), open);
+        assert!(run.good());
+        let latency = run.consuming.unwrap().end_to_end.unwrap();
+        assert_eq!(latency.count(), 500);
+        assert!(latency.micros(1.0) > 290_000.0, "the slowest {}", latency.micros(1.0));
+        println!("p30 {}", latency.micros(0.3));
+        latency.micros(0.3) < 50_000.0
+    });
+    assert!(quick, "what was not due in the stall is slow each time");
 }
 
 #[test]
@@ -118,7 +134,7 @@ fn a_run_ends_when_its_requests_are_answered() {
 #[test]
 fn batches_with_keys_of_their_own_arrive_as_they_were_sent() {
     let line = "produce --record-bytes 50 --records-per-batch 3 --keyed --keys 7 --connections 1 --inflight 2 \
-                --seconds 0.3 --consumers 1 --check";
+                --seconds 1 --consumers 1 --check";
     let run = drive(Fault::None, line);
     assert!(run.good());
     assert_eq!(run.consuming.unwrap().flow.digest, run.producing.unwrap().flow.digest);
