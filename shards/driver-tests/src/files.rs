@@ -2,8 +2,7 @@
 
 use crate::{Bed, checks, pattern, slice};
 use driver::{DirectoryEntry, Errno, Handle, Metadata, OpenOptions};
-use executor::{io, join_all, sleep};
-use std::time::Duration;
+use executor::{io, join_all};
 
 checks![
     opening,
@@ -274,8 +273,7 @@ async fn operations_given_up(bed: Bed) {
     drop(io::write(file, 0, slice("unseen"), true));
     let block = bed.pool.take(4096).expect("free");
     drop(io::read(file, 0, block, 4096));
-    sleep(Duration::from_millis(200)).await;
-    assert_eq!(bed.executor.operations_under_way(), 0);
+    bed.at_rest().await;
     assert_eq!(read(&bed, file, 0, 100).await, b"unseen");
     io::close(file).await.expect("closes");
 }

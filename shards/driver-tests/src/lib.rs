@@ -14,7 +14,7 @@ mod sockets;
 mod time;
 
 use driver::Handle;
-use executor::{Executor, timeout};
+use executor::{Executor, sleep, timeout};
 use memory::{Pool, Slice};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// A check that takes longer hangs.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
+/// Between two looks whether operations are under way.
+const REST_LOOK: Duration = Duration::from_millis(5);
 
 /// What a check works with.
 #[derive(Clone)]
@@ -44,6 +46,13 @@ impl Bed {
     pub(crate) fn listen(&self) -> (Handle, SocketAddr) {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         self.executor.with_driver(|driver| driver.listen(any, false)).expect("a free port")
+    }
+
+    /// Waits until all operations have completed. The check's time is over if one never does.
+    pub(crate) async fn at_rest(&self) {
+        while self.executor.operations_under_way() > 0 {
+            sleep(REST_LOOK).await;
+        }
     }
 }
 

@@ -30,14 +30,33 @@ fn next(driver: &mut UringDriver) -> Completion {
     completions.remove(0)
 }
 
-/// Turns for a time in which nothing completes.
+/// Turns for a time in which nothing completes, and once at least: the machine may be away for all of that time.
 fn settle(driver: &mut UringDriver) {
     let mut completions = Vec::new();
     let until = driver.now() + Duration::from_millis(50);
-    while driver.now() < until {
+    loop {
         driver.turn(Wait::Until(until), &mut completions);
+        assert!(completions.is_empty(), "{completions:?}");
+        if driver.now() >= until {
+            return;
+        }
     }
-    assert!(completions.is_empty(), "{completions:?}");
+}
+
+/// Settles until this is so; the network takes its time where the machine has much to do.
+fn settle_until(driver: &mut UringDriver, what: &str, is_so: impl Fn(&UringDriver) -> bool) {
+    let limit = driver.now() + Duration::from_secs(20);
+    while !is_so(driver) {
+        assert!(driver.now() < limit, "not in time: {what}");
+        settle(driver);
+    }
+}
+
+/// What was sent without a copy is no longer looked at, and its blocks came home.
+fn settle_all(driver: &mut UringDriver, pool: &Pool) {
+    settle(driver);
+    settle_until(driver, "the network is done with it", |driver| driver.zero_copies.iter().count() == 0);
+    assert_eq!(pool.free_bytes(), POOL_BYTES, "the blocks came home");
 }
 
 fn connect(driver: &mut UringDriver) -> (Handle, TcpStream) {
@@ -81,10 +100,8 @@ fn what_the_kernel_copies_is_sent_plainly_from_then_on() {
         let mut all = vec![0; sent];
         peer.read_exact(&mut all).expect("receives");
         assert!(all.iter().enumerate().all(|(at, byte)| *byte == (at / LARGE) as u8));
-        settle(&mut driver);
-        assert_eq!(driver.zero_copies.iter().count(), 0, "the network is done with it");
+        settle_all(&mut driver, &pool);
         assert!(driver.handles.get(socket.0).copied_sends > 0, "the loopback copies, and says so");
-        assert_eq!(pool.free_bytes(), POOL_BYTES, "the blocks came home");
     }
     let before = driver.handles.get(socket.0).copied_sends;
     driver.submit(SEND, Operation::Send { socket, slices: slices(&pool, LARGE), skip: 0 });
@@ -114,10 +131,12 @@ fn fill(driver: &mut UringDriver, pool: &Pool, socket: Handle) {
             info.copied_sends = 0;
         }
         driver.submit(SEND, Operation::Send { socket, slices: slices(pool, 4 * LARGE), skip: 0 });
-        let mut completions = Vec::new();
-        let until = driver.now() + Duration::from_millis(100);
-        while completions.is_empty() && driver.now() < until {
+        // Several looks, of which the machine may miss one: what has room completes in the first.
+        let (mut completions, mut looks) = (Vec::new(), 0);
+        while completions.is_empty() && looks < 4 {
+            let until = driver.now() + Duration::from_millis(25);
             driver.turn(Wait::Until(until), &mut completions);
+            looks += u32::from(driver.now() >= until);
         }
         if completions.is_empty() {
             return;
@@ -136,12 +155,11 @@ fn a_waiting_send_is_cancelled_and_gives_its_slices_back() {
     assert!(slices.len() == 4 && (sent == Err(Errno::CANCELED) || sent.is_ok()), "{sent:?}");
     drop(slices);
     settle(&mut driver);
-    let waiting = POOL_BYTES - pool.free_bytes();
-    assert_eq!(driver.zero_copy_bytes, waiting, "what waits for the peer is kept, and counted");
+    settle_until(&mut driver, "what waits for the peer is kept, and counted", |driver| {
+        driver.zero_copy_bytes == POOL_BYTES - pool.free_bytes()
+    });
     drop(peer);
-    settle(&mut driver);
-    assert_eq!(driver.zero_copies.iter().count(), 0);
-    assert_eq!(pool.free_bytes(), POOL_BYTES);
+    settle_all(&mut driver, &pool);
 }
 
 #[test]
@@ -153,9 +171,7 @@ fn a_peer_that_vanishes_ends_the_send_and_frees_the_memory() {
     let Outcome::Sent(sent, slices) = next(&mut driver).outcome else { panic!("not a send") };
     assert!(matches!(sent, Err(Errno::CONNRESET | Errno::PIPE)), "{sent:?}");
     drop(slices);
-    settle(&mut driver);
-    assert_eq!(driver.zero_copies.iter().count(), 0);
-    assert_eq!(pool.free_bytes(), POOL_BYTES);
+    settle_all(&mut driver, &pool);
 }
 
 #[test]
@@ -176,7 +192,7 @@ fn what_the_network_still_looks_at_is_leaked_and_not_used_again() {
     fill(&mut driver, &pool, socket);
     let began = std::time::Instant::now();
     drop(driver);
-    assert!(began.elapsed() < Duration::from_secs(5), "it does not wait for ever");
+    assert!(began.elapsed() < Duration::from_secs(30), "it does not wait for ever");
     assert!(pool.free_bytes() < POOL_BYTES, "memory that is still sent from was freed");
 }
 
