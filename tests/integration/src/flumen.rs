@@ -8,13 +8,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How long a start may take on a busy machine; one that needs longer has failed.
-const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long a clean stop, or a start that must fail, may take.
-const END_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a clean stop, or a start that must fail, may take: a stop flushes the segments of all partitions.
+const END_LIMIT: Duration = Duration::from_secs(60);
 const READY: &str = "flumen is ready: Kafka clients at ";
 
 /// How a broker is to be started. Each method returns it changed.
@@ -136,7 +136,7 @@ impl Setup {
     /// Begins to start it and does not wait for anything.
     pub fn spawn(&self) -> Flumen {
         let mut child = self.command().spawn().expect("the broker, or what wraps it, can be run");
-        let lines = Lines::default();
+        let mut lines = Lines::default();
         child.stdout.take().into_iter().for_each(|stream| lines.gather(stream));
         child.stderr.take().into_iter().for_each(|stream| lines.gather(stream));
         let address = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -171,19 +171,25 @@ pub fn closed_pipe() -> Stdio {
 }
 
 /// What the process has printed so far, both streams in the order of their arrival.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Lines {
-    fn gather(&self, stream: impl Read + Send + 'static) {
+    fn gather(&mut self, stream: impl Read + Send + 'static) {
         let lines = self.lines.clone();
-        thread::spawn(move || {
+        self.readers.push(thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 lines.lock().expect("no holder panics").push(line);
             }
-        });
+        }));
+    }
+
+    /// Whether all that was printed has been read, by a process that has ended.
+    fn are_complete(&self) -> bool {
+        self.readers.iter().all(JoinHandle::is_finished)
     }
 }
 
@@ -235,7 +241,7 @@ impl Flumen {
     /// Waits for a line with this text.
     pub fn until_logged(&self, text: &str) -> String {
         let what = format!("a line with '{text}'");
-        eventually(&what, Duration::from_secs(10), || self.log_with(text).into_iter().next())
+        eventually(&what, END_LIMIT, || self.log_with(text).into_iter().next())
     }
 
     /// Resident memory now, in bytes.
@@ -296,9 +302,13 @@ impl Flumen {
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let status = eventually("the broker ends", limit, || self.try_wait());
-        // Its last lines may still be on their way through the pipe.
-        thread::sleep(Duration::from_millis(50));
+        self.until_read();
         status
+    }
+
+    /// The last lines of a broker that has ended may still be on their way through the pipe.
+    fn until_read(&self) {
+        eventually("all it printed is read", END_LIMIT, || self.lines.are_complete().then_some(()));
     }
 
     /// Asks it to stop (SIGTERM) and waits until it has, which must be a success.
@@ -313,6 +323,7 @@ impl Flumen {
     /// kill -9.
     pub fn kill(mut self) -> Vec<String> {
         self.kill_now();
+        self.until_read();
         self.log()
     }
 

@@ -176,6 +176,8 @@ fn what_a_full_disk_acknowledged_survives_kill_9() {
     let mut flumen = disk.spawn();
     thread::sleep(Duration::from_secs(2));
     if flumen.try_wait().is_some() {
+        // Has ended: this waits for its last lines.
+        flumen.wait(Duration::from_secs(1));
         let said = flumen.log_with("flumen: ");
         assert!(said.len() == 1 && said[0].contains("space") && said[0].contains("free"), "{said:#?}");
     }
