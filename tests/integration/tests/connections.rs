@@ -2,24 +2,21 @@
 
 use crate::setup;
 use integration::raw::{self, Raw};
-use integration::records::{create, latency, patient};
+use integration::records::{assert_unhurt, create, is_unhurt, latency, patient};
 use integration::{Flumen, Scratch, eventually, host};
 use kafka_wire::ApiKey;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(5);
+/// Long before any poll here is over.
+const SOON: Duration = Duration::from_secs(30);
 /// Descriptors of this process that other tests may use at the same time.
 const DESCRIPTORS_SPARED: u64 = 3_000;
 /// Idle connections, where the limit on descriptors lets this process have so many.
 const CROWD: u64 = 10_000;
-
-/// Others do not feel what goes on beside them.
-fn assert_unhurt(beside: Duration, quiet: Duration) {
-    let most = quiet * 5 + Duration::from_millis(20);
-    assert!(beside < most, "a record takes {beside:?}, and {quiet:?} when it is quiet");
-}
 
 #[test]
 fn ten_thousand_idle_connections_cost_little_and_hurt_nobody() {
@@ -49,13 +46,12 @@ fn ten_thousand_idle_connections_cost_little_and_hurt_nobody() {
     let open = flumen.descriptors();
     assert!(open >= count, "{open} descriptors are open for {count} connections");
     let each = flumen.resident_bytes().saturating_sub(before) / count as u64;
-    let (crowded, slowest) = latency(&mut client, "busy", 4, 200).expect("it serves");
+    let (crowded, slowest) = assert_unhurt(&mut client, "busy", 4, 200, quiet);
     println!(
         "{count} idle connections: {each} bytes of memory each; a record takes {crowded:?}, slowest {slowest:?}; \
          without them {quiet:?}"
     );
     assert!(each < 16 << 10, "{each} bytes a connection");
-    assert_unhurt(crowded, quiet);
     drop(idle);
     let left = eventually("the descriptors come back", Duration::from_secs(20), || {
         Some(flumen.descriptors()).filter(|&open| open < 200)
@@ -97,24 +93,28 @@ fn clients_that_vanish_in_a_long_poll_leave_nothing_behind() {
     create(&mut client, "busy", 4, &[]);
     latency(&mut client, "slow", 1, 20).expect("it serves");
     let (quiet, _) = latency(&mut client, "busy", 4, 200).expect("it serves");
-    let open = flumen.descriptors();
+    let (open, mut hurt) = (flumen.descriptors(), Vec::new());
     for _ in 0..5 {
         let polls = (0..100).map(|_| {
             let mut connection = Raw::connect(flumen.address).expect("it listens");
-            connection.send(&long_poll("slow", 20, Duration::from_secs(60))).expect("sent");
+            connection.send(&long_poll("slow", 20, Duration::from_secs(120))).expect("sent");
             connection
         });
         let polls: Vec<Raw> = polls.collect();
         eventually("all are accepted", SOON, || (flumen.descriptors() >= open + 100).then_some(()));
-        let (waiting, _) = latency(&mut client, "busy", 4, 50).expect("it serves");
+        assert_unhurt(&mut client, "busy", 4, 50, quiet);
         drop(polls);
         let (vanishing, _) = latency(&mut client, "busy", 4, 50).expect("it serves");
-        assert_unhurt(waiting, quiet);
-        assert_unhurt(vanishing, quiet);
         eventually("they are gone long before their polls end", SOON, || {
             (flumen.descriptors() <= open + 5).then_some(())
         });
+        // If the machine is slow, it still is.
+        let (gone, _) = latency(&mut client, "busy", 4, 50).expect("it serves");
+        if !is_unhurt(vanishing, quiet.max(gone)) {
+            hurt.push((vanishing, gone));
+        }
     }
+    assert!(hurt.len() < 3, "whenever clients vanish others wait: {hurt:?}, {quiet:?} when it is quiet");
     // What is written afterwards is offered to nobody who is gone.
     latency(&mut client, "slow", 1, 20).expect("it serves");
     assert!(flumen.log_with("panicked").is_empty());
@@ -137,49 +137,68 @@ fn a_long_poll_ends_with_the_record_it_waits_for() {
     connection.send(&long_poll("awaited", 1, Duration::from_millis(700))).expect("sent");
     connection.answer(SOON).expect("an answer without records");
     let took = began.elapsed();
-    assert!(took >= Duration::from_millis(690) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(690) && took < SOON, "{took:?}");
     flumen.stop();
 }
 
 #[test]
 fn a_byte_at_a_time_is_served_in_its_own_time() {
     let scratch = Scratch::new("byte");
-    // Shorter than the request takes: who sends is not idle.
-    let flumen = setup(&scratch).set("connections.max.idle.ms", 3_000).start();
+    // Shorter than the request takes: who sends is not idle. And far longer than from byte to byte.
+    let flumen = setup(&scratch).set("connections.max.idle.ms", 6_000).start();
     let mut client = patient(flumen.address);
     create(&mut client, "busy", 4, &[]);
     let (quiet, _) = latency(&mut client, "busy", 4, 200).expect("it serves");
-    let mut connection = Raw::connect(flumen.address).expect("it listens");
+    let (address, over) = (flumen.address, Arc::new(AtomicBool::new(false)));
+    let seen = over.clone();
+    // On a thread of its own: bytes come in time, however slow the disk is.
+    let beside = thread::spawn(move || {
+        let mut client = patient(address);
+        let mut medians = Vec::new();
+        while !seen.load(Ordering::Relaxed) {
+            medians.push(latency(&mut client, "busy", 4, 50).expect("others are served").0);
+            thread::sleep(Duration::from_millis(300));
+        }
+        medians
+    });
+    let mut connection = Raw::connect(address).expect("it listens");
     for byte in raw::request(ApiKey::ApiVersions as i16, 0, 9, &[]) {
         connection.send(&[byte]).expect("the connection is still there");
-        let (beside, _) = latency(&mut client, "busy", 4, 50).expect("others are served");
-        assert_unhurt(beside, quiet);
         thread::sleep(Duration::from_millis(500));
     }
     let answer = connection.answer(SOON).expect("an answer");
     assert!(answer.starts_with(&[0, 0, 0, 9]));
+    over.store(true, Ordering::Relaxed);
+    let mut medians = beside.join().expect("no panic");
+    medians.sort_unstable();
+    let beside = medians[medians.len() / 2];
+    let (later, _) = latency(&mut patient(address), "busy", 4, 200).expect("it serves");
+    assert!(
+        is_unhurt(beside, quiet.max(later)),
+        "a record takes {beside:?}; {quiet:?} before, {later:?} later"
+    );
     flumen.stop();
 }
 
 #[test]
 fn silent_connections_are_closed_after_connections_max_idle_ms() {
+    // Far longer than a machine is away between two requests of the busy one.
+    const IDLE: Duration = Duration::from_secs(4);
     let scratch = Scratch::new("silent");
-    let flumen = setup(&scratch).set("connections.max.idle.ms", 1_500).start();
+    let flumen = setup(&scratch).set("connections.max.idle.ms", IDLE.as_millis()).start();
+    let began = Instant::now();
     let mut silent = Raw::connect(flumen.address).expect("it listens");
     let mut begun = Raw::connect(flumen.address).expect("it listens");
     begun.send(&[0, 0]).expect("sent");
     let mut busy = Raw::connect(flumen.address).expect("it listens");
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(4) {
+    while began.elapsed() < 2 * IDLE {
         busy.send(&raw::api_versions(1)).expect("sent");
         assert!(busy.answer(SOON).is_some(), "who asks is not silent");
         thread::sleep(Duration::from_millis(400));
-        if began.elapsed() < Duration::from_secs(1) {
-            assert!(!silent.is_closed_within(Duration::from_millis(1)), "closed too soon");
-        }
+        let is_closed = silent.is_closed_within(Duration::from_millis(1));
+        assert!(!is_closed || began.elapsed() >= IDLE, "closed too soon");
     }
-    let moment = Duration::from_millis(1);
-    assert!(silent.is_closed_within(moment) && begun.is_closed_within(moment));
+    assert!(silent.is_closed_within(SOON) && begun.is_closed_within(SOON));
     flumen.stop();
 }
 

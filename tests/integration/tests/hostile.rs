@@ -11,7 +11,7 @@ use kafka_wire::messages::metadata_request::MetadataRequest;
 use kafka_wire::{Decode, ErrorCode, Reader, ResponseHeader};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 /// How long a broker may take to show that it lives, on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -2,7 +2,7 @@
 
 use crate::setup;
 use integration::raw::{self, Raw};
-use integration::records::{create, latency, patient, plain_producer, read_all, write};
+use integration::records::{assert_unhurt, create, latency, patient, plain_producer, read_all, write};
 use integration::{Flumen, Scratch, eventually, host};
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_wire::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
@@ -50,11 +50,10 @@ fn five_hundred_claims_of_90_mb_with_ten_bytes_behind_them_cost_nothing() {
             connection
         })
         .collect();
-    let (beside, slowest) = latency(&mut client, "others", 4, 100).expect("others are served");
+    let (beside, slowest) = assert_unhurt(&mut client, "others", 4, 100, quiet);
     let grown = flumen.resident_bytes().saturating_sub(before);
     println!("500 claims of 90 MB: {grown} bytes more; a record takes {beside:?}, slowest {slowest:?}");
     assert!(grown < 16 << 20, "{grown} bytes more");
-    assert!(beside < quiet * 5 + Duration::from_millis(20), "{beside:?}, before {quiet:?}");
     drop(claims);
     flumen.stop();
 }
@@ -121,9 +120,10 @@ fn a_thousand_that_ask_and_never_read_stay_within_the_pool_and_others_are_served
     );
     assert!(resident < bound(), "{resident} bytes, the bound is {}", bound());
     assert!(unsent > 0.0 && unsent <= (1000 * (ANSWER_BYTES + UNSENT_BYTES)) as f64, "{unsent} bytes");
-    // While they ask they are served too; but nobody waits for all of them.
-    assert!(beside < quiet * 5 + Duration::from_millis(100), "{beside:?}, before {quiet:?}");
-    assert!(later < quiet * 5 + Duration::from_millis(20), "{later:?}, before {quiet:?}");
+    // While they ask they are served too; but nobody waits for all of them. If the machine is slow, it still is later.
+    let most = quiet.max(later) * 5 + Duration::from_millis(100);
+    assert!(beside < most, "{beside:?}, before {quiet:?}, later {later:?}");
+    assert_unhurt(&mut client, "others", 4, 100, quiet);
     assert_eq!(read_all(&mut client, "wanted", 0).len(), RECORDS, "who reads gets all");
     drop(deaf);
     latency(&mut client, "others", 4, 20).expect("it serves");
@@ -181,11 +181,16 @@ fn an_append_behind_an_answer_that_nobody_reads_keeps_nobody_waiting() {
     }
     let mut deaf = Raw::connect(flumen.address).expect("it listens");
     deaf.send(&fetch_wanted(1)).expect("sent");
+    let is_answered = || (flumen.metric("flumen_unsent_bytes") > 0.0).then_some(());
+    eventually("the answer is on its way", SOON, is_answered);
+    // The socket takes what it can.
     std::thread::sleep(Duration::from_millis(500));
     let unsent = flumen.metric("flumen_unsent_bytes");
     assert!(unsent > 0.0 && unsent < UNSENT_BYTES as f64, "{unsent} bytes: it should be on its way");
+    let received = || flumen.metric("flumen_received_bytes_total");
+    let before = received();
     deaf.send(&produce_recompressed(2)).expect("sent");
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("the append is there", SOON, || (received() >= before + APPEND_BYTES as f64).then_some(()));
     let mut producer = plain_producer(&mut client, "recompressed");
     let began = Instant::now();
     write(&mut client, &mut producer, 0, b"behind it").expect("acknowledged");
