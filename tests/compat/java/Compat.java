@@ -4,20 +4,23 @@ import java.io.InputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.utils.Exit;
 
 /**
  * What the programs here share: named tests with one line about each, and Kafka's tools called
  * in this process.
  *
- * <p>A program gets the broker's address and the names to leave out. It prints {@code ok NAME},
- * {@code not ok NAME: why} or {@code left out NAME}, and at the end {@code plan N}.
+ * <p>A program gets the broker's address and the names to leave out. It prints {@code begin NAME} and then
+ * {@code ok NAME} or {@code not ok NAME: why}, or {@code left out NAME}, and at the end {@code plan N}.
  */
 final class Compat {
     static final PrintStream OUT = System.out;
@@ -31,8 +34,57 @@ final class Compat {
     /** What tools want done when the process ends: some close their producer only there. */
     private static final Queue<Runnable> HOOKS = new ConcurrentLinkedQueue<>();
 
+    /** A test that takes longer is interrupted: it fails under its name, and the others still run. */
+    private static final int TEST_SECONDS = 300;
+    /** A process that takes longer has failed. */
+    private static final int PROCESS_SECONDS = 180;
+
     interface Body {
         void run() throws Exception;
+    }
+
+    /** Interrupts the thread that made it, after a time, unless it was closed before. */
+    private static final class Watch implements AutoCloseable {
+        private final Thread tested = Thread.currentThread();
+        private boolean over;
+        private boolean late;
+
+        Watch(String name) {
+            Thread thread = new Thread(() -> watch(name), "watch over " + name);
+            thread.setDaemon(true);
+            thread.start();
+        }
+
+        private synchronized void watch(String name) {
+            long end = System.nanoTime() + TEST_SECONDS * 1_000_000_000L;
+            try {
+                for (long left = TEST_SECONDS * 1000L; !over && left > 0; left = (end - System.nanoTime()) / 1_000_000) {
+                    wait(left);
+                }
+            } catch (InterruptedException stopped) {
+                return;
+            }
+            if (!over) {
+                late = true;
+                System.err.println(name + " takes longer than " + TEST_SECONDS + " s, and is here:");
+                for (StackTraceElement place : tested.getStackTrace()) {
+                    System.err.println("    at " + place);
+                }
+                tested.interrupt();
+            }
+        }
+
+        synchronized boolean late() {
+            return late;
+        }
+
+        /** From here on nothing is interrupted, and no interruption is left over for the next test. */
+        @Override
+        public synchronized void close() {
+            over = true;
+            notifyAll();
+            Thread.interrupted();
+        }
     }
 
     static void begin(String[] args) {
@@ -50,13 +102,19 @@ final class Compat {
             return;
         }
         long start = System.nanoTime();
-        try {
-            body.run();
-            OUT.println("ok " + name);
-        } catch (Throwable failure) {
-            failure.printStackTrace();
-            OUT.println("not ok " + name + ": " + shortened(failure.toString().replace('\n', '|')));
+        OUT.println("begin " + name);
+        OUT.flush();
+        try (Watch watch = new Watch(name)) {
+            try {
+                body.run();
+                OUT.println("ok " + name);
+            } catch (Throwable failure) {
+                failure.printStackTrace();
+                String late = watch.late() ? "took longer than " + TEST_SECONDS + " s, " : "";
+                OUT.println("not ok " + name + ": " + late + shortened(failure.toString().replace('\n', '|')));
+            }
         }
+        OUT.flush();
         System.err.printf("%s took %d ms%n", name, (System.nanoTime() - start) / 1_000_000);
     }
 
@@ -88,9 +146,9 @@ final class Compat {
 
     /** Asks again until the answer is true; a broker needs a moment for what it does later. */
     static void eventually(String what, Callable<Boolean> question) throws Exception {
-        long end = System.nanoTime() + 15_000_000_000L;
+        long end = System.nanoTime() + 60_000_000_000L;
         while (!question.call()) {
-            check(System.nanoTime() < end, "not within 15 s: " + what);
+            check(System.nanoTime() < end, "not within 60 s: " + what);
             Thread.sleep(50);
         }
     }
@@ -150,10 +208,15 @@ final class Compat {
         List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-Xmx128m",
                 "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"), "org.apache.kafka.tools." + name));
         command.addAll(List.of(args));
-        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        Path logs = Path.of(System.getenv("COMPAT_LOGS"));
+        Path out = logs.resolve(name + ".out");
+        Process process = new ProcessBuilder(command).redirectOutput(out.toFile())
+                .redirectError(logs.resolve(name + ".err").toFile()).start();
         try {
-            String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            return new Said(process.waitFor(), out);
+            boolean ended = process.waitFor(PROCESS_SECONDS, TimeUnit.SECONDS);
+            String said = Files.readString(out);
+            check(ended, name + " did not end within " + PROCESS_SECONDS + " s, and said: " + shortened(said));
+            return new Said(process.exitValue(), said);
         } finally {
             process.destroyForcibly();
         }

@@ -102,10 +102,11 @@ fn run_package(job: &Job<'_>, package: &Package, wanted: BTreeSet<&str>) -> Resu
     for test in left_out {
         outcome.leave_out(&format!("{prefix}{test}"));
     }
-    for test in chosen {
-        let test = format!("{prefix}{test}");
+    let running = running(&finished.stderr);
+    for name in chosen {
+        let test = format!("{prefix}{name}");
         if !outcome.passed.contains(&test) && !outcome.failed.iter().any(|(failed, _)| *failed == test) {
-            outcome.fail(&test, format!("did not run to its end: {}", finished.why));
+            outcome.fail(&test, unended(name, &running, &finished.why));
         }
     }
     if outcome.passed.is_empty() || !finished.success && outcome.failed.is_empty() {
@@ -137,6 +138,23 @@ fn read(output: &str, prefix: &str) -> Outcome {
         outcome.fail("validation", "a test logged that it skipped its validation");
     }
     outcome
+}
+
+/// What ran when the program's own time was up, tests and subtests, and for how long: Go tells it before its stacks.
+fn running(stderr: &str) -> Vec<(&str, &str)> {
+    let lines = stderr.lines().skip_while(|line| line.trim() != "running tests:").skip(1);
+    lines.map_while(|line| line.trim().strip_suffix(')')?.split_once(" (")).collect()
+}
+
+/// Why a test has no verdict. It hung, or it waited for those that did, or the program ended otherwise.
+fn unended(test: &str, running: &[(&str, &str)], why: &str) -> String {
+    let own = running.iter().filter(|(name, _)| name.split('/').next() == Some(test));
+    let own: Vec<String> = own.map(|(name, took)| format!("{name} after {took}")).collect();
+    match (own.is_empty(), running.is_empty()) {
+        (false, _) => format!("still ran when the time was up: {}", own.join(", ")),
+        (true, false) => "was not run to its end before the time was up".into(),
+        (true, true) => format!("did not run to its end: {why}"),
+    }
 }
 
 /// The last lines that a test logged, like `file_test.go:12: what`. Tests run in parallel; a line
@@ -171,6 +189,25 @@ mod tests {
 --- FAIL: TestA (0.02s)
 --- SKIP: TestC (0.00s)
 ";
+
+    const TOO_LONG: &str = "\
+panic: test timed out after 9m50s
+\trunning tests:
+\t\tTestA (9m49s)
+\t\tTestB/sub (1m2s)
+
+goroutine 1 [running]:
+main.main (x)
+";
+
+    #[test]
+    fn what_ran_when_the_time_was_up_is_named() {
+        let running = running(TOO_LONG);
+        assert_eq!(running, [("TestA", "9m49s"), ("TestB/sub", "1m2s")]);
+        assert_eq!(unended("TestB", &running, ""), "still ran when the time was up: TestB/sub after 1m2s");
+        assert_eq!(unended("TestC", &running, "why"), "was not run to its end before the time was up");
+        assert_eq!(unended("TestC", &[], "why"), "did not run to its end: why");
+    }
 
     #[test]
     fn verdicts_and_messages_are_read() {

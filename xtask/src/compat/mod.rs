@@ -46,7 +46,8 @@ pub struct Suite {
     pub settings: &'static [(&'static str, &'static str)],
     /// The port and host name that the tests insist on. Such a suite runs in a network namespace.
     pub fixed: Option<(&'static str, u16)>,
-    /// How long the tests may take, without what `prepare` builds.
+    /// How long the tests may take, without what `prepare` builds: five times what they do, or more, since other work
+    /// may run beside them. Only what hangs takes so long.
     pub limit: Duration,
     /// Downloads and builds; the only stage that needs a network.
     pub prepare: fn(&Place) -> Result<(), String>,
@@ -147,7 +148,7 @@ impl Job<'_> {
         let names = self.left_out.keys().map(String::as_str).collect::<Vec<_>>().join(",");
         command.arg(&self.address).arg(names).current_dir(&self.scratch).env("COMPAT_LOGS", &self.logs);
         let finished = process::run_watched(command, &self.logs.join("tests"), self.limit, watch)?;
-        let mut outcome = Outcome::parse(&finished.stdout);
+        let mut outcome = Outcome::parse(&finished.stdout, &finished.why);
         if !finished.success && outcome.failed.is_empty() {
             outcome.fail("program", finished.why);
         }
@@ -325,8 +326,14 @@ fn with_broker(
     let result = (suite.run)(&job);
     let stopped = job.broker.borrow_mut().stop();
     let _ = fs::remove_dir_all(&scratch);
-    let mut outcome = result.map_err(|e| format!("{e} (output: {})", logs.display()))?;
-    outcome.finish(&job.left_out);
+    let mut outcome = match result {
+        Ok(mut outcome) => {
+            outcome.finish(&job.left_out);
+            outcome
+        }
+        // Not the last word: that the broker had died may be why.
+        Err(why) => Outcome::could_not_run(format!("{why} (output: {})", logs.display())),
+    };
     if let Err(why) = stopped {
         outcome.failed.push(("the broker".into(), why));
     }

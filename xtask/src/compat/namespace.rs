@@ -32,8 +32,9 @@ pub fn outside(
     if everything {
         command.arg("--all");
     }
-    // The inner one ends by itself at the suite's limit; this is for the case that it does not.
-    let limit = suite.limit + Duration::from_secs(150);
+    // The inner one ends by itself at the suite's limit, with a broker that is started before and stopped after it;
+    // this is for the case that it does not.
+    let limit = suite.limit + Duration::from_secs(240);
     let finished = process::run(
         &mut command,
         &place.target.join("logs").join(format!("{}-namespace", suite.name)),
@@ -42,7 +43,7 @@ pub fn outside(
     if !finished.success {
         return Err(format!("in a network namespace (unshare --map-root-user --net): {}", finished.why));
     }
-    let mut outcome = Outcome::parse(&finished.stdout);
+    let mut outcome = Outcome::parse(&finished.stdout, &finished.why);
     outcome.finish(left_out);
     Ok(outcome)
 }

@@ -1,8 +1,8 @@
 //! What a suite showed, and the file of what it leaves out.
 //!
-//! Our own test programs speak lines: `ok NAME`, `not ok NAME: why`, `left out NAME`, and at the
-//! end `plan N` with the number of tests. Without the last line the program is taken to have
-//! died on the way.
+//! Our own test programs speak lines: `begin NAME` and then `ok NAME` or `not ok NAME: why`, or `left out NAME`, and
+//! at the end `plan N` with the number of tests. Without the last line the program is taken to have died on the way,
+//! in the test that it had begun.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,16 +43,21 @@ impl Outcome {
         self.left_out.extend(other.left_out);
     }
 
-    /// Reads the lines of a test program. Other lines are ignored: they are its log.
-    pub fn parse(output: &str) -> Self {
+    /// Reads the lines of a test program that ended in such a way. Other lines are ignored: they are its log.
+    pub fn parse(output: &str, ended: &str) -> Self {
         let mut outcome = Self::default();
         let mut plan = None;
+        let mut running = None;
         for line in output.lines() {
-            if let Some(name) = line.strip_prefix("ok ") {
+            if let Some(name) = line.strip_prefix("begin ") {
+                running = Some(name.trim());
+            } else if let Some(name) = line.strip_prefix("ok ") {
                 outcome.pass(name.trim());
+                running = None;
             } else if let Some(rest) = line.strip_prefix("not ok ") {
                 let (name, why) = rest.split_once(": ").unwrap_or((rest, ""));
                 outcome.fail(name.trim(), why);
+                running = None;
             } else if let Some(name) = line.strip_prefix("left out ") {
                 outcome.leave_out(name.trim());
             } else if let Some(count) = line.strip_prefix("plan ") {
@@ -63,7 +68,10 @@ impl Outcome {
         match plan {
             Some(n) if n == seen => {}
             Some(n) => outcome.fail("plan", format!("{n} tests announced, {seen} reported")),
-            None => outcome.fail("plan", format!("the program ended early, after {seen} tests")),
+            None => {
+                let name = running.unwrap_or("plan");
+                outcome.fail(name, format!("the program ended early, after {seen} tests: {ended}"));
+            }
         }
         outcome
     }
@@ -154,22 +162,33 @@ mod tests {
     #[test]
     fn lines_are_read_back_as_written() {
         let text = "ok a\nnoise\nnot ok b: why: because\nleft out c\nplan 3\n";
-        let outcome = Outcome::parse(text);
+        let outcome = Outcome::parse(text, "");
         assert_eq!(outcome.passed, ["a"]);
         assert_eq!(outcome.failed, [("b".to_owned(), "why: because".to_owned())]);
-        assert_eq!(Outcome::parse(&outcome.lines()).lines(), outcome.lines());
+        assert_eq!(Outcome::parse(&outcome.lines(), "").lines(), outcome.lines());
     }
 
     #[test]
     fn a_program_that_ends_early_has_failed() {
-        assert_eq!(failures(&Outcome::parse("ok a\n")), ["plan"]);
-        assert_eq!(failures(&Outcome::parse("ok a\nplan 2\n")), ["plan"]);
-        assert_eq!(failures(&Outcome::parse("ok a\nplan 1\n")), [""; 0]);
+        assert_eq!(failures(&Outcome::parse("ok a\n", "")), ["plan"]);
+        assert_eq!(failures(&Outcome::parse("ok a\nplan 2\n", "")), ["plan"]);
+        assert_eq!(failures(&Outcome::parse("ok a\nplan 1\n", "")), [""; 0]);
+    }
+
+    #[test]
+    fn the_test_in_which_it_ended_is_named() {
+        let outcome = Outcome::parse("begin a\nok a\nbegin b\nnot ok b: no\nbegin c\n", "took too long");
+        assert_eq!(outcome.passed, ["a"]);
+        assert_eq!(failures(&outcome), ["b", "c"]);
+        let why = "the program ended early, after 2 tests: took too long";
+        assert_eq!(outcome.failed[1].1, why);
+        let between = Outcome::parse("begin a\nok a\n", "exit code 1");
+        assert_eq!(failures(&between), ["plan"]);
     }
 
     #[test]
     fn left_out_must_agree_with_the_file() {
-        let mut outcome = Outcome::parse("ok a\nleft out b\nplan 2\n");
+        let mut outcome = Outcome::parse("ok a\nleft out b\nplan 2\n", "");
         outcome.finish(&reasons(&["b"]));
         assert_eq!(failures(&outcome), [""; 0]);
         assert_eq!(outcome.left_out, [("b".to_owned(), "a reason".to_owned())]);
@@ -177,14 +196,14 @@ mod tests {
         outcome.finish(&reasons(&["b", "gone"]));
         assert_eq!(failures(&outcome), ["gone"]);
 
-        let mut outcome = Outcome::parse("ok a\nleft out b\nplan 2\n");
+        let mut outcome = Outcome::parse("ok a\nleft out b\nplan 2\n", "");
         outcome.finish(&reasons(&[]));
         assert_eq!(failures(&outcome), ["b"]);
     }
 
     #[test]
     fn a_suite_in_which_nothing_ran_has_failed() {
-        let mut outcome = Outcome::parse("left out b\nplan 1\n");
+        let mut outcome = Outcome::parse("left out b\nplan 1\n", "");
         outcome.finish(&reasons(&["b"]));
         assert_eq!(failures(&outcome), ["nothing"]);
     }

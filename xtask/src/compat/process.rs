@@ -31,6 +31,7 @@ pub fn spawn(command: &mut Command, log: &Path) -> Result<Child, String> {
 /// What a finished command said.
 pub struct Finished {
     pub stdout: String,
+    pub stderr: String,
     pub success: bool,
     /// How it ended, and the end of its standard error: for a failure's message.
     pub why: String,
@@ -79,7 +80,7 @@ pub fn run_watched(
     let stderr = read(&log.with_extension("err"));
     let success = status.is_some_and(|s| s.success());
     let tail = tail(if stderr.trim().is_empty() { &stdout } else { &stderr }, 8);
-    Ok(Finished { stdout, success, why: format!("{how}: {tail}") })
+    Ok(Finished { stdout, stderr, success, why: format!("{how}: {tail}") })
 }
 
 /// Runs a step of the preparation; anything but success is an error that shows the end of the log.
