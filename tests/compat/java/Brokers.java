@@ -34,7 +34,8 @@ final class Brokers {
         Path answer = directory.resolve("answer");
         Files.writeString(written, broker + " " + verb);
         Files.move(written, directory.resolve("request"), StandardCopyOption.ATOMIC_MOVE);
-        long end = System.nanoTime() + 120_000_000_000L;
+        // More than who answers gives a broker to be made, to start and to stop.
+        long end = System.nanoTime() + 240_000_000_000L;
         while (!Files.exists(answer)) {
             Compat.check(System.nanoTime() < end, "no answer to \"" + broker + " " + verb + "\"");
             Thread.sleep(5);

@@ -198,7 +198,7 @@ impl Broker {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         process::signal_group(&child, "TERM");
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(30) {
+        while started.elapsed() < Duration::from_secs(60) {
             if let Ok(Some(_)) = child.try_wait() {
                 return Ok(());
             }
@@ -206,7 +206,7 @@ impl Broker {
         }
         process::signal_group(&child, "KILL");
         let _ = child.wait();
-        Err("it did not stop within 30 s of SIGTERM".into())
+        Err("it did not stop within 60 s of SIGTERM".into())
     }
 }
 

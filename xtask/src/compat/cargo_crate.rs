@@ -47,7 +47,7 @@ impl Published {
         }
         let mut cargo = self.cargo(&source, &dir);
         cargo.args(["--message-format=json"]);
-        let messages = process::step(&mut cargo, &log("build"), Duration::from_secs(1200))?;
+        let messages = process::step(&mut cargo, &log("build"), Duration::from_secs(2400))?;
         write(&dir.join("binaries.txt"), &self.binaries(&messages)?)
     }
 

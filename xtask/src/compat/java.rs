@@ -15,7 +15,7 @@ pub const TOOLS: Suite = Suite {
     about: "the command line tools of Apache Kafka 4.3.1",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(300),
+    limit: Duration::from_secs(600),
     prepare,
     run: |job| run(job, "Tools"),
 };
@@ -25,7 +25,7 @@ pub const CLIENTS: Suite = Suite {
     about: "producer, consumer and admin client of Apache Kafka 4.3.1",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(300),
+    limit: Duration::from_secs(600),
     prepare,
     run: |job| run(job, "Clients"),
 };
@@ -35,7 +35,7 @@ pub const INTERNAL_TOPICS: Suite = Suite {
     about: "readers of __consumer_offsets and __transaction_state: Kafka's formatters, franz-go's decoders",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(480),
     prepare: |place| prepare(place).and_then(|()| franz_go::prepare_reader(place)),
     run: |job| {
         let mut command = java(job.place, 512);
@@ -49,7 +49,7 @@ pub const SEGMENTS: Suite = Suite {
     about: "segment files: read by Kafka's DumpLogSegments, moved under Kafka 4.3.1, and moved here from it",
     settings: &[("log.cleaner.backoff.ms", "200")],
     fixed: None,
-    limit: Duration::from_secs(300),
+    limit: Duration::from_secs(720),
     prepare,
     run: |job| controlling(job, "Segments"),
 };
@@ -59,7 +59,7 @@ pub const COPIER: Suite = Suite {
     about: "Kafka's TransactionalMessageCopier and its VerifiableConsumer under kill -9: see --rounds",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(900),
+    limit: Duration::from_secs(1200),
     prepare,
     run: |job| controlling(job, "Copier"),
 };

@@ -11,7 +11,7 @@ pub const SUITE: Suite = Suite {
     about: "kafkajs 2.2.4 for Node",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(360),
     prepare,
     run,
 };

@@ -10,14 +10,14 @@ pub const SUITE: Suite = Suite {
     about: "kcat of the distribution (librdkafka): metadata, produce, consume, query",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(360),
     prepare,
     run,
 };
 
 fn prepare(place: &Place) -> Result<(), String> {
     let log = place.target.join("logs/kcat-install");
-    if process::step(Command::new("kcat").arg("-V"), &log, Duration::from_secs(10)).is_ok() {
+    if process::step(Command::new("kcat").arg("-V"), &log, Duration::from_secs(60)).is_ok() {
         return Ok(());
     }
     let mut apt = Command::new("apt-get");

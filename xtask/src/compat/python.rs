@@ -11,7 +11,7 @@ pub const KAFKA_PYTHON: Suite = Suite {
     about: "kafka-python 3.0.12, a client in Python alone",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(360),
     prepare,
     run: |job| run(job, "test_kafka_python.py"),
 };
@@ -21,7 +21,7 @@ pub const CONFLUENT: Suite = Suite {
     about: "confluent-kafka 2.16.1 for Python, on librdkafka",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(360),
     prepare,
     run: |job| run(job, "test_confluent_kafka.py"),
 };
@@ -31,7 +31,7 @@ pub const AIOKAFKA: Suite = Suite {
     about: "aiokafka 0.14.0, asyncio",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(360),
     prepare,
     run: |job| run(job, "test_aiokafka.py"),
 };

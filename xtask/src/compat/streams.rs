@@ -11,7 +11,7 @@ pub const SUITE: Suite = Suite {
     about: "a word count in Scala with Kafka Streams 4.3.1: guarantees, kills, lost state, standby tasks",
     settings: &[],
     fixed: None,
-    limit: Duration::from_secs(720),
+    limit: Duration::from_secs(1200),
     prepare,
     run,
 };
