@@ -12,6 +12,10 @@ const CRATE: Published = Published {
     unit_tests: false,
 };
 
+/// It expects that a record which lingers for 5 s is not sent in the 4 s after two others were answered, which began to
+/// wait at almost the same time: where their answers take a second, it fails on any broker.
+const RACY: &[&str] = &["producer::test_batch_producer"];
+
 pub const SUITE: Suite = Suite {
     name: "rskafka",
     about: "the integration tests of the crate rskafka 0.6.0",
@@ -30,6 +34,6 @@ pub const SUITE: Suite = Suite {
             // Left out as long as the broker has no SASL listener: test_sasl would fail.
             ("KAFKA_SASL_CONNECT", job.address.as_str()),
         ];
-        CRATE.run(job, &envs, &[])
+        CRATE.run(job, &envs, RACY)
     },
 };
