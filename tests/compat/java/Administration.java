@@ -319,8 +319,8 @@ final class Administration {
             NewTopic next = topic("next", 1, 1);
             limit(client(id), "controller_mutation_rate", 2.0);
             try (var admin = Admin.create(Map.<String, Object>of("bootstrap.servers", Compat.address, "client.id", id))) {
-                // Eleven seconds count, which is 22 partitions: this leaves a debt of three seconds.
-                admin.createTopics(List.of(topic("small", 2, 1), topic("large", 26, 1))).all().get();
+                // Eleven seconds count, which is 22 partitions: this leaves a debt of eight seconds.
+                admin.createTopics(List.of(topic("small", 2, 1), topic("large", 36, 1))).all().get();
                 var once = new CreateTopicsOptions().retryOnQuotaViolation(false);
                 Clients.fails(ThrottlingQuotaExceededException.class,
                         () -> admin.createTopics(List.of(next), once).all().get());

@@ -101,7 +101,7 @@ final class Program implements AutoCloseable {
     /** SIGKILL. */
     void kill() throws Exception {
         process.destroyForcibly();
-        ended(10);
+        ended(60);
     }
 
     /** SIGTERM, as a user stops a program; waits for its end. */

@@ -283,9 +283,9 @@ final class Segments {
     }
 
     private static void awaitCompaction(Side side, String topic, int most) throws Exception {
-        long end = System.nanoTime() + 60_000_000_000L;
+        long end = System.nanoTime() + 120_000_000_000L;
         for (int records = Integer.MAX_VALUE; records > most; records = read(side, topic, "read_uncommitted").size()) {
-            Compat.check(System.nanoTime() < end, side.name + " has still " + records + " records after 60 s");
+            Compat.check(System.nanoTime() < end, side.name + " has still " + records + " records after 120 s");
             Thread.sleep(500);
         }
     }
@@ -297,10 +297,10 @@ final class Segments {
             consumer.assign(List.of(tp));
             consumer.seekToBeginning(List.of(tp));
             long end = consumer.endOffsets(List.of(tp)).get(tp);
-            long limit = System.nanoTime() + 30_000_000_000L;
+            long limit = System.nanoTime() + 90_000_000_000L;
             while (consumer.position(tp) < end) {
                 Compat.check(System.nanoTime() < limit,
-                        "read " + read.size() + " up to " + consumer.position(tp) + " of " + end + " in 30 s");
+                        "read " + read.size() + " up to " + consumer.position(tp) + " of " + end + " in 90 s");
                 consumer.poll(Duration.ofMillis(200)).forEach(read::add);
             }
         }
@@ -477,7 +477,7 @@ final class Segments {
                 String line = wanted.get(at);
                 consumer.seek(tp, Long.parseLong(line.substring(0, line.indexOf(' '))));
                 List<ConsumerRecord<String, String>> read = new ArrayList<>();
-                long end = System.nanoTime() + 10_000_000_000L;
+                long end = System.nanoTime() + 60_000_000_000L;
                 while (read.isEmpty() && System.nanoTime() < end) {
                     consumer.poll(Duration.ofMillis(200)).forEach(read::add);
                 }

@@ -36,6 +36,8 @@ final class Streams {
     private static final int WORDS_A_LINE = 10;
     private static final String EXACTLY_ONCE = "exactly_once_v2";
     private static final String AT_LEAST_ONCE = "at_least_once";
+    /** For a program that is not killed: a stall of some seconds would end its session, and at least once counts twice. */
+    private static final String PATIENT = "consumer.session.timeout.ms=45000";
     /** What follows the application in the names of the topics that Streams makes. */
     private static final String REPARTITION = "-counts-store-repartition";
     private static final String CHANGELOG = "-counts-store-changelog";
@@ -173,10 +175,10 @@ final class Streams {
         }
 
         private void await(String what, BooleanSupplier there) {
-            long end = System.nanoTime() + 60_000_000_000L;
+            long end = System.nanoTime() + 120_000_000_000L;
             while (!there.getAsBoolean()) {
                 if (System.nanoTime() > end) {
-                    throw new AssertionError("not within 60 s: " + what + ", but " + sum(told) + " of " + fed);
+                    throw new AssertionError("not within 120 s: " + what + ", but " + sum(told) + " of " + fed);
                 }
                 if (programs.stream().noneMatch(Program::runs)) {
                     throw new AssertionError("the program has ended, and " + what + " were still to come");
@@ -200,13 +202,13 @@ final class Streams {
     }
 
     private static void awaitRunning(Program program) throws Exception {
-        program.await("the state RUNNING", 60, "state RUNNING"::equals);
+        program.await("the state RUNNING", 120, "state RUNNING"::equals);
     }
 
     private static void plain(String name, String guarantee) throws Exception {
         try (var count = new Count(name, guarantee, true)) {
             count.feed(2000);
-            count.start(1);
+            count.start(1, PATIENT);
             count.awaitPart(0.5);
             count.feed(2000);
             count.awaitAll();
@@ -299,7 +301,7 @@ final class Streams {
             awaitRunning(second);
             count.awaitAll();
             count.feed(1000);
-            second.await("records of a standby task", 60, line -> line.startsWith("standby ") && !line.equals("standby 0"));
+            second.await("records of a standby task", 120, line -> line.startsWith("standby ") && !line.equals("standby 0"));
             first.kill();
             count.feed(1000);
             count.awaitAll();
@@ -401,7 +403,7 @@ final class Streams {
             }
             first.kill();
             count.feed(1000);
-            count.start(1);
+            count.start(1, PATIENT);
             count.awaitAll();
             return new Told(Map.copyOf(count.told), count.seen.stream().sorted().toList());
         }

@@ -70,7 +70,7 @@ final class Telemetry {
             for (int n = 0; n < 20; n++) {
                 producer.send(new ProducerRecord<>(topic, "k" + n, "v")).get();
             }
-            Uuid id = producer.clientInstanceId(Duration.ofSeconds(10));
+            Uuid id = producer.clientInstanceId(Duration.ofSeconds(60));
             String labels = "{client_instance_id=\"" + id + "\",client_id=\"" + name + "\"";
             String sent = "org_apache_kafka_producer_record_send_total" + labels;
             Compat.eventually("the page shows that 20 records were sent",

@@ -178,7 +178,7 @@ final class Tools {
     }
 
     private static Compat.Said consume(String topic, String... args) throws Exception {
-        String[] first = {"--topic", topic, "--partition", "0", "--timeout-ms", "20000"};
+        String[] first = {"--topic", topic, "--partition", "0", "--timeout-ms", "60000"};
         return Compat.tool(CONSUMER, Stream.concat(Stream.of(first), Stream.of(args)).toArray(String[]::new));
     }
 
@@ -333,7 +333,7 @@ final class Tools {
             produce(topic, 100);
             for (String protocol : List.of("classic", "consumer")) {
                 Compat.Said read = Compat.tool(CONSUMER, "--topic", topic, "--group", protocol + Compat.RUN,
-                        "--from-beginning", "--max-messages", "100", "--timeout-ms", "20000", "--command-property",
+                        "--from-beginning", "--max-messages", "100", "--timeout-ms", "60000", "--command-property",
                         "group.protocol=" + protocol).ok();
                 Compat.equal(read.out().lines().count(), 100L, "records of a " + protocol + " group");
             }
@@ -345,7 +345,7 @@ final class Tools {
             create(topic, 1);
             produce(topic, 100);
             Compat.tool(CONSUMER, "--topic", topic, "--group", group, "--from-beginning", "--max-messages", "100",
-                    "--timeout-ms", "20000").ok();
+                    "--timeout-ms", "60000").ok();
             Compat.tool(command, "--list").ok().has(group);
             Compat.tool("GroupsCommand", "--list").ok().has(group);
             Compat.tool(command, "--describe", "--group", group).ok().has(topic, "100");
@@ -380,7 +380,7 @@ final class Tools {
             String topic = topic("perf-read");
             create(topic, 1);
             produce(topic, 5000);
-            Compat.tool("ConsumerPerformance", "--topic", topic, "--num-records", "5000", "--timeout", "20000").ok()
+            Compat.tool("ConsumerPerformance", "--topic", topic, "--num-records", "5000", "--timeout", "60000").ok()
                     .has("5000");
         });
         Compat.test("verifiable-consumer", () -> {

@@ -105,10 +105,10 @@ final class Transactions {
         try (var consumer = Clients.consumer(COMMITTED, "max.poll.records=5000")) {
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
-            long limit = System.nanoTime() + 40_000_000_000L;
+            long limit = System.nanoTime() + 120_000_000_000L;
             // A record and a marker of each transaction.
             while (partitions.stream().anyMatch(partition -> consumer.position(partition) < 4)) {
-                Compat.check(System.nanoTime() < limit, "not read to the end within 40 s");
+                Compat.check(System.nanoTime() < limit, "not read to the end within 120 s");
                 consumer.poll(Duration.ofMillis(200)).forEach(record -> {
                     Compat.equal(record.value(), "committed", "the record of partition " + record.partition());
                     seen[record.partition()]++;

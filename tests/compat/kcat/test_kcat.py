@@ -2,14 +2,16 @@
 
 import json
 import subprocess
+import threading
 import time
 
 from compat import ADDRESS, check, compressible, each_codec, equal, run, test, topic
 
 
 def kcat(*args, stdin=b"", fails=False):
-    """Runs kcat and gives its standard output."""
-    done = subprocess.run(["kcat", "-b", ADDRESS, *args], input=stdin, capture_output=True, timeout=30)
+    """Runs kcat and gives its standard output. For what it asks about, it has 30 s and not five."""
+    command = ["kcat", "-b", ADDRESS, "-m", "30", *args]
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60)
     check((done.returncode != 0) == fails, f"kcat {' '.join(args)}: exit code {done.returncode}, {done.stderr.decode()}")
     return done.stderr.decode() if fails else done.stdout
 
@@ -36,7 +38,7 @@ def list_brokers():
 @test
 def list_creates_topic():
     name = topic("created")
-    deadline = time.time() + 10
+    deadline = time.time() + 60
     while True:
         (found,) = metadata("-t", name)["topics"]
         if not found.get("error"):
@@ -75,7 +77,7 @@ def acks_none_one_and_all():
     name = topic("acks")
     for acks in ["0", "1", "all"]:
         kcat("-P", "-t", name, "-p", "0", "-X", f"acks={acks}", stdin=f"with {acks}\n".encode())
-    deadline = time.time() + 10
+    deadline = time.time() + 60
     # acks=0 is not answered, so its record may become visible a little later than kcat ends.
     while query(name, 0, -1) < 3:
         check(time.time() < deadline, "records are missing")
@@ -149,12 +151,17 @@ def tail_sees_new_records():
     kcat("-P", "-t", name, "-p", "0", stdin=b"before\n")
     command = ["kcat", "-b", ADDRESS, "-C", "-t", name, "-p", "0", "-o", "end", "-c", "3", "-u"]
     tail = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # One that says nothing would be waited for without end.
+    limit = threading.Timer(60, tail.kill)
+    limit.start()
     try:
         # "Reached end of topic" says that it waits at the end.
-        check(b"Reached end" in tail.stderr.readline(), "did not reach the end")
+        said = tail.stderr.readline()
+        check(b"Reached end" in said, f"did not reach the end within 60 s, said: {said}")
         kcat("-P", "-t", name, "-p", "0", stdin=b"a\nb\nc\n")
-        out, _ = tail.communicate(timeout=20)
+        out, _ = tail.communicate(timeout=60)
     finally:
+        limit.cancel()
         tail.kill()
     equal(out.splitlines(), [b"a", b"b", b"c"], "values")
 

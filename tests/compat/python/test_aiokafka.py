@@ -18,7 +18,7 @@ async def produce(name, values, **settings):
 
 async def poll(reader, count):
     read = []
-    deadline = time.time() + 20
+    deadline = time.time() + 60
     while len(read) < count and time.time() < deadline:
         for records in (await reader.getmany(timeout_ms=200)).values():
             read.extend(records)
@@ -95,7 +95,7 @@ async def admin_topics():
     await admin.start()
 
     async def until(what, question):
-        deadline = time.time() + 10
+        deadline = time.time() + 60
         while not await question():
             check(time.time() < deadline, what)
             await asyncio.sleep(0.1)

@@ -29,7 +29,7 @@ def produce(name, values, **settings):
     for value in values:
         producer.produce(name, value, partition=0, on_delivery=delivered)
         producer.poll(0)
-    equal(producer.flush(30), 0, "undelivered")
+    equal(producer.flush(60), 0, "undelivered")
     return offsets
 
 
@@ -40,7 +40,7 @@ def consumer(**settings):
 
 def poll(reader, count):
     read = []
-    deadline = time.time() + 30
+    deadline = time.time() + 60
     while len(read) < count and time.time() < deadline:
         for message in reader.consume(count - len(read), timeout=0.5):
             check(message.error() is None, f"{message.error()}")
@@ -60,7 +60,7 @@ def read_all(name, count, offset=0, **settings):
 
 def done(futures):
     for future in futures.values():
-        future.result(30)
+        future.result(60)
 
 
 @each_codec
@@ -107,7 +107,7 @@ def keys_headers_and_timestamps():
     headers = [("a", b"1"), ("b", None), ("a", b"")]
     producer.produce(name, b"v", key=b"k", partition=0, headers=headers, timestamp=1_700_000_000_123)
     producer.produce(name, None, key=b"tombstone", partition=0)
-    equal(producer.flush(30), 0, "undelivered")
+    equal(producer.flush(60), 0, "undelivered")
     first, second = read_all(name, 2)
     equal((first.key(), first.value(), first.timestamp()[1]), (b"k", b"v", 1_700_000_000_123), "record")
     equal(first.headers(), headers, "headers")
@@ -120,11 +120,11 @@ def offsets_by_time():
     producer = Producer({"bootstrap.servers": ADDRESS, "linger.ms": 0})
     for n in range(10):
         producer.produce(name, b"v", partition=0, timestamp=1_700_000_000_000 + n * 1000)
-        producer.flush(30)
+        producer.flush(60)
     reader = consumer()
-    (found,) = reader.offsets_for_times([TopicPartition(name, 0, 1_700_000_004_500)], timeout=10)
+    (found,) = reader.offsets_for_times([TopicPartition(name, 0, 1_700_000_004_500)], timeout=60)
     equal(found.offset, 5, "offset for a time")
-    equal(reader.get_watermark_offsets(TopicPartition(name, 0), timeout=10), (0, 10), "watermarks")
+    equal(reader.get_watermark_offsets(TopicPartition(name, 0), timeout=60), (0, 10), "watermarks")
     reader.close()
 
 
@@ -141,22 +141,22 @@ def admin_topics_and_configs():
     resource = ConfigResource(ResourceType.TOPIC, name)
 
     def retention():
-        return next(iter(admin.describe_configs([resource]).values())).result(30)["retention.ms"].value
+        return next(iter(admin.describe_configs([resource]).values())).result(60)["retention.ms"].value
 
     equal(retention(), "1234567", "retention.ms")
     change = ConfigEntry("retention.ms", "7654321", incremental_operation=AlterConfigOpType.SET)
     done(admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])]))
-    deadline = time.time() + 10
+    deadline = time.time() + 60
     while retention() != "7654321":
         check(time.time() < deadline, "retention.ms did not change")
         time.sleep(0.1)
     done(admin.create_partitions([NewPartitions(name, 4)]))
-    while len(admin.list_topics(name, timeout=10).topics[name].partitions) != 4:
+    while len(admin.list_topics(name, timeout=60).topics[name].partitions) != 4:
         check(time.time() < deadline, "partitions")
         time.sleep(0.1)
-    check(admin.describe_cluster().result(30).cluster_id, "no cluster id")
+    check(admin.describe_cluster().result(60).cluster_id, "no cluster id")
     done(admin.delete_topics([name]))
-    while name in admin.list_topics(timeout=10).topics:
+    while name in admin.list_topics(timeout=60).topics:
         check(time.time() < deadline, "still there")
         time.sleep(0.1)
 
@@ -169,7 +169,7 @@ def admin_delete_records_and_list_offsets():
     done(admin.delete_records([TopicPartition(name, 0, 40)]))
     for spec, wanted in [(OffsetSpec.earliest(), 40), (OffsetSpec.latest(), 100)]:
         tp = TopicPartition(name, 0)
-        equal(admin.list_offsets({tp: spec})[tp].result(30).offset, wanted, "offset")
+        equal(admin.list_offsets({tp: spec})[tp].result(60).offset, wanted, "offset")
 
 
 @test
@@ -182,7 +182,7 @@ def group():
         reader.subscribe([name])
         equal([m.value() for m in poll(reader, 500)], values, "values")
         reader.commit(asynchronous=False)
-        (found,) = reader.committed([TopicPartition(name, 0)], timeout=10)
+        (found,) = reader.committed([TopicPartition(name, 0)], timeout=60)
         equal(found.offset, 500, "committed")
         reader.close()
 
@@ -191,12 +191,12 @@ def group():
 def transaction():
     name = topic("ck-transaction")
     producer = Producer({"bootstrap.servers": ADDRESS, "transactional.id": f"t-{name}"})
-    producer.init_transactions(30)
+    producer.init_transactions(60)
     for commit in [False, True]:
         producer.begin_transaction()
         producer.produce(name, b"yes" if commit else b"no", partition=0)
-        producer.flush(30)
-        producer.commit_transaction(30) if commit else producer.abort_transaction(30)
+        producer.flush(60)
+        producer.commit_transaction(60) if commit else producer.abort_transaction(60)
     read = read_all(name, 1, **{"isolation.level": "read_committed"})
     equal([m.value() for m in read], [b"yes"], "values")
 

@@ -12,8 +12,8 @@ from compat import ADDRESS, check, compressible, each_codec, equal, run, test, t
 def produce(name, values, **settings):
     producer = KafkaProducer(bootstrap_servers=ADDRESS, **settings)
     sent = [producer.send(name, value, partition=0) for value in values]
-    producer.flush(timeout=30)
-    made = [future.get(timeout=30) for future in sent]
+    producer.flush(timeout=60)
+    made = [future.get(timeout=60) for future in sent]
     producer.close()
     return made
 
@@ -26,7 +26,7 @@ def consumer(name, **settings):
 
 def poll(reader, count):
     read = []
-    deadline = time.time() + 20
+    deadline = time.time() + 60
     while len(read) < count and time.time() < deadline:
         for records in reader.poll(timeout_ms=200).values():
             read.extend(records)
@@ -91,8 +91,8 @@ def keys_headers_and_timestamps():
     name = topic("kp-headers")
     producer = KafkaProducer(bootstrap_servers=ADDRESS)
     headers = [("a", b"1"), ("b", b""), ("a", b"2")]
-    producer.send(name, b"v", key=b"k", headers=headers, partition=0, timestamp_ms=1_700_000_000_123).get(30)
-    producer.send(name, None, key=b"tombstone", partition=0).get(30)
+    producer.send(name, b"v", key=b"k", headers=headers, partition=0, timestamp_ms=1_700_000_000_123).get(60)
+    producer.send(name, None, key=b"tombstone", partition=0).get(60)
     producer.close()
     reader = consumer(name)
     first, second = poll(reader, 2)
@@ -107,7 +107,7 @@ def offsets_by_time():
     name = topic("kp-times")
     producer = KafkaProducer(bootstrap_servers=ADDRESS)
     for n in range(10):
-        producer.send(name, b"v", partition=0, timestamp_ms=1_700_000_000_000 + n * 1000).get(30)
+        producer.send(name, b"v", partition=0, timestamp_ms=1_700_000_000_000 + n * 1000).get(60)
     producer.close()
     reader = consumer(name)
     tp = TopicPartition(name, 0)
@@ -126,7 +126,7 @@ def admin_topics():
 
     def use(admin):
         admin.create_topics([NewTopic(name=name, num_partitions=2, replication_factor=1)])
-        deadline = time.time() + 10
+        deadline = time.time() + 60
         while name not in admin.list_topics():
             check(time.time() < deadline, "not listed")
             time.sleep(0.1)
@@ -136,12 +136,12 @@ def admin_topics():
         except TopicAlreadyExistsError:
             pass
         admin.create_partitions({name: NewPartitions(total_count=4)})
-        deadline = time.time() + 10
+        deadline = time.time() + 60
         while len(admin.describe_topics([name])[0]["partitions"]) != 4:
             check(time.time() < deadline, "partitions")
             time.sleep(0.1)
         admin.delete_topics([name])
-        deadline = time.time() + 10
+        deadline = time.time() + 60
         while name in admin.list_topics():
             check(time.time() < deadline, "still listed")
             time.sleep(0.1)

@@ -44,8 +44,8 @@ class JavaMember:
     def leave(self):
         self.process.stdin.write("x")
         self.process.stdin.close()
-        self.process.wait(30)
-        self.reader.join(5)
+        self.process.wait(60)
+        self.reader.join(60)
         check(self.left, "the Java member did not leave by itself")
 
     def kill(self):
@@ -74,7 +74,7 @@ class PythonMember(threading.Thread):
 
     def leave(self):
         self.going = False
-        self.join(30)
+        self.join(60)
         check(not self.is_alive() and self.error is None, f"the Python member did not leave: {self.error}")
 
     kill = leave
@@ -132,14 +132,19 @@ class Group:
         self.sent = 0
         self.admin = AdminClient({"bootstrap.servers": ADDRESS})
         for future in self.admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
-            future.result(30)
+            future.result(60)
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
         for member in self.members:
-            member.kill()
+            try:
+                member.kill()
+            except AssertionError:
+                # What has failed before says more, and the others are to end too.
+                if not failed:
+                    raise
 
     def join(self, kind):
         member = kind(self.topic, self.group, self.protocol)
@@ -152,11 +157,11 @@ class Group:
         self.read += member.records
 
     def wait(self, what, question):
-        deadline = time.time() + 60
+        deadline = time.time() + 90
         while not question():
             dead = [m.error for m in self.members if getattr(m, "error", None)]
             check(not dead, f"a member failed: {dead}")
-            check(time.time() < deadline, f"not within 60 s: {what}; {[sorted(m.partitions) for m in self.members]}")
+            check(time.time() < deadline, f"not within 90 s: {what}; {[sorted(m.partitions) for m in self.members]}")
             time.sleep(0.05)
 
     def shared(self):
@@ -171,7 +176,7 @@ class Group:
     def committed(self):
         wanted = [ConsumerGroupTopicPartitions(self.group)]
         (future,) = self.admin.list_consumer_group_offsets(wanted).values()
-        return sum(max(tp.offset, 0) for tp in future.result(30).topic_partitions)
+        return sum(max(tp.offset, 0) for tp in future.result(60).topic_partitions)
 
     def all_read(self):
         return self.read + [r for m in self.members for r in m.records]
@@ -181,7 +186,7 @@ class Group:
         producer = Producer({"bootstrap.servers": ADDRESS, "linger.ms": 5})
         for n in range(self.sent, self.sent + count):
             producer.produce(self.topic, f"value-{n}", partition=n % PARTITIONS)
-        equal(producer.flush(30), 0, "undelivered")
+        equal(producer.flush(60), 0, "undelivered")
         self.sent += count
         self.wait("everything is read", lambda: len(self.all_read()) >= self.sent)
         self.wait("everything is committed", lambda: self.committed() == self.sent)

@@ -4,7 +4,8 @@
 //	deleted GROUP TOPIC PARTITION
 //	group GROUP PROTOCOL GENERATION MEMBER/CLIENT,...
 //
-// It ends when nothing more has come for two seconds. What it cannot decode is an error.
+// It ends when nothing more has come for two seconds, or nothing at all for a minute. What it cannot decode is an
+// error.
 package main
 
 import (
@@ -32,11 +33,14 @@ func main() {
 		fail(err)
 	}
 	defer client.Close()
+	// Until the first record there is a connection to make, and all that a consumer asks before it fetches.
+	patience := time.Minute
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		fetches := client.PollFetches(ctx)
+		timeIsUp := ctx.Err() != nil
 		cancel()
-		if ctx.Err() != nil && fetches.NumRecords() == 0 {
+		if timeIsUp && fetches.NumRecords() == 0 {
 			return
 		}
 		fetches.EachError(func(topic string, partition int32, err error) {
@@ -44,6 +48,9 @@ func main() {
 				fail(fmt.Errorf("%s %d: %w", topic, partition, err))
 			}
 		})
+		if fetches.NumRecords() > 0 {
+			patience = 2 * time.Second
+		}
 		fetches.EachRecord(func(record *kgo.Record) {
 			if err := tell(record); err != nil {
 				fail(fmt.Errorf("partition %d, offset %d: %w", record.Partition, record.Offset, err))
