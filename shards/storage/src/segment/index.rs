@@ -71,8 +71,13 @@ impl Index {
 
     /// Where to begin to look for an offset.
     pub fn position_for_offset(&self, offset_delta: u32) -> u32 {
+        self.entry_for_offset(offset_delta).map_or(0, |entry| entry.position)
+    }
+
+    /// The last entry whose batch does not end behind an offset.
+    pub fn entry_for_offset(&self, offset_delta: u32) -> Option<&IndexEntry> {
         let after = self.entries.partition_point(|entry| entry.offset_delta <= offset_delta);
-        after.checked_sub(1).map_or(0, |index| self.entries[index].position)
+        after.checked_sub(1).map(|index| &self.entries[index])
     }
 
     /// Where to begin to look for the first batch that has a timestamp of at least `timestamp`.

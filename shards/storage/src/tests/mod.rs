@@ -12,6 +12,7 @@ mod epochs;
 mod jitter;
 mod lying;
 mod more;
+mod newest;
 mod power;
 mod producers;
 mod recompress;

@@ -9,7 +9,7 @@ fn produced(id: i64, epoch: i16, sequence: i32, value: &[u8]) -> Vec<u8> {
 }
 
 /// A batch with real records: one at each of these times.
-fn timed(times: &[i64]) -> Vec<u8> {
+pub(super) fn timed(times: &[i64]) -> Vec<u8> {
     let base = times[0];
     let mut records = Vec::new();
     for (delta, time) in times.iter().enumerate() {
@@ -319,7 +319,7 @@ fn a_load_of_producers_goes_on_when_who_asked_for_it_has_gone() {
 }
 
 /// The batch with its records compressed.
-fn packed(plain: &[u8], codec: i16) -> Vec<u8> {
+pub(super) fn packed(plain: &[u8], codec: i16) -> Vec<u8> {
     let kind = compression::codec(codec).expect("a codec");
     let mut bytes = plain[..batch::HEADER_BYTES].to_vec();
     bytes.extend(compression::compress(kind, &plain[batch::HEADER_BYTES..]).expect("compresses"));
