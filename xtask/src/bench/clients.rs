@@ -180,11 +180,11 @@ fn page(options: &Options, origin: &Origin, results: &Results) -> String {
     let _ = writeln!(
         out,
         "Written by `cargo xtask bench clients` on {}, librdkafka {}. \
-         The broker has core {BROKER_CORE}, the client core {LOAD_CORE}. Each system has {} turns with each tool; the \
+         The broker has core {BROKER_CORE}, the client core {LOAD_CORE}. Each system has {} with each tool; the \
          figures are the medians of its turns. Read the ratios: the absolute figures are about this machine.\n",
         origin.words(),
         tools::LIBRDKAFKA,
-        options.rounds,
+        table::counted(options.rounds as usize, "turn"),
     );
     let _ = writeln!(
         out,
@@ -266,6 +266,23 @@ mod tests {
         );
         assert!(out.contains("| Kafka, default (page cache) | 250,000 |  | 2.00 | 0.500 |"), "{out}");
         assert_eq!(out.matches("## ").count(), 1);
+    }
+
+    #[test]
+    fn one_turn_is_not_called_turns() {
+        let origin = Origin {
+            date: "d".into(),
+            commit: "c".into(),
+            kernel: "k".into(),
+            processor: "p".into(),
+            cores: 2,
+            memory_gb: 1.0,
+        };
+        for (rounds, told) in [("1", "has 1 turn with each tool"), ("2", "has 2 turns with each tool")] {
+            let arguments = ["--rounds", rounds, "--tools", "rdkafka-produce"].map(str::to_owned);
+            let page = page(&parse(&arguments).unwrap(), &origin, &Results::new());
+            assert!(page.contains(told), "{page}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     kafka::VERSION,
     measure::Spans,
-    table::{Ceilings, Results},
+    table::{self, Ceilings, Results},
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -38,8 +38,9 @@ impl Origin {
     /// The words in which a page tells it.
     pub fn words(&self) -> String {
         let Origin { date, commit, kernel, processor, cores, memory_gb } = self;
+        let cores = table::counted(*cores, "core");
         format!(
-            "{date}, commit {commit}: {cores} cores of {processor}, {memory_gb} GB, Linux {kernel}, Kafka {VERSION}"
+            "{date}, commit {commit}: {cores} of {processor}, {memory_gb} GB, Linux {kernel}, Kafka {VERSION}"
         )
     }
 

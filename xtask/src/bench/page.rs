@@ -51,10 +51,10 @@ fn introduction(out: &mut String, asked: &Asked<'_>, origin: &Origin) {
     let _ = writeln!(
         out,
         "Written by `cargo xtask bench versus` on {}. The broker has core {BROKER_CORE}, the load core {LOAD_CORE}. \
-         Each system has {} turns of {} s in each row; the figures are the medians of its turns. Latency is counted from \
+         Each system has {} of {} s in each row; the figures are the medians of its turns. Latency is counted from \
          the time at which a request was due. Read the ratios: the absolute figures are about this machine.\n",
         origin.words(),
-        asked.rounds,
+        table::counted(asked.rounds as usize, "turn"),
         asked.spans.seconds,
     );
 }
@@ -107,4 +107,35 @@ fn method(out: &mut String, asked: &Asked<'_>) {
     );
     page_rows::text(out, asked);
     out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{
+        measure::Spans,
+        system::{Places, System},
+    };
+
+    #[test]
+    fn one_turn_and_one_core_are_not_called_turns_and_cores() {
+        let spans = Spans { seconds: 8, kafka_warmup: 120, flumen_warmup: 5, disk: 24 << 30 };
+        let places = Places { root: "root".into(), scratch: "scratch".into() };
+        for (number, turns, cores) in
+            [(1, "has 1 turn of 8 s", ": 1 core of p,"), (2, "has 2 turns of 8 s", ": 2 cores of p,")]
+        {
+            let origin = Origin {
+                date: "d".into(),
+                commit: "c".into(),
+                kernel: "k".into(),
+                processor: "p".into(),
+                cores: number,
+                memory_gb: 1.0,
+            };
+            let (systems, rounds) = (&System::ALL[..], number as u32);
+            let asked = Asked { rows: &[], systems, rounds, spans: &spans, places: &places };
+            let page = text(&asked, &origin, &Ceilings::default(), &Results::new());
+            assert!(page.contains(turns) && page.contains(cores), "{page}");
+        }
+    }
 }

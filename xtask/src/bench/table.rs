@@ -156,6 +156,12 @@ pub fn brief(shown: &[&str], figures: &Figures) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
+/// A number and its noun.
+pub fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// Three significant digits, with thousands apart.
 pub fn digits(value: f64) -> String {
     let decimals = if value == 0.0 { 0 } else { (2 - value.abs().log10().floor() as i32).max(0) };

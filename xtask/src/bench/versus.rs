@@ -8,7 +8,7 @@ use super::{
     page, picture, plan,
     rows::{ROWS, Row},
     system::{BROKER_CORE, LOAD_CORE, Places, System},
-    table::Ceilings,
+    table::{self, Ceilings},
     turns::{self, Asked},
 };
 use serde_json::Value;
@@ -75,7 +75,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     if failures.is_empty() {
         return Ok(());
     }
-    Err(format!("{} turns failed:\n{}", failures.len(), failures.join("\n")))
+    Err(format!("{} failed:\n{}", table::counted(failures.len(), "turn"), failures.join("\n")))
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
