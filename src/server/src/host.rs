@@ -46,6 +46,14 @@ pub(crate) fn list(cores: &[usize]) -> String {
     texts.join(",")
 }
 
+/// So many cores, in words.
+pub(crate) fn counted(cores: usize) -> String {
+    match cores {
+        1 => "1 core".to_owned(),
+        _ => format!("{cores} cores"),
+    }
+}
+
 /// Keeps the calling thread on one core.
 pub(crate) fn pin(core: usize) {
     let mut set = CpuSet::new();
@@ -134,6 +142,11 @@ mod tests {
     fn cores_are_listed_in_ranges() {
         assert_eq!(list(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
         assert_eq!(list(&[]), "");
+    }
+
+    #[test]
+    fn one_core_is_not_called_cores() {
+        assert_eq!([1, 2].map(counted), ["1 core", "2 cores"]);
     }
 
     #[test]

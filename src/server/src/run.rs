@@ -293,7 +293,7 @@ fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
     let (inner, port, first) = (executor.clone(), plan.port, plan.announce);
     executor.run(async move {
         let data = options.data.display().to_string();
-        let cores = port.shards();
+        let cores = host::counted(port.shards());
         let running = broker::start(inner, port, options).await.map_err(|error| error.to_string())?;
         if !first {
             running.stopped().await;
@@ -304,7 +304,7 @@ fn core_thread(plan: CorePlan, shared: Shared) -> Result<(), String> {
         // Whoever does not read it can do without.
         let _ = writeln!(
             io::stdout(),
-            "flumen is ready: Kafka clients at {}{http}, data in {data}, {cores} cores",
+            "flumen is ready: Kafka clients at {}{http}, data in {data}, {cores}",
             running.address
         );
         stop_event.after(0).await;
