@@ -139,13 +139,12 @@ impl Report {
     /// If any was damaged or unreadable.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.output.flush()?;
-        match self.flaws {
-            0 => Ok(()),
-            flaws => Err(Failure::other(
-                format!("{flaws} flaws in {} of the files", self.files_with_flaws),
-                "each is printed where it was found",
-            )),
-        }
+        let what = match self.flaws {
+            0 => return Ok(()),
+            1 => "1 flaw in 1 of the files".to_owned(),
+            flaws => format!("{flaws} flaws in {} of the files", self.files_with_flaws),
+        };
+        Err(Failure::other(what, "each is printed where it was found"))
     }
 }
 

@@ -286,6 +286,18 @@ fn what_is_not_known_is_said() {
     assert_eq!((&objects[0]["kind"], positions(&objects, "damage")), (&json!("journal"), vec![0]));
 }
 
+#[test]
+fn one_flaw_is_not_called_flaws() {
+    for (flaws, told) in [(1, "1 flaw in 1 of the files;"), (2, "2 flaws in 2 of the files;")] {
+        let mut report = Report::to(Box::new(Lines::default()), false);
+        for _ in 0..flaws {
+            report.unreadable(Path::new("notes.txt"), "not known").unwrap();
+        }
+        let line = report.finish().unwrap_err().line().unwrap();
+        assert!(line.starts_with(told), "{line}");
+    }
+}
+
 /// A journal file with two commits, each of a declaration and a batch.
 fn journal() -> Vec<u8> {
     use model::{PartitionId, TopicPartition};
