@@ -10,8 +10,11 @@
 //! - `metadata`: the metadata log and its snapshots, by `controller::inspect`.
 //! - `file`: bytes at positions.
 //! - `journal`: a shard's journal files and checkpoints, by `storage::inspect`.
-//! - `small`: what lies beside segments: aborted transactions, producers, leader epochs, how far a log was compacted.
+//! - `small`: what lies beside segments: aborted transactions, producers, leader epochs, how far a log was compacted; and
+//!   whether `node.toml` is whole.
 //! - `report`: what is printed, as text or JSON.
+//!
+//! Of other files that belong to a data directory (`docs/formats/directory.md`) one line says what they are.
 
 mod file;
 mod index;
@@ -71,6 +74,12 @@ enum Kind {
     Producers,
     Epochs,
     Cleaner,
+    /// `node.toml`.
+    Node,
+    Lock,
+    Reserve,
+    /// Another name of a file that was being written.
+    Unfinished,
 }
 
 /// The first bytes of Flumen's own files, and what they are.
@@ -91,14 +100,21 @@ impl Kind {
         if let Some((_, kind)) = of_magic {
             return Ok(Some(*kind));
         }
+        Ok(Kind::of_name(path))
+    }
+
+    fn of_name(path: &Path) -> Option<Kind> {
         match path.file_name().and_then(|name| name.to_str()) {
-            Some("checkpoint") => return Ok(Some(Kind::Checkpoint)),
-            Some("leader-epoch-checkpoint") => return Ok(Some(Kind::Epochs)),
-            Some("cleaner-state") => return Ok(Some(Kind::Cleaner)),
+            Some("checkpoint") => return Some(Kind::Checkpoint),
+            Some("leader-epoch-checkpoint") => return Some(Kind::Epochs),
+            Some("cleaner-state") => return Some(Kind::Cleaner),
+            Some("node.toml") => return Some(Kind::Node),
+            Some("lock") if lies_with_node(path) => return Some(Kind::Lock),
+            Some("reserve") if lies_with_node(path) => return Some(Kind::Reserve),
             _ => {}
         }
         let of_metadata = lies_with_metadata(path);
-        Ok(match path.extension().and_then(|extension| extension.to_str()) {
+        match path.extension().and_then(|extension| extension.to_str()) {
             Some("log") if of_metadata => Some(Kind::MetadataLog),
             Some("snapshot") if of_metadata => Some(Kind::MetadataSnapshot),
             Some("log" | "deleted" | "cleaned" | "swap") => Some(Kind::Segment),
@@ -108,8 +124,28 @@ impl Kind {
             Some("snapshot") => Some(Kind::Producers),
             // Zeros, until it is used.
             Some("journal") => Some(Kind::Journal),
+            Some(ending @ ("new" | "tmp")) => {
+                let whole = Kind::of_name(&path.with_extension(""));
+                whole.filter(|kind| kind.is_written_as(ending)).map(|_| Kind::Unfinished)
+            }
             _ => None,
-        })
+        }
+    }
+
+    /// Whether files of this kind are written under a name with this ending, and then renamed.
+    fn is_written_as(self, ending: &str) -> bool {
+        match self {
+            Kind::MetadataSnapshot => ending == "tmp",
+            Kind::OffsetIndex
+            | Kind::TimeIndex
+            | Kind::Aborted
+            | Kind::Producers
+            | Kind::Checkpoint
+            | Kind::Epochs
+            | Kind::Cleaner
+            | Kind::Node => ending == "new",
+            _ => false,
+        }
     }
 }
 
@@ -143,8 +179,13 @@ fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> 
         Some(Kind::Producers) => "producers",
         Some(Kind::Epochs) => "leader epochs",
         Some(Kind::Cleaner) => "cleaner state",
+        Some(Kind::Node) => "whose the data directory is",
+        Some(Kind::Lock) => "lock for one broker at a time",
+        Some(Kind::Reserve) => "space kept for a full disk",
+        Some(Kind::Unfinished) => "unfinished file that no start reads",
         None => {
-            let what = "neither its name nor its first bytes are those of a segment, an index, a journal or a metadata file";
+            let what =
+                "neither its name and place nor its first bytes are those of a file of a data directory";
             return report.unreadable(path, what);
         }
     };
@@ -158,6 +199,9 @@ fn dump(path: &Path, records: bool, report: &mut Report) -> Result<(), Failure> 
         Some(Kind::Producers) => small::dump_producers(path, &file, report),
         Some(Kind::Epochs) => small::dump_epochs(&file, report),
         Some(Kind::Cleaner) => small::dump_cleaner(&file, report),
+        Some(Kind::Node) => small::check_node(&file, report),
+        // There is nothing to be read in them.
+        Some(Kind::Lock | Kind::Reserve | Kind::Unfinished) => Ok(()),
         Some(Kind::MetadataLog | Kind::MetadataSnapshot) => metadata::dump(&file, records, report),
         _ => segment::dump(path, &file, records, report),
     };
@@ -177,6 +221,11 @@ fn lies_with_metadata(path: &Path) -> bool {
     let absolute = std::path::absolute(path).ok();
     let directory = absolute.as_deref().and_then(Path::parent).and_then(Path::file_name);
     directory.is_some_and(|name| name == "metadata")
+}
+
+/// Whether a file lies at the top of a data directory.
+fn lies_with_node(path: &Path) -> bool {
+    path.with_file_name("node.toml").is_file()
 }
 
 /// The offset in a file's name, behind which there may be more than one extension.

@@ -1,11 +1,12 @@
 //! What lies beside a partition's segments, as `storage::inspect` reads it: aborted transactions, producers, leader
-//! epochs, how far the log was compacted.
+//! epochs, how far the log was compacted. And the node's file, which says whose the directory is.
 
 use super::file::DumpFile;
 use super::journal::read;
 use super::report::Report;
 use super::{DumpError, base_offset};
 use crate::timestamp;
+use model::NodeFile;
 use serde_json::json;
 use std::path::Path;
 use storage::inspect::{self, Flaw};
@@ -105,4 +106,17 @@ pub(super) fn dump_cleaner(file: &DumpFile, report: &mut Report) -> Result<(), D
         || json!({ "cleaner": { "first_dirty": dirty, "boundary": boundary } }),
     )?;
     Ok(())
+}
+
+/// Tells what keeps a broker from starting with a `node.toml`; of a whole one there is nothing to say.
+pub(super) fn check_node(file: &DumpFile, report: &mut Report) -> Result<(), DumpError> {
+    let Some(bytes) = read(file, report)? else { return Ok(()) };
+    let flaw = match std::str::from_utf8(&bytes) {
+        Ok(text) => text.parse::<NodeFile>().err().map(|error| error.to_string()),
+        Err(error) => Some(format!("no text: {error}")),
+    };
+    match flaw {
+        Some(what) => Ok(report.damage(0, what, "a broker does not start with it")?),
+        None => Ok(()),
+    }
 }

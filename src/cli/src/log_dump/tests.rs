@@ -25,12 +25,20 @@ impl Sink for Lines {
 
 /// The dump of a file with this name and content: the objects that were printed, and whether all is well.
 fn dump_bytes(name: &str, bytes: &[u8]) -> (Vec<Value>, bool) {
+    dump_beside(name, bytes, None)
+}
+
+/// The same of a file beside another one, which is empty.
+fn dump_beside(name: &str, bytes: &[u8], other: Option<&str>) -> (Vec<Value>, bool) {
     // One directory a test thread, so that tests do not meet.
     let thread = format!("{:?}", std::thread::current().id());
     let directory = std::env::temp_dir().join(format!("flumen-dump-{}-{thread}", std::process::id()));
     let path = directory.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
+    if let Some(other) = other {
+        std::fs::write(path.with_file_name(other), b"").unwrap();
+    }
     let lines = Lines::default();
     let mut report = Report::to(Box::new(lines.clone()), true);
     dump(&path, true, &mut report).unwrap();
@@ -284,6 +292,35 @@ fn what_is_not_known_is_said() {
     let (objects, sound) = dump_bytes("00000000000000000000.log", b"FLMF and more");
     assert!(!sound);
     assert_eq!((&objects[0]["kind"], positions(&objects, "damage")), (&json!("journal"), vec![0]));
+}
+
+#[test]
+fn what_else_belongs_to_a_data_directory_is_named_and_no_flaw() {
+    let node = model::NodeFile { node: model::NodeId(7), cluster_id: None }.to_string();
+    let (whose, unfinished) = ("whose the data directory is", "unfinished file that no start reads");
+    for (name, bytes, other, kind) in [
+        ("node.toml", node.as_bytes(), None, whose),
+        ("lock", &b""[..], Some("node.toml"), "lock for one broker at a time"),
+        ("reserve", &[0_u8; 5000][..], Some("node.toml"), "space kept for a full disk"),
+        ("node.toml.new", &node.as_bytes()[..20], None, unfinished),
+        ("checkpoint.new", &b"FL"[..], None, unfinished),
+        ("00000000000000000100.timeindex.new", &b""[..], None, unfinished),
+        ("metadata/00000000000000000005.snapshot.tmp", &b""[..], None, unfinished),
+    ] {
+        let (objects, sound) = dump_beside(name, bytes, other);
+        assert!(sound, "{name}: {objects:?}");
+        assert_eq!((&objects[0]["kind"], objects.len()), (&json!(kind), 2), "{name}: a line, and its end");
+    }
+    // Elsewhere they are others', and nothing is written under these names.
+    for name in ["lock", "reserve", "lock.new", "notes.txt.new", "00000000000000000100.log.tmp"] {
+        let (objects, sound) = dump_bytes(name, b"");
+        assert!(!sound && objects[0]["error"].is_string(), "{name}: {objects:?}");
+    }
+    for damaged in [&node.as_bytes()[..20], b"format_version = 9\nnode_id = 7\n", b"\xff"] {
+        let (objects, sound) = dump_bytes("node.toml", damaged);
+        assert!(!sound);
+        assert_eq!((&objects[0]["kind"], positions(&objects, "damage")), (&json!(whose), vec![0]));
+    }
 }
 
 #[test]
