@@ -1,16 +1,10 @@
 //! `cargo xtask ci`: all that must hold besides `cargo test`. Each step is a program of its own with a time limit;
 //! all run, whatever failed before, and the last lines say what did.
-//!
-//! In two lanes. Foreign clients spend most of their time waiting, for sessions to end and brokers to start; what needs
-//! only the processor, and no clock, uses it meanwhile and gives way to them. What such a step says is shown when it has
-//! ended.
 
-use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{scope, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// One step.
@@ -22,16 +16,6 @@ struct Step {
     /// Set for the program: name and value.
     environment: &'static [(&'static str, &'static str)],
     limit: Duration,
-    lane: Lane,
-}
-
-/// Which other steps a step runs beside.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Lane {
-    /// It has the processor first.
-    First,
-    /// It runs when nothing else does, so that its limit is of a time in which the others may be done.
-    Aside,
 }
 
 const fn minutes(count: u64) -> Duration {
@@ -46,7 +30,6 @@ const STEPS: &[Step] = &[
         cargo: &["fmt", "--all", "--check"],
         environment: &[],
         limit: minutes(2),
-        lane: Lane::First,
     },
     Step {
         name: "tidy",
@@ -54,7 +37,6 @@ const STEPS: &[Step] = &[
         cargo: &["xtask", "tidy"],
         environment: &[],
         limit: minutes(5),
-        lane: Lane::First,
     },
     Step {
         name: "clippy",
@@ -71,7 +53,6 @@ const STEPS: &[Step] = &[
         ],
         environment: &[],
         limit: minutes(15),
-        lane: Lane::First,
     },
     Step {
         name: "codegen",
@@ -79,7 +60,6 @@ const STEPS: &[Step] = &[
         cargo: &["xtask", "codegen", "--check"],
         environment: &[],
         limit: minutes(5),
-        lane: Lane::First,
     },
     Step {
         name: "loom",
@@ -96,32 +76,28 @@ const STEPS: &[Step] = &[
             "target/loom",
         ],
         environment: &[("RUSTFLAGS", "--cfg loom")],
-        limit: minutes(40),
-        lane: Lane::Aside,
+        limit: minutes(10),
     },
     Step {
         name: "sim",
         about: "the whole broker on the seeded driver, 200 seeds",
         cargo: &["xtask", "sim", "--seeds", "200"],
         environment: &[],
-        limit: minutes(40),
-        lane: Lane::Aside,
+        limit: minutes(20),
     },
     Step {
         name: "sim-bugs",
         about: "every deliberate bug is found by the simulator's checkers",
         cargo: &["xtask", "sim", "--bugs"],
         environment: &[],
-        limit: minutes(40),
-        lane: Lane::Aside,
+        limit: minutes(15),
     },
     Step {
         name: "fuzz",
         about: "every fuzz target for a short while, with AddressSanitizer (needs the nightly toolchain)",
         cargo: &["xtask", "fuzz", "--seconds", "10"],
         environment: &[],
-        limit: minutes(40),
-        lane: Lane::Aside,
+        limit: minutes(15),
     },
     Step {
         name: "sanitize",
@@ -129,7 +105,6 @@ const STEPS: &[Step] = &[
         cargo: &["xtask", "sanitize"],
         environment: &[],
         limit: minutes(15),
-        lane: Lane::First,
     },
     Step {
         name: "compat",
@@ -137,8 +112,7 @@ const STEPS: &[Step] = &[
         cargo: &["xtask", "compat", "--rounds", "3"],
         environment: &[],
         // Its suites have limits of their own, and say what hung.
-        limit: minutes(80),
-        lane: Lane::First,
+        limit: minutes(60),
     },
 ];
 
@@ -155,7 +129,15 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         [flag, names] if flag == "--only" => names.split(',').map(named).collect::<Result<_, _>>()?,
         _ => return Err(USAGE.into()),
     };
-    let results = run_lanes(&steps);
+    let mut results = Vec::new();
+    for step in steps {
+        println!("== {}: {}", step.name, step.about);
+        let started = Instant::now();
+        let result = execute(step);
+        let seconds = started.elapsed().as_secs_f64();
+        println!("== {}: {} in {seconds:.0} s", step.name, told(&result));
+        results.push((step.name, seconds, result));
+    }
     println!("== summary");
     for (name, seconds, result) in &results {
         println!("{name:<8} {seconds:>5.0} s  {}", told(result));
@@ -164,61 +146,6 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         results.iter().filter(|(.., result)| result.is_err()).map(|(name, ..)| *name).collect();
     println!("{} passed, {} failed", results.len() - failed.len(), failed.len());
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
-}
-
-/// A step's name, its seconds, and how it ended.
-type Done = (&'static str, f64, Result<(), String>);
-
-/// Runs the steps of both lanes, and tells how they ended in the order in which they are given.
-fn run_lanes(steps: &[&'static Step]) -> Vec<Done> {
-    let of = |lane: Lane| steps.iter().copied().filter(move |step| step.lane == lane);
-    let mut results: Vec<Done> = scope(|scope| {
-        let aside = scope.spawn(|| {
-            give_way();
-            of(Lane::Aside).map(run_aside).collect::<Vec<Done>>()
-        });
-        let mut results: Vec<Done> = of(Lane::First).map(run_first).collect();
-        results.extend(aside.join().expect("a step that fails is a result"));
-        results
-    });
-    let place = |done: &Done| steps.iter().position(|step| step.name == done.0);
-    results.sort_by_key(place);
-    results
-}
-
-fn run_first(step: &'static Step) -> Done {
-    println!("== {}: {}", step.name, step.about);
-    let started = Instant::now();
-    let result = execute(step, Stdio::inherit(), Stdio::inherit());
-    let seconds = started.elapsed().as_secs_f64();
-    println!("== {}: {} in {seconds:.0} s", step.name, told(&result));
-    (step.name, seconds, result)
-}
-
-/// The same; what it says goes to a file first, and is shown in one piece.
-fn run_aside(step: &'static Step) -> Done {
-    let started = Instant::now();
-    let log = log_of(step);
-    let result = output_to(&log).and_then(|(out, errors)| execute(step, out, errors));
-    let seconds = started.elapsed().as_secs_f64();
-    let said = fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let said = if said.is_empty() || said.ends_with('\n') { said } else { said + "\n" };
-    let (name, about, told) = (step.name, step.about, told(&result));
-    print!("== {name}, aside: {about}\n{said}== {name}: {told} in {seconds:.0} s\n");
-    (name, seconds, result)
-}
-
-fn log_of(step: &Step) -> PathBuf {
-    crate::root().join("target/ci").join(format!("{}.log", step.name))
-}
-
-/// One file for both outputs of a program.
-fn output_to(log: &PathBuf) -> Result<(Stdio, Stdio), String> {
-    let told = |error: std::io::Error| format!("FAILED: {}: {error}", log.display());
-    fs::create_dir_all(log.parent().unwrap_or(log)).map_err(told)?;
-    let out = File::create(log).map_err(told)?;
-    let errors = out.try_clone().map_err(told)?;
-    Ok((out.into(), errors.into()))
 }
 
 fn told(result: &Result<(), String>) -> &str {
@@ -234,25 +161,17 @@ fn named(name: &str) -> Result<&'static Step, String> {
 }
 
 /// Runs a step's program to its end or to its limit. An error is one line.
-fn execute(step: &Step, out: Stdio, errors: Stdio) -> Result<(), String> {
+fn execute(step: &Step) -> Result<(), String> {
     let _ = std::io::stdout().flush();
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(step.cargo).envs(step.environment.iter().copied()).current_dir(crate::root());
-    let child = command.stdin(Stdio::null()).stdout(out).stderr(errors).process_group(0).spawn();
+    let child = command.stdin(Stdio::null()).process_group(0).spawn();
     let mut child = child.map_err(|error| format!("FAILED: cannot start cargo: {error}"))?;
     match wait(&mut child, step.limit) {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("FAILED ({status}): cargo {}", step.cargo.join(" "))),
         None => Err(format!("FAILED: took longer than {} minutes", step.limit.as_secs() / 60)),
     }
-}
-
-/// This thread, and what it starts, run when nothing else does. Without `renice` they are as any other.
-pub(crate) fn give_way() {
-    let Ok(thread) = fs::read_link("/proc/thread-self") else { return };
-    let Some(number) = thread.file_name() else { return };
-    let mut renice = Command::new("renice");
-    let _ = renice.args(["-n", "19", "-p"]).arg(number).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 /// Waits up to `limit`; then ends the whole group that the child leads.
@@ -290,26 +209,6 @@ mod tests {
         for step in STEPS.iter().filter(|step| step.cargo[0] == "xtask") {
             assert!(commands.contains(&step.cargo[1]), "{}", step.cargo[1]);
         }
-    }
-
-    #[test]
-    fn steps_of_both_lanes_run_and_are_told_of_in_their_order() {
-        fn step(name: &'static str, lane: Lane, arguments: &'static [&'static str]) -> &'static Step {
-            let (limit, environment) = (minutes(1), &[]);
-            Box::leak(Box::new(Step { name, about: "", cargo: arguments, environment, limit, lane }))
-        }
-        let bad = &["no-such-command"];
-        let steps = [
-            step("test-1", Lane::First, &["--version"]),
-            step("test-2", Lane::Aside, bad),
-            step("test-3", Lane::Aside, &["--version"]),
-            step("test-4", Lane::First, bad),
-        ];
-        let done = run_lanes(&steps);
-        let fine: Vec<(&str, bool)> = done.iter().map(|(name, _, result)| (*name, result.is_ok())).collect();
-        assert_eq!(fine, [("test-1", true), ("test-2", false), ("test-3", true), ("test-4", false)]);
-        let said = fs::read_to_string(log_of(steps[2])).expect("its output");
-        assert!(said.starts_with("cargo "), "{said}");
     }
 
     #[test]
