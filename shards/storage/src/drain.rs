@@ -35,13 +35,15 @@ const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
 /// What is gathered of one log before it is written.
 const GATHER_BYTES: usize = 4 << 20;
+/// And when nobody waits for the memory, but more comes than goes with pauses.
+const STEADY_BYTES: usize = 512 << 10;
 /// And when there is time. The flush of a commit waits for what the device was given before it, so that is kept small,
 const QUIET_BYTES: usize = 128 << 10;
 /// and a pause follows, in which commits have the device for themselves.
 const QUIET_PAUSE: Duration = Duration::from_millis(2);
-/// Syncs under way at once, when the journal needs its files back.
+/// Syncs under way at once, when the journal has no other file left than the one that is written to.
 const SYNCS: usize = 32;
-/// And when there is time: commits that wait for the device are not to queue behind many.
+/// And when it has: commits that wait for the device are not to queue behind many.
 const QUIET_SYNCS: usize = 1;
 /// Files that are synced before it is looked again whether the journal needs its own.
 const HURRIED_FILES: usize = 8 * SYNCS;
@@ -76,6 +78,28 @@ impl Touched {
     }
 }
 
+/// How fast the drain writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pace {
+    /// There is time: little at once, one log after the other, and pauses.
+    Quiet,
+    /// More comes than goes so: without pauses, but what the device is given at once stays small.
+    Steady,
+    /// Somebody waits, or soon will: as much as the device takes.
+    Hurry,
+}
+
+impl Pace {
+    /// What may be written of one log at once.
+    fn portion_bytes(self) -> usize {
+        match self {
+            Pace::Quiet => QUIET_BYTES,
+            Pace::Steady => STEADY_BYTES,
+            Pace::Hurry => GATHER_BYTES,
+        }
+    }
+}
+
 impl Shared {
     /// The journal holds what is not in segments.
     fn has_unwritten(&self) -> bool {
@@ -104,14 +128,15 @@ impl Shared {
         }
     }
 
-    /// What may be written of one log at once.
-    fn portion_bytes(&self) -> usize {
-        if self.is_in_hurry() { GATHER_BYTES } else { QUIET_BYTES }
-    }
-
-    /// Somebody waits for the drain, or soon will.
-    fn is_in_hurry(&self) -> bool {
-        self.wants_drain() || self.stopping.get()
+    /// How fast to write.
+    fn pace(&self) -> Pace {
+        if self.stopping.get() || self.waits_for_drain() {
+            Pace::Hurry
+        } else if self.drain_is_behind() {
+            Pace::Steady
+        } else {
+            Pace::Quiet
+        }
     }
 
     /// Seals the commit that is being built, if a log has something in it that may go into a segment already: nobody
@@ -235,21 +260,21 @@ enum Pass {
     Wrote,
     /// Nothing was durable that an earlier pass had not written.
     Nothing,
-    /// Somebody was in a hurry, and there are logs left: the next pass has more workers.
+    /// It must go faster, and there are logs left: the next pass does.
     LeftOff,
 }
 
-/// Everything that is durable now is written to segments, unless a hurry comes up meanwhile.
+/// Everything that is durable now is written to segments, unless it must go faster meanwhile.
 async fn write_pass(shared: &Rc<Shared>) -> Result<Pass, StorageError> {
     let (cut, cut_bytes) = {
         let journal = shared.journal.borrow();
         (journal.durable_through, journal.durable_bytes)
     };
-    let hurry = shared.is_in_hurry();
+    let pace = shared.pace();
     let logs = RefCell::new(shared.dirty.take().into_iter());
     let result = RefCell::new(Ok(()));
-    let workers = if hurry { shared.drains } else { 1 };
-    let workers = (0..workers).map(|_| work_off(shared, &logs, &result, hurry)).collect();
+    let workers = if pace == Pace::Hurry { shared.drains } else { 1 };
+    let workers = (0..workers).map(|_| work_off(shared, &logs, &result, pace)).collect();
     join_all(workers).await;
     result.into_inner()?;
     let left = logs.into_inner();
@@ -262,16 +287,16 @@ async fn write_pass(shared: &Rc<Shared>) -> Result<Pass, StorageError> {
     Ok(if before < cut { Pass::Wrote } else { Pass::Nothing })
 }
 
-/// Drains one log after another; after a failure it only looks after what is left. Not in a `hurry`, it leaves off when
-/// there is one.
+/// Drains one log after another; after a failure it only looks after what is left. It leaves off when it must go faster
+/// than at the `pace` of this pass.
 async fn work_off(
     shared: &Rc<Shared>,
     logs: &RefCell<std::vec::IntoIter<Rc<Log>>>,
     result: &RefCell<Result<(), StorageError>>,
-    hurry: bool,
+    pace: Pace,
 ) {
     loop {
-        if !hurry && shared.is_in_hurry() && result.borrow().is_ok() {
+        if shared.pace() > pace && result.borrow().is_ok() {
             return;
         }
         let next = logs.borrow_mut().next();
@@ -342,7 +367,7 @@ async fn sync(
         files.into_iter().map(|((_, segment), log)| log.segment_path(segment)).collect();
     let mut left = &files[..];
     while !left.is_empty() {
-        let hurry = shared.wants_sync() || shared.stopping.get();
+        let hurry = shared.stopping.get() || !shared.journal.borrow().files.has_next();
         let (count, at_once) = if hurry { (HURRIED_FILES, SYNCS) } else { (QUIET_SYNCS, QUIET_SYNCS) };
         let (some, later) = left.split_at(left.len().min(count));
         left = later;
@@ -351,7 +376,7 @@ async fn sync(
         for result in join_some(syncs, at_once).await {
             result?;
         }
-        if !hurry {
+        if !hurry && !shared.wants_sync() {
             sleep(QUIET_PAUSE).await;
         }
     }
@@ -418,8 +443,7 @@ fn next_portion(log: &Log, bytes_max: usize) -> Option<Portion> {
     (portion.bytes > 0).then_some(portion)
 }
 
-/// Writes out what a log has now. When there is time, a portion after the other, and others may have the log in
-/// between. What comes meanwhile is for the next pass: a log that is never at rest would keep the pass from its end,
+/// Writes out what a log has now. Not in a hurry, a portion after the other, and others may have the log in between. What comes meanwhile is for the next pass: a log that is never at rest would keep the pass from its end,
 /// and so the logs behind it from segments, all of them from their sync, and the memory from those who need it.
 async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageError> {
     let until = log.state.borrow().high_watermark;
@@ -429,7 +453,7 @@ async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageErro
         drop(writing);
         // A partition that was deleted meanwhile has taken its files along.
         let deleted = log.state.borrow().deleted;
-        if !shared.is_in_hurry() {
+        if shared.pace() == Pace::Quiet {
             sleep(QUIET_PAUSE).await;
         }
         match drained {
@@ -443,8 +467,8 @@ async fn drain_log(shared: &Rc<Shared>, log: &Rc<Log>) -> Result<(), StorageErro
 /// Tells whether there may be more to write before offset `until`.
 async fn drain_and_finish(shared: &Rc<Shared>, log: &Rc<Log>, until: i64) -> Result<bool, StorageError> {
     let is_left = |wrote: bool| wrote && log.state.borrow().is_undrained(until);
-    let mut more = is_left(drain_portion(shared, log, shared.portion_bytes()).await?);
-    while more && shared.is_in_hurry() {
+    let mut more = is_left(drain_portion(shared, log, shared.pace().portion_bytes()).await?);
+    while more && shared.pace() == Pace::Hurry {
         more = is_left(drain_portion(shared, log, GATHER_BYTES).await?);
     }
     finish::full_segments(shared, log).await?;

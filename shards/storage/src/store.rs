@@ -171,12 +171,17 @@ impl Shared {
 
     /// So much is in memory only that the drain should begin.
     pub fn is_drain_due(&self) -> bool {
-        self.undrained_memory() > self.drain_bytes || self.wants_drain()
+        self.undrained_memory() > self.drain_bytes || self.waits_for_drain()
     }
 
-    /// So much is in memory only that appends may soon have to wait for the drain.
-    pub fn wants_drain(&self) -> bool {
-        let pressing = self.undrained_memory() > 2 * self.drain_bytes;
+    /// So much is in memory only that the drain should go faster.
+    pub fn drain_is_behind(&self) -> bool {
+        self.undrained_memory() > 2 * self.drain_bytes
+    }
+
+    /// Appends wait for the drain, or soon will.
+    pub fn waits_for_drain(&self) -> bool {
+        let pressing = self.undrained_memory() > 3 * self.drain_bytes;
         pressing || self.busy.get() || !self.journal.borrow().files.has_next()
     }
 
