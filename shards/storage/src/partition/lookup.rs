@@ -6,6 +6,7 @@ use crate::error::{ReadError, StorageError};
 use crate::segment::cursor::{Cursor, Found};
 use crate::store::Shared;
 use crate::validate::Unpacked;
+use executor::yield_now;
 use memory::Slice;
 use model::{LeaderEpoch, Offset};
 use std::cmp::Reverse;
@@ -14,6 +15,9 @@ use std::rc::Rc;
 
 /// So much of a compressed batch is looked into: no batch may keep a core for long, whatever it unpacks to.
 const PACKED_BYTES_MAX: u64 = 64 << 20;
+
+/// How often the largest timestamp is looked for, if each time the log was shortened or compacted meanwhile.
+const TRIES: u32 = 3;
 
 /// A record found by its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +62,22 @@ impl Partition {
     /// The first of the records that have the largest timestamp of all that may be seen: of those from the log start on
     /// that are durable. Of a compressed batch that unpacks to more than 64 MiB the first record may be told.
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        let mut tries = 0;
         loop {
-            let layout = self.log.layout.get();
-            match self.find_newest().await {
-                Err(error) if error.is_gone() && self.log.layout.get() != layout => {}
-                found => return found,
+            let before = self.shape();
+            let found = self.find_newest().await;
+            tries += 1;
+            let gone = found.as_ref().is_err_and(|error| error.is_gone());
+            // What was found first may be deleted, or have gone into a segment that was looked at before.
+            if self.shape() == before || !gone && (found.is_err() || tries == TRIES) {
+                return found;
             }
         }
+    }
+
+    /// Which files the segments are in, and where the log begins.
+    fn shape(&self) -> (u64, i64) {
+        (self.log.layout.get(), self.log.state.borrow().log_start)
     }
 
     async fn find_newest(&self) -> Result<Option<TimestampOffset>, ReadError> {
@@ -181,16 +194,24 @@ impl Partition {
                     walk.cursor.skip(&header);
                 } else if let Some((header, bytes)) = walk.batch().await? {
                     newest = newest.max(newest_record(&header, &bytes, log_start));
+                    // It may have been unpacked, and so may the next.
+                    yield_now().await;
                 }
             }
         }
-        let state = log.state.borrow();
-        for (header, bytes) in tail_of(&state, base, written) {
+        let mut untold = Vec::new();
+        for (header, bytes) in tail_of(&log.state.borrow(), base, written) {
             if header.max_timestamp > newest {
-                newest = match is_told(&header) {
-                    true => header.max_timestamp,
-                    false => newest.max(newest_record(&header, bytes, log_start)),
-                };
+                match is_told(&header) {
+                    true => newest = header.max_timestamp,
+                    false => untold.push((header, bytes.clone())),
+                }
+            }
+        }
+        for (header, bytes) in untold {
+            if header.max_timestamp > newest {
+                newest = newest.max(newest_record(&header, &bytes, log_start));
+                yield_now().await;
             }
         }
         Ok(newest)
@@ -248,13 +269,11 @@ impl Log {
 }
 
 /// What may be seen of a segment and is in memory only.
-fn tail_of(state: &LogState, base: i64, written: u32) -> impl Iterator<Item = (BatchHeader, &[u8])> {
+fn tail_of(state: &LogState, base: i64, written: u32) -> impl Iterator<Item = (BatchHeader, &Slice)> {
     let seen = state.log_start..state.high_watermark;
     let rest = state.tail.iter().filter(move |batch| batch.segment == base && batch.position >= written);
-    rest.filter(move |batch| seen.contains(&batch.last)).filter_map(|batch| {
-        let bytes: &[u8] = &batch.bytes;
-        Some((BatchHeader::parse(bytes).ok()?, bytes))
-    })
+    rest.filter(move |batch| seen.contains(&batch.last))
+        .filter_map(|batch| Some((BatchHeader::parse(&batch.bytes).ok()?, &batch.bytes)))
 }
 
 /// Goes through the batches of a segment's file, past what is broken: whoever reads that is told.

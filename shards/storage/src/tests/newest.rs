@@ -99,6 +99,42 @@ fn what_is_not_durable_yet_hides_nothing() {
     });
 }
 
+/// The same with a header that tells of a later one.
+fn boasting(times: &[i64]) -> Vec<u8> {
+    let mut batch = ahead(times);
+    batch[35..43].copy_from_slice(&(NOW + 1000).to_be_bytes());
+    batch::seal(&mut batch);
+    batch
+}
+
+#[test]
+fn a_log_that_is_shortened_meanwhile_hides_nothing() {
+    let mut rig = Rig::new(905);
+    let run = rig.begin();
+    let options = rig.options(&run);
+    rig.run(&run, async move {
+        let (store, _) = start(options).await;
+        let mut late = 0;
+        for pause in 0..60 {
+            let partition = store.create_partition(spec(pause)).await.expect("creates");
+            for batch in [ahead(&[50]), boasting(&[5]), ahead(&[30])] {
+                append(&store, &partition, &batch).await.expect("appends");
+            }
+            // Long enough for the drain: what is looked for is read, and time passes.
+            sleep(Duration::from_secs(10)).await;
+            let asked = partition.clone();
+            let looks = executor::spawn("looks", async move { newest(&asked).await });
+            sleep(Duration::from_micros(10 * pause as u64)).await;
+            partition.delete_records(Offset(1)).await.expect("deletes");
+            let found = looks.await;
+            assert!([Some((0, 50)), Some((2, 30))].contains(&found), "{pause}: {found:?}");
+            late += usize::from(found == Some((2, 30)));
+        }
+        assert!((1..60).contains(&late), "{late} answers of 60 came after the deletion");
+        store.stop().await.expect("stops");
+    });
+}
+
 #[test]
 fn a_header_that_says_more_than_its_records_hides_nothing() {
     for on_device in [false, true] {
@@ -109,10 +145,7 @@ fn a_header_that_says_more_than_its_records_hides_nothing() {
             let (store, _) = start(options).await;
             let partition = store.create_partition(spec(0)).await.expect("creates");
             append(&store, &partition, &ahead(&[10])).await.expect("appends");
-            let mut boasts = ahead(&[30, 20]);
-            boasts[35..43].copy_from_slice(&(NOW + 1000).to_be_bytes());
-            batch::seal(&mut boasts);
-            append(&store, &partition, &boasts).await.expect("appends");
+            append(&store, &partition, &boasting(&[30, 20])).await.expect("appends");
             append(&store, &partition, &ahead(&[25])).await.expect("appends");
             if on_device {
                 sleep(Duration::from_secs(10)).await;
