@@ -40,6 +40,9 @@ pub enum Fault {
     ForgetMember(usize),
 }
 
+/// The last epoch of a producer id that a producer is given.
+const EPOCH_MAX: i16 = i16::MAX - 1;
+
 #[derive(Default)]
 struct Log {
     /// Base offset and bytes of each batch.
@@ -47,11 +50,24 @@ struct Log {
     end: i64,
     produced: usize,
     partitions: i32,
-    /// Epoch and next sequence of the one transactional producer, where its transaction begins, and how many ended.
+    /// Id, epoch and next sequence of the one transactional producer, where its transaction begins, and how many ended.
+    producer: i64,
     epoch: i16,
     sequence: i32,
     open: Option<i64>,
     ended: usize,
+}
+
+impl Log {
+    /// The producer begins anew, with the next epoch; with another id when there is none, which a fast machine sees in a
+    /// second.
+    fn next_epoch(&mut self) {
+        self.sequence = 0;
+        (self.producer, self.epoch) = match self.epoch {
+            ..EPOCH_MAX => (self.producer, self.epoch + 1),
+            EPOCH_MAX.. => (self.producer + 1, 0),
+        };
+    }
 }
 
 /// Starts the broker; it ends with the test's process.
@@ -59,7 +75,7 @@ pub fn start(fault: Fault) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let port = i32::from(address.port());
-    let log = Arc::new(Mutex::new(Log { epoch: -1, ..Log::default() }));
+    let log = Arc::new(Mutex::new(Log { producer: 1000, epoch: -1, ..Log::default() }));
     let groups = Arc::new(Groups::new(fault));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -150,10 +166,11 @@ fn produce(
         _ => {}
     }
     if transactional && code == 0 {
-        // Producer epoch and base sequence: whatever is forgotten, the producer does not know of it.
-        let mut named = Get::new(&batch[51..57]);
-        let sent = (named.i16().unwrap(), named.i32().unwrap());
-        assert_eq!(sent, (log.epoch, log.sequence), "epoch and sequence of a transaction's batch");
+        // Producer id, epoch and base sequence: whatever is forgotten, the producer does not know of it.
+        let mut named = Get::new(&batch[43..57]);
+        let sent = (named.i64().unwrap(), named.i16().unwrap(), named.i32().unwrap());
+        let expected = (log.producer, log.epoch, log.sequence);
+        assert_eq!(sent, expected, "producer, epoch and sequence of a transaction's batch");
         log.sequence += seen.records;
         log.open = log.open.or(Some(base));
     }
@@ -252,10 +269,10 @@ fn find_coordinator(answer: &mut Vec<u8>, port: i32) -> bool {
 
 fn init_producer(answer: &mut Vec<u8>, log: &Mutex<Log>) -> bool {
     let mut log = log.lock().unwrap();
-    (log.epoch, log.sequence) = (log.epoch + 1, 0);
+    log.next_epoch();
     answer.put_i32(0);
     answer.put_i16(0);
-    answer.put_i64(1000);
+    answer.put_i64(log.producer);
     answer.put_i16(log.epoch);
     true
 }
@@ -265,7 +282,7 @@ fn end_transaction(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, fau
     get.compact_string().unwrap();
     let (producer, epoch, commit) = (get.i64().unwrap(), get.i16().unwrap(), get.i8().unwrap());
     let mut log = log.lock().unwrap();
-    assert_eq!((producer, epoch, commit), (1000, log.epoch, 1));
+    assert_eq!((producer, epoch, commit), (log.producer, log.epoch, 1));
     assert!(log.open.is_some(), "the end of a transaction without a batch");
     let number = log.ended;
     log.ended += 1;
@@ -273,11 +290,11 @@ fn end_transaction(mut get: Get<'_>, answer: &mut Vec<u8>, log: &Mutex<Log>, fau
         log.open = None;
         log.end += 1;
     }
-    (log.epoch, log.sequence) = (log.epoch + 1, 0);
+    log.next_epoch();
     answer.put_uvarint(0);
     answer.put_i32(0);
     answer.put_i16(0);
-    answer.put_i64(producer);
+    answer.put_i64(log.producer);
     answer.put_i16(log.epoch);
     answer.put_uvarint(0);
     true
