@@ -5,7 +5,7 @@ use crate::setup;
 use client::OffsetAt;
 use integration::raw::{Raw, read};
 use integration::records::{create, end, now_ms, patient, plain_producer};
-use integration::{Flumen, Scratch, eventually};
+use integration::{Flumen, Scratch, Setup, eventually};
 use kafka_wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -93,11 +93,16 @@ fn a_pace_of_connections() {
     flumen.stop();
 }
 
+/// A broker that drains, and looks for old segments, from the start on and all the time.
+fn hasty(scratch: &Scratch) -> Setup {
+    let setup = setup(scratch).set("log.retention.check.interval.ms", 50);
+    setup.set("log.initial.task.delay.ms", 50).set("flumen.drain.interval.ms", 50)
+}
+
 #[test]
 fn what_topics_inherit() {
     let scratch = Scratch::new("inherited");
-    let setup = setup(&scratch).set("log.retention.check.interval.ms", 50);
-    let setup = setup.set("log.initial.task.delay.ms", 50).set("flumen.drain.interval.ms", 50);
+    let setup = hasty(&scratch);
     let flumen = setup.start();
     let mut client = patient(flumen.address);
     ["large", "old"].into_iter().for_each(|topic| create(&mut client, topic, 1, &[]));
@@ -152,8 +157,7 @@ fn old_records_go(flumen: &Flumen, expected: bool) {
 #[test]
 fn what_contradicts_a_topics_own_settings() {
     let scratch = Scratch::new("contradiction");
-    let setup = setup(&scratch).set("log.retention.check.interval.ms", 50);
-    let setup = setup.set("log.initial.task.delay.ms", 50).set("flumen.drain.interval.ms", 50);
+    let setup = hasty(&scratch);
     let flumen = setup.start();
     let mut client = patient(flumen.address);
     create(&mut client, "kept", 1, &[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "3600000")]);
